@@ -1,0 +1,34 @@
+"""Neko: a library for learning rules of the brain and of neuromorphic hardware."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+
+_PUBLIC = {
+    "ALIF": "models",
+    "LIF": "models",
+    "RNN": "models",
+    "Model": "models",
+    "Evaluator": "evaluator",
+    "FiringRate": "objective",
+    "BPTT": "rules",
+    "Eprop": "rules",
+    "RTRL": "rules",
+    "Trainer": "trainer",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _PUBLIC:
+        return getattr(importlib.import_module(f"neko.{_PUBLIC[name]}"), name)
+    raise AttributeError(f"module 'neko' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(["__version__", *_PUBLIC])
+
+
+__all__ = ["__version__", *_PUBLIC]  # noqa: PLE0604

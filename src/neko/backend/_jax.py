@@ -1,0 +1,140 @@
+"""JAX."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from neko.backend import names
+from neko.backend.random import Random
+
+FLOATS = {"float32": jnp.float32, "float64": jnp.float64}
+
+
+class JaxBackend:
+    """JAX; see `neko.backend.protocol.Backend`. Double precision is switched on locally, by `scope`."""
+
+    name = "jax"
+
+    def __init__(self, device: str | None, dtype: str) -> None:
+        self.dtype_name = dtype
+        self.dtype = FLOATS[dtype]
+        self.device = jax.devices("cpu" if device is None else device)[0]
+        self.differentiable = True
+        self.random = Random(self, jnp.uint32)
+        for name in names.ARRAY_API:
+            setattr(self, name, getattr(jnp, name))
+        for name in names.CREATION:
+            setattr(self, name, self._creating(getattr(jnp, name)))
+        self.einsum = jnp.einsum
+        self.sigmoid = jax.nn.sigmoid
+        self.softplus = jax.nn.softplus
+        self.logsumexp = functools.partial(jax.nn.logsumexp, axis=-1)
+        self.log_softmax = jax.nn.log_softmax
+        self.stop_gradient = jax.lax.stop_gradient
+        self.forward_view: JaxBackend | None = None
+
+    def _creating(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        def create(*args: Any, dtype: Any = None) -> Any:
+            return function(*args, dtype=self.dtype if dtype is None else dtype)
+
+        return create
+
+    def __repr__(self) -> str:
+        return f"<jax backend, {self.device}, {self.dtype_name}>"
+
+    @contextlib.contextmanager
+    def scope(self) -> Any:
+        with contextlib.ExitStack() as stack:
+            if self.dtype_name == "float64":
+                stack.enter_context(jax.enable_x64(True))
+            stack.enter_context(jax.default_device(self.device))
+            yield
+
+    def _scoped(self, f: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(f)
+        def run(*args: Any, **kwargs: Any) -> Any:
+            with self.scope():
+                return f(*args, **kwargs)
+
+        return run
+
+    def forward_only(self) -> JaxBackend:
+        if self.forward_view is None:
+            self.forward_view = copy.copy(self)
+            self.forward_view.differentiable = False
+        return self.forward_view
+
+    def asarray(self, x: Any, *, dtype: Any = None) -> Any:
+        with self.scope():
+            if not isinstance(x, jax.Array):
+                x = np.asarray(x)
+            if dtype is None and jnp.issubdtype(x.dtype, jnp.floating):
+                dtype = self.dtype
+            if dtype is None and isinstance(x, np.ndarray) and x.dtype == np.int64:
+                dtype = jnp.int32
+            return jnp.asarray(x, dtype=dtype)
+
+    def to_numpy(self, x: Any) -> np.ndarray:
+        return np.asarray(x)
+
+    def one_hot(self, x: Any, classes: int) -> Any:
+        return jax.nn.one_hot(x, classes, dtype=self.dtype)
+
+    def value_and_grad(self, f: Callable[..., Any], has_aux: bool = False) -> Callable[..., Any]:
+        return self._scoped(jax.value_and_grad(f, has_aux=has_aux))
+
+    def jvp(self, f: Callable[..., Any], primals: Any, tangents: Any) -> Any:
+        with self.scope():
+            return jax.jvp(f, tuple(primals), tuple(tangents))
+
+    def vjp(self, f: Callable[..., Any], *primals: Any) -> Any:
+        with self.scope():
+            out, pullback = jax.vjp(f, *primals)
+        return out, self._scoped(pullback)
+
+    def columnwise_jacobian(self, f: Callable[..., Any], *primals: Any) -> Any:
+        with self.scope():
+            outputs, pullback = jax.vjp(f, *primals)
+            rows = []
+            for i, out in enumerate(outputs):
+                others = [jnp.zeros_like(o) for o in outputs]
+
+                def pull(cotangent: Any, i: int = i, others: Any = others) -> Any:
+                    return pullback((*others[:i], cotangent, *others[i + 1 :]))
+
+                connected = depends(pull, out)
+                found = pull(jnp.ones_like(out))
+                rows.append(tuple(g if c else None for g, c in zip(found, connected, strict=True)))
+            return tuple(rows)
+
+    def scan(
+        self, f: Callable[..., Any], carry: Any, xs: Any, *, length: int | None = None, reverse: bool = False
+    ) -> Any:
+        with self.scope():
+            return jax.lax.scan(f, carry, xs, length=length, reverse=reverse)
+
+    def jit(self, f: Callable[..., Any]) -> Callable[..., Any]:
+        return self._scoped(jax.jit(f))
+
+    def optimizer(self, spec: Any) -> Any:
+        from neko.backend import _jax_optimizers
+
+        return _jax_optimizers.resolve(self, spec)
+
+
+def depends(f: Callable[..., Any], x: Any) -> list[bool]:
+    """Which outputs of `f` depend on `x`, read off the traced program: never wrong in saying no."""
+    program = jax.make_jaxpr(f)(x).jaxpr
+    reached = set(program.invars)
+    for equation in program.eqns:
+        if any(not hasattr(v, "val") and v in reached for v in equation.invars):
+            reached.update(equation.outvars)
+    return [not hasattr(v, "val") and v in reached for v in program.outvars]

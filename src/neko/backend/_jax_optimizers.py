@@ -1,0 +1,47 @@
+"""Optimizers of JAX: optax."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import optax
+
+NAMED = {
+    "sgd": optax.sgd,
+    "momentum": lambda learning_rate: optax.sgd(learning_rate, momentum=0.9),
+    "adam": optax.adam,
+    "adamw": lambda learning_rate: optax.adamw(learning_rate, weight_decay=1e-2),
+    "rmsprop": lambda learning_rate: optax.rmsprop(learning_rate, decay=0.99, eps=1e-8, eps_in_sqrt=False),
+    "adagrad": lambda learning_rate: optax.adagrad(learning_rate, initial_accumulator_value=0.1, eps=1e-7),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class OptaxUpdate:
+    """An optax transformation as an update; with `injected` the rate of each step replaces its own."""
+
+    transformation: Any
+    injected: bool
+
+    def init(self, params: Any) -> Any:
+        """State of the transformation."""
+        return self.transformation.init(params)
+
+    def step(self, params: Any, gradients: Any, state: Any, rate: Any) -> Any:
+        """``params + updates``."""
+        if self.injected:
+            state = state._replace(hyperparams={**state.hyperparams, "learning_rate": rate})
+        changes, state = self.transformation.update(gradients, state, params)
+        return optax.apply_updates(params, changes), state
+
+
+def resolve(xp: Any, spec: Any) -> OptaxUpdate:
+    """An update from a name or an ``optax.GradientTransformation``."""
+    if isinstance(spec, str):
+        if spec not in NAMED:
+            raise ValueError(f"optimizer={spec!r}: expected one of {sorted([*NAMED, 'naive'])} or an optax object")
+        return OptaxUpdate(optax.inject_hyperparams(NAMED[spec])(learning_rate=1e-3), True)
+    if not (hasattr(spec, "init") and hasattr(spec, "update")):
+        raise TypeError(f"optimizer={spec!r}: expected a name or an optax.GradientTransformation, e.g. optax.adam(1e-3)")
+    return OptaxUpdate(spec, False)

@@ -1,0 +1,201 @@
+"""PyTorch."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import array_api_compat.torch as api
+import numpy as np
+import torch
+
+from neko import tree
+from neko.backend import names
+from neko.backend.random import Random
+
+FLOATS = {"float32": torch.float32, "float64": torch.float64}
+
+
+class TorchBackend:
+    """PyTorch, run eagerly; see `neko.backend.protocol.Backend`."""
+
+    name = "torch"
+
+    def __init__(self, device: str | None, dtype: str) -> None:
+        self.dtype_name = dtype
+        self.dtype = FLOATS[dtype]
+        self.device = torch.device("cpu" if device is None else device)
+        self.differentiable = True
+        self.random = Random(self, torch.int64)
+        for name in names.ARRAY_API:
+            setattr(self, name, getattr(api, name))
+        # The raw functions where they already have the standard's semantics: wrappers cost microseconds per call.
+        for name in ("abs", "cos", "exp", "floor", "log", "log1p", "matmul", "ones_like", "reshape", "sign", "sin",
+                     "sqrt", "square", "tanh", "where", "zeros_like", "isfinite", "round"):
+            setattr(self, name, getattr(torch, name))
+        for name in ("eye", "full", "ones", "zeros"):
+            setattr(self, name, self._creating(getattr(torch, name)))
+        self.sigmoid = torch.sigmoid
+        self.softplus = torch.nn.functional.softplus
+        self.einsum = torch.einsum
+        self.forward_view: TorchBackend | None = None
+
+    def _creating(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        def create(*args: Any, dtype: Any = None) -> Any:
+            return function(*args, dtype=self.dtype if dtype is None else dtype, device=self.device)
+
+        return create
+
+    def __repr__(self) -> str:
+        return f"<torch backend, {self.device}, {self.dtype_name}>"
+
+    def scope(self) -> Any:
+        return contextlib.nullcontext()
+
+    def forward_only(self) -> TorchBackend:
+        if self.forward_view is None:
+            self.forward_view = copy.copy(self)
+            self.forward_view.differentiable = False
+        return self.forward_view
+
+    def arange(self, *args: Any, dtype: Any = None) -> Any:
+        return torch.arange(*args, dtype=self.dtype if dtype is None else dtype, device=self.device)
+
+    def maximum(self, a: Any, b: Any) -> Any:
+        return torch.clamp(a, min=b) if isinstance(b, int | float) else torch.maximum(a, b)
+
+    def minimum(self, a: Any, b: Any) -> Any:
+        return torch.clamp(a, max=b) if isinstance(b, int | float) else torch.minimum(a, b)
+
+    def astype(self, x: Any, dtype: Any) -> Any:
+        return x.to(dtype)
+
+    def asarray(self, x: Any, *, dtype: Any = None) -> Any:
+        if not isinstance(x, torch.Tensor):
+            x = torch.from_numpy(np.array(x))
+        if dtype is None:
+            dtype = self.dtype if x.is_floating_point() else x.dtype
+        return x.to(device=self.device, dtype=dtype)
+
+    def to_numpy(self, x: Any) -> np.ndarray:
+        return x.detach().cpu().numpy() if isinstance(x, torch.Tensor) else np.asarray(x)
+
+    def log_softmax(self, x: Any) -> Any:
+        return torch.log_softmax(x, -1)
+
+    def logsumexp(self, x: Any) -> Any:
+        return torch.logsumexp(x, -1)
+
+    def one_hot(self, x: Any, classes: int) -> Any:
+        return torch.nn.functional.one_hot(x.to(torch.int64), classes).to(self.dtype)
+
+    def stop_gradient(self, x: Any) -> Any:
+        return x.detach()
+
+    def value_and_grad(self, f: Callable[..., Any], has_aux: bool = False) -> Callable[..., Any]:
+        def run(params: Any, *args: Any) -> Any:
+            flat = tree.leaves(params)
+            inputs, make = self._differentiable_copies(flat)
+            with torch.enable_grad():
+                out = f(tree.rebuild(params, iter(inputs)), *args)
+                value = out[0] if has_aux else out
+                found = self._grad([value], inputs, None, make)
+            gradients = tree.rebuild(params, iter(zeros_for_none(found, inputs)))
+            if not make:
+                out = tree.map(detached, out)
+            return out, gradients
+
+        return run
+
+    def jvp(self, f: Callable[..., Any], primals: Any, tangents: Any) -> Any:
+        flat = tree.leaves(primals)
+        shape: list[Any] = []
+
+        def g(*inputs: Any) -> Any:
+            shape[:] = [f(*tree.rebuild(tuple(primals), iter(inputs)))]
+            return tuple(tree.leaves(shape[0]))
+
+        out, tangent = torch.func.jvp(g, tuple(flat), tuple(tree.leaves(tangents)))
+        return tree.rebuild(shape[0], iter(out)), tree.rebuild(shape[0], iter(tangent))
+
+    def vjp(self, f: Callable[..., Any], *primals: Any) -> Any:
+        flat = tree.leaves(primals)
+        inputs, make = self._differentiable_copies(flat)
+        with torch.enable_grad():
+            out = f(*tree.rebuild(primals, iter(inputs)))
+        outputs = tree.leaves(out)
+
+        def pullback(cotangent: Any) -> Any:
+            pairs = [(o, c) for o, c in zip(outputs, tree.leaves(cotangent), strict=True) if o.requires_grad]
+            if not pairs:
+                return tree.rebuild(primals, iter([torch.zeros_like(i) for i in inputs]))
+            heads, cotangents = zip(*pairs, strict=True)
+            found = self._grad(heads, inputs, cotangents, make, retain=True)
+            return tree.rebuild(primals, iter(zeros_for_none(found, inputs)))
+
+        return (out if make else tree.map(detached, out)), pullback
+
+    def columnwise_jacobian(self, f: Callable[..., Any], *primals: Any) -> Any:
+        inputs, make = self._differentiable_copies(primals)
+        with torch.enable_grad():
+            outputs = f(*inputs)
+        rows = []
+        for i, out in enumerate(outputs):
+            if not out.requires_grad:
+                rows.append((None,) * len(inputs))
+                continue
+            rows.append(tuple(self._grad([out], inputs, [torch.ones_like(out)], make, retain=i < len(outputs) - 1)))
+        return tuple(rows)
+
+    def _differentiable_copies(self, flat: Any) -> tuple[list[Any], bool]:
+        """Inputs that record, and whether a derivative of the derivative is being taken outside."""
+        make = torch.is_grad_enabled() and any(a.requires_grad for a in flat)
+        if make:
+            return [a.clone() if a.requires_grad else a.detach().requires_grad_() for a in flat], True
+        return [a.detach().requires_grad_(a.is_floating_point()) for a in flat], False
+
+    def _grad(self, outputs: Any, inputs: Any, cotangents: Any, make: bool, retain: bool = False) -> list[Any]:
+        wanted = [a for a in inputs if a.requires_grad]
+        if not any(o.requires_grad for o in outputs):
+            return [None] * len(inputs)
+        found = iter(
+            torch.autograd.grad(
+                outputs, wanted, cotangents, retain_graph=retain or make, create_graph=make, allow_unused=True
+            )
+        )
+        return [next(found) if a.requires_grad else None for a in inputs]
+
+    def scan(
+        self, f: Callable[..., Any], carry: Any, xs: Any, *, length: int | None = None, reverse: bool = False
+    ) -> Any:
+        columns = [a.unbind(0) for a in tree.leaves(xs)]
+        steps = len(columns[0]) if columns else length
+        ys: list[list[Any]] = []
+        y = None
+        order = range(steps)
+        for t in reversed(order) if reverse else order:
+            carry, y = f(carry, tree.rebuild(xs, iter([column[t] for column in columns])))
+            ys.append(tree.leaves(y))
+        if reverse:
+            ys.reverse()
+        return carry, tree.rebuild(y, iter([torch.stack(column) for column in zip(*ys, strict=True)]))
+
+    def jit(self, f: Callable[..., Any]) -> Callable[..., Any]:
+        return f
+
+    def optimizer(self, spec: Any) -> Any:
+        from neko.backend import _torch_optimizers
+
+        return _torch_optimizers.resolve(self, spec)
+
+
+def detached(x: Any) -> Any:
+    """Without history."""
+    return x.detach() if isinstance(x, torch.Tensor) else x
+
+
+def zeros_for_none(gradients: Any, inputs: Any) -> list[Any]:
+    """Gradients with zeros where an input is not connected."""
+    return [torch.zeros_like(a) if g is None else g for g, a in zip(gradients, inputs, strict=True)]

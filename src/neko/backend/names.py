@@ -1,0 +1,20 @@
+"""The names every backend offers, as data."""
+
+from __future__ import annotations
+
+ARRAY_API = (
+    "abs all any argmax argsort astype bitwise_and bitwise_left_shift bitwise_or bitwise_right_shift bitwise_xor "
+    "broadcast_to clip concat cos cumulative_sum exp expand_dims flip floor isfinite log log1p logical_and "
+    "logical_not logical_or matmul matrix_transpose max maximum mean min minimum ones_like permute_dims pow "
+    "reshape round sign sin sort sqrt square squeeze stack std sum take tan tanh tile unstack var where zeros_like"
+).split()
+"""Functions with the semantics of the Python array API standard."""
+
+CREATION = ("arange", "eye", "full", "ones", "zeros")
+"""Functions that create arrays; their default dtype and device are those of the backend."""
+
+EXTRA = ("sigmoid", "softplus", "log_softmax", "logsumexp", "one_hot")
+"""Functions beyond the standard that every framework has: over the last axis where they have one."""
+
+TRANSFORMS = ("stop_gradient", "value_and_grad", "jvp", "vjp", "columnwise_jacobian", "scan", "jit")
+"""Functions on functions."""

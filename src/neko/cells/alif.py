@@ -1,0 +1,64 @@
+"""Leaky integrate-and-fire neuron with an adaptive threshold."""
+
+from __future__ import annotations
+
+from dataclasses import KW_ONLY, dataclass
+from typing import Any, ClassVar, NamedTuple
+
+from neko.cells.base import check_not_negative, check_positive, decay, per_neuron
+from neko.cells.lif import LIF
+from neko.typing import Array
+
+
+class ALIFState(NamedTuple):
+    """Membrane potential `v`, threshold adaptation `a`, refractory counter `r` (or None), spike `z`."""
+
+    v: Array
+    a: Array
+    r: Array | None
+    z: Array
+
+
+@dataclass(frozen=True, eq=False)
+class ALIF(LIF):
+    r"""Adaptive leaky integrate-and-fire neurons: each spike lifts the threshold for a while.
+
+    .. math::
+        v_t = α v_{t-1} + c I_t - v_{th} z_{t-1}, \quad
+        a_t = ρ a_{t-1} + z_{t-1}, \quad
+        z_t = 1[v_t > v_{th} + β a_t]
+
+    with ``ρ = exp(-dt/tau_a)``. All options of `LIF` hold. A mixed population is one layer with
+    per-neuron β: ``ALIF(400, beta=[0.0] * 300 + [0.184] * 100)`` is 300 LIF and 100 ALIF neurons.
+
+    Parameters
+    ----------
+    tau_a : float or sequence (n,)
+        Adaptation time constant in ms.
+    beta : float or sequence (n,)
+        Adaptation strength β, the rise of the threshold per spike (in units of `v`).
+
+    References
+    ----------
+    Bellec et al. (2020), doi:10.1038/s41467-020-17236-y, eqs. 8-10.
+    """
+
+    State: ClassVar[Any] = ALIFState
+
+    _: KW_ONLY
+    tau_a: Any = 200.0
+    beta: Any = 0.184
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_positive(tau_a=self.tau_a)
+        check_not_negative(beta=self.beta)
+
+    def dynamics(self, xp: Any, state: ALIFState, current: Array) -> ALIFState:  # type: ignore[override]
+        v_th = per_neuron(xp, self.v_th)
+        v = self.membrane(xp, state, current, v_th)
+        # The neuron's own spike is kept here, in e-prop too: it is internal to the neuron.
+        a = decay(xp, self.dt, self.tau_a) * state.a + state.z
+        z = self.surrogate(xp, (v - per_neuron(xp, self.beta) * a) * (1.0 / v_th) - 1.0)
+        r, z = self.refractory(xp, state.r, z)
+        return ALIFState(v, a, r, z)

@@ -1,0 +1,120 @@
+"""Leaky integrate-and-fire neuron."""
+
+from __future__ import annotations
+
+from dataclasses import KW_ONLY, dataclass, replace
+from typing import Any, ClassVar, NamedTuple
+
+from neko.cells.base import Cell, check_not_negative, check_positive, decay, per_neuron
+from neko.cells.surrogates import Surrogate, Triangular
+from neko.typing import Array
+
+
+class LIFState(NamedTuple):
+    """Membrane potential `v`, steps left of the refractory period `r` (None without one), spike `z`."""
+
+    v: Array
+    r: Array | None
+    z: Array
+
+
+@dataclass(frozen=True, eq=False)
+class LIF(Cell):
+    r"""Leaky integrate-and-fire neurons in discrete time.
+
+    .. math::
+        v_t = α v_{t-1} + c I_t - v_{th} z_{t-1}, \qquad z_t = 1[v_t > v_{th}]
+
+    with ``α = exp(-dt/tau_m)``; ``c = 1 - α`` with `input_scaling`, else 1. With ``reset='zero'``
+    the membrane restarts from zero: ``v_t = α v_{t-1} (1 - z_{t-1}) + c I_t``. For `t_ref` > 0 two spikes of one
+    neuron are at least `t_ref` apart, and ψ = 0 in between.
+
+    Parameters
+    ----------
+    units : int
+        Number of neurons.
+    tau_m : float or sequence (n,)
+        Membrane time constant in ms.
+    v_th : float or sequence (n,)
+        Threshold; the surrogate's argument is ``u = (v - v_th) / v_th``.
+    t_ref : float
+        Refractory period in ms, rounded to steps.
+    reset : {'subtract', 'zero'}
+        What a spike does to the membrane.
+    input_scaling : bool
+        Scale currents by ``1 - α``.
+    detach_reset : bool
+        Give no credit through the reset, in any rule. e-prop never does.
+    surrogate : Surrogate
+        ψ, see `neko.cells.surrogates`.
+    dt : float
+        Time step in ms.
+
+    Raises
+    ------
+    ValueError
+        For a time constant or threshold that is not positive, or an unknown `reset`.
+
+    References
+    ----------
+    Bellec et al. (2020), doi:10.1038/s41467-020-17236-y, eqs. 6-7.
+    """
+
+    State: ClassVar[Any] = LIFState
+    spiking: ClassVar[bool] = True
+    autapses: ClassVar[bool] = False
+
+    _: KW_ONLY
+    tau_m: Any = 20.0
+    v_th: Any = 1.0
+    t_ref: float = 0.0
+    reset: str = "subtract"
+    input_scaling: bool = False
+    detach_reset: bool = False
+    surrogate: Surrogate = Triangular()
+    dt: float = 1.0  # type: ignore[misc]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_positive(tau_m=self.tau_m, v_th=self.v_th, dt=self.dt)
+        check_not_negative(t_ref=self.t_ref)
+        if self.reset not in ("subtract", "zero"):
+            raise ValueError(f"reset={self.reset!r}: expected 'subtract' or 'zero'")
+
+    def initial_state(self, xp: Any, batch: int) -> Any:
+        state = super().initial_state(xp, batch)
+        return state if self.refractory_steps else state._replace(r=None)
+
+    @property
+    def refractory_steps(self) -> int:
+        """Steps between two spikes at the least; 0 where the period is no longer than a step."""
+        steps = round(self.t_ref / self.dt)
+        return steps if steps > 1 else 0
+
+    def eligibility_cell(self) -> Cell:
+        return replace(self, detach_reset=True)
+
+    def dynamics(self, xp: Any, state: LIFState, current: Array) -> LIFState:  # type: ignore[override]
+        v_th = per_neuron(xp, self.v_th)
+        v = self.membrane(xp, state, current, v_th)
+        z = self.surrogate(xp, v * (1.0 / v_th) - 1.0)
+        r, z = self.refractory(xp, state.r, z)
+        return LIFState(v, r, z)
+
+    def membrane(self, xp: Any, state: Any, current: Array, v_th: Any) -> Array:
+        """``v_t``: leak, current and the reset by the last spike."""
+        alpha = decay(xp, self.dt, self.tau_m)
+        z = xp.stop_gradient(state.z) if self.detach_reset else state.z
+        if self.input_scaling:
+            current = (1.0 - alpha) * current
+        if self.reset == "zero":
+            return alpha * (state.v * (1.0 - z)) + current
+        return alpha * state.v + current - v_th * z
+
+    def refractory(self, xp: Any, r: Array | None, z: Array) -> tuple[Array | None, Array]:
+        """Silence neurons that still count down, then let the counter fall or restart."""
+        if r is None:
+            return None, z
+        z = xp.where(r > 0.0, xp.zeros_like(z), z)
+        n = float(self.refractory_steps)
+        return xp.clip(r + n * xp.stop_gradient(z) - 1.0, 0.0, n), z

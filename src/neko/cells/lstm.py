@@ -1,0 +1,50 @@
+"""Long short-term memory unit."""
+
+from __future__ import annotations
+
+from dataclasses import KW_ONLY, dataclass
+from typing import Any, ClassVar, NamedTuple
+
+from neko.cells.base import Cell
+from neko.typing import Array
+
+
+class LSTMState(NamedTuple):
+    """Cell memory `c` and output `h`."""
+
+    c: Array
+    h: Array
+
+
+@dataclass(frozen=True, eq=False)
+class LSTM(Cell):
+    """Long short-term memory, the usual baseline.
+
+    ``c_t = σ(I_1 + f) c_{t-1} + σ(I_0) tanh(I_2)``, ``h_t = σ(I_3) tanh(c_t)`` with the currents in the
+    order input gate, forget gate, candidate, output gate.
+
+    Parameters
+    ----------
+    units : int
+        Number of units.
+    forget_bias : float
+        Constant f added to the forget gate, so that a new network remembers.
+
+    References
+    ----------
+    Hochreiter & Schmidhuber (1997), with the forget gate of Gers et al. (2000).
+    """
+
+    State: ClassVar[Any] = LSTMState
+    input_currents: ClassVar[tuple[int, ...]] = (0, 1, 2, 3)
+    recurrent_currents: ClassVar[tuple[int, ...]] = (0, 1, 2, 3)
+    bias: ClassVar[bool] = True
+
+    _: KW_ONLY
+    forget_bias: float = 1.0
+
+    def dynamics(  # type: ignore[override]
+        self, xp: Any, state: LSTMState, write: Array, forget: Array, candidate: Array, output: Array
+    ) -> LSTMState:
+        c = xp.sigmoid(forget + self.forget_bias) * state.c + xp.sigmoid(write) * xp.tanh(candidate)
+        return LSTMState(c, xp.sigmoid(output) * xp.tanh(c))

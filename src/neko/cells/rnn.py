@@ -1,0 +1,46 @@
+"""Plain recurrent unit."""
+
+from __future__ import annotations
+
+from dataclasses import KW_ONLY, dataclass
+from typing import Any, ClassVar, NamedTuple
+
+from neko.cells.base import Cell
+from neko.typing import Array
+
+ACTIVATIONS = ("tanh", "sigmoid", "relu")
+
+
+class RNNState(NamedTuple):
+    """Activity `z`."""
+
+    z: Array
+
+
+@dataclass(frozen=True, eq=False)
+class RNN(Cell):
+    """Elman units ``z_t = f(I_t)``.
+
+    Parameters
+    ----------
+    units : int
+        Number of units.
+    activation : {'tanh', 'sigmoid', 'relu'}
+        The function f.
+    """
+
+    State: ClassVar[Any] = RNNState
+    bias: ClassVar[bool] = True
+
+    _: KW_ONLY
+    activation: str = "tanh"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.activation not in ACTIVATIONS:
+            raise ValueError(f"activation={self.activation!r}: expected one of {ACTIVATIONS}")
+
+    def dynamics(self, xp: Any, state: RNNState, current: Array) -> RNNState:  # type: ignore[override]
+        if self.activation == "relu":
+            return RNNState(xp.maximum(current, 0.0))
+        return RNNState(getattr(xp, self.activation)(current))

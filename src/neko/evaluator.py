@@ -1,0 +1,170 @@
+"""A model, the objective it is trained for, and the metrics it is judged by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from neko import losses, metrics
+from neko.metrics import Context, Metric
+from neko.models import Model
+from neko.network import Network
+from neko.objective import Batch, FiringRate, Forward, Objective, spike_rates
+from neko.typing import Array
+
+
+class Evaluator:
+    """What "good" means for a model: one objective for every rule, and metrics beside it.
+
+    Parameters
+    ----------
+    model : Model
+        The network.
+    loss : str or callable
+        A name of `neko.losses` or a function ``(xp, prediction, target) -> (…)`` that reduces the last axis.
+    metrics : sequence of str or Metric
+        Names of `neko.metrics` ('accuracy', 'firing_rate', …) or own metrics.
+    target : {'every', 'last', 'mean'}
+        Where a target without a time axis holds: at every step, the last, or for the mean output.
+    reduction : {'mean', 'sum'}
+        Of the loss over time; over the batch it is the mean.
+    regularizer : FiringRate, optional
+        Penalty on firing rates, in every rule's gradient.
+
+    Examples
+    --------
+    >>> import neko
+    >>> model = neko.Evaluator(neko.LIF(8, 2, "torch"), loss="categorical_crossentropy", metrics=["accuracy"])
+    >>> sorted(model.evaluate([[[0.0]], [[1.0]]], [[1.0, 0.0], [0.0, 1.0]]))
+    ['accuracy', 'loss']
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        loss: Any,
+        metrics: Iterable[Any] = (),
+        *,
+        target: str = "every",
+        reduction: str = "mean",
+        regularizer: FiringRate | None = None,
+    ) -> None:
+        if not isinstance(model, Model):
+            raise TypeError(f"model={model!r}: expected a Model, for example ALIF(128, 10, pytorch_backend)")
+        self.model = model
+        self.objective = Objective(losses.resolve(loss), target, reduction, regularizer)
+        self.metrics: tuple[Metric, ...] = resolve_metrics(metrics)
+        self._measure = self.xp.jit(self._measure_batch)
+
+    @property
+    def xp(self) -> Any:
+        """The model's backend."""
+        return self.model.xp
+
+    @property
+    def network(self) -> Network:
+        """The model's network."""
+        return self.model.network
+
+    @property
+    def params(self) -> dict[str, Array]:
+        """The model's parameters."""
+        return self.model.params
+
+    @params.setter
+    def params(self, params: dict[str, Array]) -> None:
+        self.model.params = params
+
+    def build(self, x: Any) -> None:
+        """Draw the model's weights for inputs like `x`, if it has none."""
+        shape = np.shape(x)
+        if len(shape) != 3 or 0 in shape:
+            raise ValueError(f"x has shape {tuple(shape)!r}: expected (batch, time, n_in), none of them 0")
+        self.model.build(int(shape[2]))
+
+    def arrays(self, x: Any, y: Any, mask: Any) -> tuple[Array, Array, Array | None]:
+        """Input, target and mask as arrays of the backend, with their shapes checked."""
+        x_shape, y_shape = tuple(np.shape(x)), tuple(np.shape(y))
+        self._check_target(x_shape, y_shape)
+        if mask is not None and tuple(np.shape(mask)) != x_shape[:2]:
+            raise ValueError(f"mask has shape {tuple(np.shape(mask))!r}: expected (batch, time) = {x_shape[:2]!r}")
+        with self.xp.scope():
+            return self.xp.asarray(x), self.xp.asarray(y), None if mask is None else self.xp.asarray(mask)
+
+    def _check_target(self, x: tuple[int, ...], y: tuple[int, ...]) -> None:
+        outputs = () if self.objective.loss.sparse else (self.network.readout.units,)
+        held, timed = (x[0], *outputs), (*x[:2], *outputs)
+        if y not in (held, timed):
+            hint = " (sparse_categorical_crossentropy takes class numbers)" if outputs and y in (x[:1], x[:2]) else ""
+            raise ValueError(f"y has shape {y!r}: expected {held!r} or, for a target at every step, {timed!r}{hint}")
+
+    def measure(self, forward: Forward, batch: Batch) -> dict[str, Any]:
+        """(total, weight) of the loss and every metric, from a forward pass that is already done."""
+        xp = self.xp
+        held = batch.pooling is not None
+        size = batch.x.shape[1]
+        weight = xp.ones((size,)) if held else batch.valid
+        target = batch.target[0] if held else batch.target
+        context = Context(forward.prediction, target, weight, forward.rates, xp.sum(batch.valid), self.network.readout.dt)
+        # The loss averages like the objective: over frames, or over sequences where steps add up or are pooled.
+        by_frames = self.objective.reduction == "mean" and (not held or self.objective.target == "every")
+        share = xp.sum(batch.valid) if by_frames else xp.asarray(float(size))
+        measures = {"loss": (forward.loss * share, share)}
+        return measures | {metric.name: metric.measure(xp, context) for metric in self.metrics}
+
+    def finalise(self, measures: dict[str, Any]) -> dict[str, float]:
+        """Floats from sums of (total, weight)."""
+        finals = {metric.name: metric.finalise for metric in self.metrics}
+        result = {}
+        for name, (total, weight) in measures.items():
+            value = float(total) / float(weight)
+            result[name] = finals[name](value) if name in finals else value
+        return result
+
+    def evaluate(self, x: Any, y: Any, mask: Any = None, *, batch_size: int = 500) -> dict[str, float]:
+        """Loss and metrics of a data set, as floats.
+
+        Parameters
+        ----------
+        x : array (examples, time, n_in)
+            Inputs.
+        y : array (examples, …)
+            Targets, see `Objective`.
+        mask : array (examples, time), optional
+            0 at padded frames.
+        batch_size : int
+            Examples per forward pass.
+        """
+        if len(x) != len(y):
+            raise ValueError(f"x has {len(x)!r} examples and y has {len(y)!r}: expected as many")
+        x = x if hasattr(x, "shape") else np.asarray(x)
+        y = y if hasattr(y, "shape") else np.asarray(y)
+        self.build(x)
+        totals: dict[str, Any] = {}
+        for begin in range(0, len(x), batch_size):
+            piece = slice(begin, begin + batch_size)
+            part = self.arrays(x[piece], y[piece], None if mask is None else mask[piece])
+            with self.xp.scope():
+                found = self._measure(self.params, *part)
+            for name, (total, weight) in found.items():
+                before = totals.get(name, (0.0, 0.0))
+                totals[name] = (before[0] + float(total), before[1] + float(weight))
+        return self.finalise(totals)
+
+    def _measure_batch(self, params: Any, x: Array, y: Array, mask: Array | None) -> dict[str, Any]:
+        xp, network = self.xp, self.network
+        batch = self.objective.batch(xp, x, y, mask)
+        state = network.initial_state(xp, batch.x.shape[1])
+        _, outputs, emissions = network.unroll(xp.forward_only(), params, batch.x, state)
+        rates = spike_rates(xp, network.cells, emissions, batch.valid)
+        loss = self.objective.value(xp, outputs, batch)
+        return self.measure(Forward(loss, self.objective.prediction(xp, outputs, batch), rates), batch)
+
+
+def resolve_metrics(names: Iterable[Any]) -> tuple[Metric, ...]:
+    """Metrics by name or object."""
+    if isinstance(names, str):
+        raise TypeError(f"metrics={names!r}: expected a list of names, for example ['accuracy']")
+    return tuple(metrics.resolve(name) for name in names)

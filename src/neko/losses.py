@@ -1,0 +1,95 @@
+"""Loss functions: a value per example from prediction and target, both with the class axis last."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from neko.typing import Array
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A loss and the form of its target.
+
+    Parameters
+    ----------
+    name : str
+        For messages and histories.
+    function : callable
+        ``(xp, prediction (…, C), target) -> (…)``; leading axes broadcast.
+    sparse : bool
+        Whether the target holds class numbers (…) instead of (…, C).
+    """
+
+    name: str
+    function: Callable[[Any, Array, Array], Array]
+    sparse: bool = False
+
+    def __call__(self, xp: Any, prediction: Array, target: Array) -> Array:
+        return self.function(xp, prediction, target)
+
+
+def categorical_crossentropy(xp: Any, prediction: Array, target: Array) -> Array:
+    """``-Σ_k t_k log softmax(y)_k`` for logits y and a distribution t (one-hot or soft)."""
+    return -xp.sum(xp.astype(target, xp.dtype) * xp.log_softmax(prediction), axis=-1)
+
+
+def sparse_categorical_crossentropy(xp: Any, prediction: Array, target: Array) -> Array:
+    """``-log softmax(y)_t`` for logits y and a class number t."""
+    return categorical_crossentropy(xp, prediction, xp.one_hot(target, prediction.shape[-1]))
+
+
+def mean_squared_error(xp: Any, prediction: Array, target: Array) -> Array:
+    """``mean_k (y_k - t_k)²``."""
+    return xp.mean(xp.square(prediction - target), axis=-1)
+
+
+def half_squared_error(xp: Any, prediction: Array, target: Array) -> Array:
+    """``½ Σ_k (y_k - t_k)²``, whose error is ``y - t``."""
+    return 0.5 * xp.sum(xp.square(prediction - target), axis=-1)
+
+
+def mean_absolute_error(xp: Any, prediction: Array, target: Array) -> Array:
+    """``mean_k |y_k - t_k|``."""
+    return xp.mean(xp.abs(prediction - target), axis=-1)
+
+
+def poisson(xp: Any, prediction: Array, target: Array) -> Array:
+    """``mean_k (e^{y_k} - t_k y_k)``: negative log likelihood of counts t with log rate y, without its constant."""
+    return xp.mean(xp.exp(prediction) - target * prediction, axis=-1)
+
+
+def kl_divergence(xp: Any, prediction: Array, target: Array) -> Array:
+    """``Σ_k t_k (log t_k - log softmax(y)_k)`` for logits y and a distribution t; ``0 log 0 = 0``."""
+    present = target > 0.0
+    log_target = xp.log(xp.where(present, target, xp.ones_like(target)))
+    return xp.sum(target * (log_target - xp.log_softmax(prediction)), axis=-1)
+
+
+LOSSES: dict[str, Loss] = {
+    loss.name: loss
+    for loss in (
+        Loss("categorical_crossentropy", categorical_crossentropy),
+        Loss("sparse_categorical_crossentropy", sparse_categorical_crossentropy, sparse=True),
+        Loss("mean_squared_error", mean_squared_error),
+        Loss("half_squared_error", half_squared_error),
+        Loss("mean_absolute_error", mean_absolute_error),
+        Loss("poisson", poisson),
+        Loss("kl_divergence", kl_divergence),
+    )
+}
+ALIASES = {"mse": "mean_squared_error", "mae": "mean_absolute_error", "kl": "kl_divergence"}
+
+
+def resolve(loss: Any) -> Loss:
+    """The loss of a name; a `Loss` as it is; a function ``(xp, prediction, target)`` as a dense loss."""
+    if isinstance(loss, Loss):
+        return loss
+    if callable(loss):
+        return Loss(getattr(loss, "__name__", "loss"), loss)
+    name = ALIASES.get(loss, loss)
+    if name not in LOSSES:
+        raise ValueError(f"loss={loss!r}: expected one of {sorted([*LOSSES, *ALIASES])} or a function")
+    return LOSSES[name]

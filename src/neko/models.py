@@ -1,0 +1,167 @@
+"""The constructors of Listing 1: a network on a backend, with its parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from neko import backend as backends
+from neko import cells
+from neko.cells.base import Cell
+from neko.network import Network, NetworkState, Params
+from neko.readout import LeakyReadout
+from neko.typing import Array
+
+TASKS = ("classification", "regression")
+
+
+class Model:
+    """A network of cells on a backend; it holds the parameters that rules train.
+
+    Parameters
+    ----------
+    cells : Cell or sequence of Cell
+        The layers, from input to output.
+    outputs : int
+        Number of outputs.
+    backend : Backend or str
+        Where arrays live, for example ``pytorch_backend`` or ``'torch'``.
+    task_type : {'classification', 'regression'}
+        Whether outputs are logits of classes; `predict` then returns probabilities.
+    tau_out : float or None
+        Time constant of the readout in ms, None for a readout without memory.
+    readout_scaling : bool
+        Scale the readout's drive by ``1 - κ``.
+    seed : int
+        Seed of the initial weights, equal on every backend.
+
+    Attributes
+    ----------
+    params : dict of Array
+        ``layers.<i>.w_in`` (n_in, k n), ``layers.<i>.w_rec`` (n, k n), ``layers.<i>.b`` (k n) where the cell
+        has a bias, ``readout.w_out`` (n, outputs), ``readout.b_out`` (outputs). Empty before `build`.
+
+    Examples
+    --------
+    >>> from neko import Model
+    >>> from neko.cells import ALIF, LIF
+    >>> model = Model([LIF(32), ALIF(16)], 10, "torch").build(4)
+    >>> model.params["layers.1.w_in"].shape
+    torch.Size([32, 16])
+    """
+
+    def __init__(
+        self,
+        cells: Cell | Iterable[Cell],
+        outputs: int,
+        backend: Any,
+        *,
+        task_type: str = "classification",
+        tau_out: float | None = 20.0,
+        readout_scaling: bool = True,
+        seed: int = 0,
+    ) -> None:
+        if task_type not in TASKS:
+            raise ValueError(f"task_type={task_type!r}: expected one of {TASKS}")
+        layers = (cells,) if isinstance(cells, Cell) else tuple(cells)
+        dt = layers[0].dt if layers and isinstance(layers[0], Cell) else 1.0
+        readout = LeakyReadout(outputs, tau_out=tau_out, input_scaling=readout_scaling, dt=dt)
+        self.network = Network(layers, readout)
+        self.xp = backends.get(backend) if isinstance(backend, str) else backend
+        self.task_type = task_type
+        self.seed = seed
+        self.params: Params = {}
+
+    def build(self, n_in: int) -> Model:
+        """Draw the initial weights for inputs of width `n_in`; a built model is left as it is."""
+        if not self.params:
+            drawn = self.network.parameters(n_in, self.seed)
+            self.params = {name: self.xp.asarray(w) for name, w in drawn.items()}
+        expected = self.n_in
+        if n_in != expected:
+            raise ValueError(f"inputs of width {n_in!r}: this model was built for width {expected}")
+        return self
+
+    @property
+    def n_in(self) -> int:
+        """Width of the inputs that the parameters were drawn for."""
+        return int(self.params["layers.0.w_in"].shape[0])
+
+    def clone(self) -> Model:
+        """A model with the same network and a copy of the parameters."""
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__)
+        other.params = {name: self.xp.asarray(np.array(self.xp.to_numpy(p))) for name, p in self.params.items()}
+        return other
+
+    def predict(self, x: Any) -> np.ndarray:
+        """Outputs (batch, time, outputs), class probabilities for classification, for `x` (batch, time, n_in)."""
+        xp = self.xp
+        with xp.scope():
+            x = xp.permute_dims(xp.asarray(x), (1, 0, 2))
+            self.build(x.shape[-1])
+            _, y, _ = self.network.unroll(xp.forward_only(), self.params, x, self.rest(x))
+            if self.task_type == "classification":
+                y = xp.exp(xp.log_softmax(y))
+            return np.asarray(xp.to_numpy(xp.permute_dims(y, (1, 0, 2))))
+
+    def record(self, x: Any) -> list[Any]:
+        """States of every layer over time for `x` (batch, time, n_in): a list of the cells' own state
+        tuples, each field a NumPy array (batch, time, n)."""
+        xp = self.xp
+        with xp.scope():
+            x = xp.permute_dims(xp.asarray(x), (1, 0, 2))
+            self.build(x.shape[-1])
+            _, _, traces = self.network.record(xp.forward_only(), self.params, x, self.rest(x))
+            return [
+                type(t.states)(*(None if a is None else xp.to_numpy(a).swapaxes(0, 1) for a in t.states))
+                for t in traces
+            ]
+
+    def rest(self, x: Array) -> NetworkState:
+        """The state before the first step for inputs with time leading."""
+        return self.network.initial_state(self.xp, x.shape[1])
+
+
+def layered(cell: type[Cell], units: int | Iterable[int], options: dict[str, Any]) -> list[Cell]:
+    """One cell per entry of `units`, all with the same options."""
+    widths = [units] if isinstance(units, int) else list(units)
+    return [cell(n, **options) for n in widths]
+
+
+def LIF(units: Any, outputs: int, backend: Any, *, task_type: str = "classification", **options: Any) -> Model:
+    """A recurrent network of `neko.cells.LIF` neurons.
+
+    Parameters
+    ----------
+    units : int or sequence of int
+        Neurons per layer.
+    outputs, backend, task_type
+        See `Model`.
+    **options
+        Options of `Model` (``tau_out``, ``readout_scaling``, ``seed``), the others of the cell.
+    """
+    return recurrent(cells.LIF, units, outputs, backend, task_type, options)
+
+
+def ALIF(units: Any, outputs: int, backend: Any, *, task_type: str = "classification", **options: Any) -> Model:
+    """A recurrent network of `neko.cells.ALIF` neurons; parameters as for `LIF`."""
+    return recurrent(cells.ALIF, units, outputs, backend, task_type, options)
+
+
+def RNN(units: Any, outputs: int, backend: Any, *, task_type: str = "classification", **options: Any) -> Model:
+    """A recurrent network of `neko.cells.RNN` units; parameters as for `LIF`.
+
+    Its readout has no memory by default, as in an ordinary recurrent network.
+    """
+    return recurrent(cells.RNN, units, outputs, backend, task_type, {"tau_out": None, **options})
+
+
+def recurrent(
+    cell: type[Cell], units: Any, outputs: int, backend: Any, task_type: str, options: dict[str, Any]
+) -> Model:
+    """A `Model` of one kind of cell; options go to the model or, by default, to the cell."""
+    own = {name: options.pop(name) for name in ("tau_out", "readout_scaling", "seed") if name in options}
+    return Model(layered(cell, units, options), outputs, backend, task_type=task_type, **own)

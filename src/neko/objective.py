@@ -1,0 +1,163 @@
+"""The one objective that every rule minimises: which steps count, and how much."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from neko.losses import Loss
+from neko.typing import Array
+
+TARGETS = ("every", "last", "mean")
+REDUCTIONS = ("mean", "sum")
+
+
+class Batch(NamedTuple):
+    """A mini-batch with time leading, and what each of its steps weighs.
+
+    ``x`` (time, batch, n_in); ``target`` (time, batch, …) or, held, (1, batch, …); ``valid`` (time, batch) with
+    0 at padded frames; ``weight`` (time, batch) of each step's loss; ``pooling`` (time, batch) of each
+    step's output in a held target's prediction, None for a target at every step.
+    """
+
+    x: Array
+    target: Array
+    valid: Array
+    weight: Array
+    pooling: Array | None
+
+
+class Forward(NamedTuple):
+    """What is kept of a forward pass for the metrics.
+
+    ``loss`` is the scalar without regularisation; ``prediction`` the outputs (time, batch, n_out) or, for a held
+    target, their pooling (batch, n_out); ``rates`` per layer the spikes per step and neuron (n,), None where a
+    layer does not spike.
+    """
+
+    loss: Array
+    prediction: Array
+    rates: tuple[Array | None, ...]
+
+
+@dataclass(frozen=True)
+class FiringRate:
+    r"""Quadratic penalty on each neuron's mean rate (Bellec et al. 2020, eq. 26).
+
+    .. math::
+        E_{reg} = \frac{c}{2} \sum_j (f_j - f_0)^2
+
+    with ``f_j`` in spikes per step over the valid frames of the batch. It enters every rule's gradient
+    and no reported loss.
+
+    Parameters
+    ----------
+    target : float
+        f_0 in Hz.
+    strength : float
+        c.
+    """
+
+    target: float = 10.0
+    strength: float = 1.0
+
+    def error(self, rate: Array, dt: float) -> Array:
+        """∂E/∂f_j for rates in spikes per step, shape (n,)."""
+        return self.strength * (rate - self.target * dt / 1000.0)
+
+    def penalty(self, xp: Any, rate: Array, dt: float) -> Array:
+        """E_reg, a scalar."""
+        return 0.5 * self.strength * xp.sum(xp.square(rate - self.target * dt / 1000.0))
+
+
+@dataclass(frozen=True)
+class Objective:
+    """A loss at every step, at the last one, or for the mean output.
+
+    Parameters
+    ----------
+    loss : Loss
+        Value per example from prediction and target.
+    target : {'every', 'last', 'mean'}
+        Where a target without a time axis holds: at each valid step, at the last valid step, or
+        for the output averaged over the valid steps.
+    reduction : {'mean', 'sum'}
+        Over time; over the batch it is always the mean. 'sum' adds up the steps of a sequence.
+    regularizer : FiringRate or None
+        Added for every spiking layer.
+    """
+
+    loss: Loss
+    target: str = "every"
+    reduction: str = "mean"
+    regularizer: FiringRate | None = None
+
+    def __post_init__(self) -> None:
+        if self.target not in TARGETS:
+            raise ValueError(f"target={self.target!r}: expected one of {TARGETS}")
+        if self.reduction not in REDUCTIONS:
+            raise ValueError(f"reduction={self.reduction!r}: expected one of {REDUCTIONS}")
+
+    def batch(self, xp: Any, x: Array, target: Array, mask: Array | None) -> Batch:
+        """A `Batch` from arrays with the batch axis first; `mask` (batch, time) is 0 at padded frames."""
+        time, size = x.shape[1], x.shape[0]
+        x = xp.permute_dims(x, (1, 0, 2))
+        valid = xp.ones((time, size)) if mask is None else xp.astype(xp.matrix_transpose(mask), xp.dtype)
+        if not self.is_held(target):
+            target = xp.permute_dims(target, (1, 0, *range(2, len(target.shape))))
+            return Batch(x, target, valid, self.step_weight(xp, valid, size), None)
+        steps = xp.sum(valid, axis=0, keepdims=True)
+        if self.target == "last":
+            pooling = valid * xp.astype(xp.cumulative_sum(valid, axis=0) == steps, xp.dtype)
+            weight = pooling * (1.0 / size)
+        else:
+            pooling = valid / steps
+            weight = self.step_weight(xp, valid, size)
+        return Batch(x, xp.expand_dims(target, axis=0), valid, weight, pooling)
+
+    def is_held(self, target: Array) -> bool:
+        """Whether a target (batch axis first) has no time axis, and so holds for the whole sequence."""
+        return len(target.shape) == (1 if self.loss.sparse else 2)
+
+    def step_weight(self, xp: Any, valid: Array, size: int) -> Array:
+        """Weight of each frame: 1 / (all valid frames), or 1 / batch where steps add up."""
+        return valid / xp.sum(valid) if self.reduction == "mean" else valid * (1.0 / size)
+
+    def additive(self, batch: Batch) -> bool:
+        """Whether the loss is a sum over steps, so that a stream can be learnt piece by piece."""
+        return batch.pooling is None or self.target != "mean"
+
+    def value(self, xp: Any, outputs: Array, batch: Batch) -> Array:
+        """The scalar loss of `outputs` (time, batch, n_out)."""
+        if not self.additive(batch):
+            return xp.mean(self.loss(xp, self.prediction(xp, outputs, batch), batch.target[0]))
+        return xp.sum(self.loss(xp, outputs, batch.target) * batch.weight)
+
+    def error(self, xp: Any, outputs: Array, batch: Batch) -> tuple[Array, Array]:
+        """The loss and ∂loss/∂outputs (time, batch, n_out), by automatic differentiation."""
+        return xp.value_and_grad(lambda y: self.value(xp, y, batch))(outputs)
+
+    def prediction(self, xp: Any, outputs: Array, batch: Batch) -> Array:
+        """What is compared with the target: outputs at every step, or pooled over time for a held target."""
+        if batch.pooling is None:
+            return outputs
+        return xp.sum(outputs * xp.expand_dims(batch.pooling, axis=-1), axis=0)
+
+    def penalty(self, xp: Any, rates: tuple[Array | None, ...], dt: float) -> Any:
+        """Sum of the rate penalties of the spiking layers; 0.0 without a regularizer."""
+        if self.regularizer is None:
+            return 0.0
+        return sum(self.regularizer.penalty(xp, rate, dt) for rate in rates if rate is not None)
+
+
+def mean_rate(xp: Any, z: Array, valid: Array) -> Array:
+    """Spikes per step and neuron over the valid frames, shape (n,)."""
+    return xp.sum(z * xp.expand_dims(valid, axis=-1), axis=(0, 1)) / xp.sum(valid)
+
+
+def spike_rates(
+    xp: Any, cells: tuple[Any, ...], emissions: tuple[Array, ...], valid: Array
+) -> tuple[Array | None, ...]:
+    """Mean rate (n,) of every spiking layer, None for the others."""
+    pairs = zip(cells, emissions, strict=True)
+    return tuple(mean_rate(xp, z, valid) if cell.spiking else None for cell, z in pairs)

@@ -1,0 +1,78 @@
+"""Leaky linear readout."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import KW_ONLY, dataclass
+from typing import Any
+
+from neko.cells.base import check_positive
+from neko.typing import Array
+
+
+@dataclass(frozen=True)
+class LeakyReadout:
+    r"""Output neurons that integrate what the last layer emits.
+
+    .. math::
+        f_t = κ f_{t-1} + c\, z_t W_{out}, \qquad y_t = f_t + b_{out}
+
+    with ``κ = exp(-dt/tau_out)`` and ``c = 1 - κ`` (or 1 without `input_scaling`). The bias is not filtered.
+
+    Parameters
+    ----------
+    units : int
+        Number of outputs.
+    tau_out : float or None
+        Time constant in ms; None is a readout without memory, κ = 0.
+    input_scaling : bool
+        Whether c is ``1 - κ``, so that a constant drive settles at its own value.
+    dt : float
+        Time step in ms.
+    """
+
+    units: int
+    _: KW_ONLY
+    tau_out: float | None = 20.0
+    input_scaling: bool = True
+    dt: float = 1.0
+
+    def __post_init__(self) -> None:
+        if isinstance(self.units, bool) or not isinstance(self.units, int) or self.units < 1:
+            raise ValueError(f"units={self.units!r}: expected a positive number of outputs")
+        check_positive(dt=self.dt, **({} if self.tau_out is None else {"tau_out": self.tau_out}))
+
+    @property
+    def kappa(self) -> float:
+        """Decay factor κ of one step."""
+        return 0.0 if self.tau_out is None else math.exp(-self.dt / self.tau_out)
+
+    @property
+    def gain(self) -> float:
+        """Factor c of the drive."""
+        return 1.0 - self.kappa if self.input_scaling else 1.0
+
+    def outputs(self, xp: Any, params: dict[str, Array], z: Array, f: Array) -> tuple[Array, Array]:
+        """Outputs y (time, batch, units) for emissions `z` (time, batch, n); also the last f."""
+        drive = self.gain * (z @ params["readout.w_out"])
+        f, filtered = leaky_filter(xp, self.kappa, drive, f)
+        return f, filtered + params["readout.b_out"]
+
+    def credit(self, xp: Any, error: Array) -> Array:
+        """∂E/∂(z_t W_out): the error of all later steps that z_t still reaches, (time, batch, units)."""
+        scaled = self.gain * error
+        return leaky_filter(xp, self.kappa, scaled, xp.zeros_like(scaled[0]), reverse=True)[1]
+
+
+def leaky_filter(
+    xp: Any, kappa: float, drive: Array, start: Array, *, reverse: bool = False
+) -> tuple[Array, Array]:
+    """``f_t = κ f_{t-1} + drive_t`` along the leading axis; the last f and all of them."""
+    if kappa == 0.0:
+        return (drive[0] if reverse else drive[-1]), drive
+
+    def step(f: Array, d: Array) -> tuple[Array, Array]:
+        f = kappa * f + d
+        return f, f
+
+    return xp.scan(step, start, drive, reverse=reverse)

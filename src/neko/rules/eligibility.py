@@ -1,0 +1,264 @@
+r"""Local derivatives of a layer, and the two ways to run through them.
+
+From a cell's step alone, automatic differentiation gives for each neuron and step
+
+``A_t = ∂h_t/∂h_{t-1}`` (d × d),  ``b_t = ∂h_t/∂I_t`` (d × k).
+
+The emission is the last of the d state fields. The eligibility vector ``ε_t = A_t ε_{t-1} + b_t ⊗ pre_t`` is
+carried forward by `stepwise_gradient`; `adjoint` runs the same linear recurrence backward, which needs no
+presynaptic axis and so costs one element-wise scan and one matrix product. Entries of A and b that
+are zero by the structure of the step are never computed (None).
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from neko.cells.base import Cell
+from neko.network import LayerTrace
+from neko.rules.synapses import previous
+from neko.typing import Array
+
+Entries = tuple[Array | None, ...]
+
+
+class Local(NamedTuple):
+    """``state[i][j]`` = ∂h_t[i]/∂h_{t-1}[j] and ``current[i][c]`` = ∂h_t[i]/∂I_t[c], each (time, batch, n)."""
+
+    state: tuple[Entries, ...]
+    current: tuple[Entries, ...]
+
+
+def fields(state: Any) -> tuple[Array, ...]:
+    """The arrays of a state, without the fields that this variant of the cell does not use."""
+    return tuple(field for field in state if field is not None)
+
+
+def local_derivatives(xp: Any, cell: Cell, trace: LayerTrace) -> Local:
+    """A_t and b_t of all steps in one call, since given the states no step depends on another."""
+    state_type, unused = type(trace.states), [field is None for field in trace.states]
+    before = [previous(xp, h0, h) for h0, h in zip(fields(trace.start), fields(trace.states), strict=True)]
+    d = len(before)
+    shape = before[0].shape
+
+    def step(*columns: Array) -> tuple[Array, ...]:
+        used = iter(columns[:d])
+        state = state_type(*(None if skip else next(used) for skip in unused))
+        return fields(cell.dynamics(xp, state, *columns[d:]))
+
+    flat = [xp.reshape(a, (shape[0] * shape[1], shape[2])) for a in (*before, *trace.currents)]
+    jacobian = xp.columnwise_jacobian(step, *flat)
+    rows = [tuple(None if e is None else xp.reshape(e, shape) for e in row) for row in jacobian]
+    return Local(tuple(row[:d] for row in rows), tuple(row[d:] for row in rows))
+
+
+def live(local: Local) -> tuple[bool, ...]:
+    """Which state fields still reach an emission at a later step; only these carry credit."""
+    d = len(local.state)
+    reach = [False] * (d - 1) + [True]
+    for _ in range(d):
+        reach = [i == d - 1 or any(reach[o] and local.state[o][i] is not None for o in range(d)) for i in range(d)]
+    return tuple(any(reach[o] and local.state[o][i] is not None for o in range(d)) for i in range(d))
+
+
+def combine(entries: Entries, values: Entries) -> Array | None:
+    """Sum of the products in which neither factor is None."""
+    total = None
+    for entry, value in zip(entries, values, strict=True):
+        if entry is not None and value is not None:
+            total = entry * value if total is None else total + entry * value
+    return total
+
+
+def column(rows: tuple[Entries, ...], j: int) -> Entries:
+    """Column j of a matrix held as rows."""
+    return tuple(row[j] for row in rows)
+
+
+def adjoint(xp: Any, local: Local, signal: Array, end: Entries) -> tuple[Entries, tuple[Array, ...]]:
+    r"""Run the recurrence backward: from credit at emissions to credit at currents.
+
+    .. math::
+        λ_t = A_{t+1}^T λ_{t+1} + signal_t e_z, \qquad δ_t = b_t^T λ_t
+
+    Parameters
+    ----------
+    signal : Array (time, …, batch, n)
+        Learning signal at each emission; leading axes before `batch` are independent problems.
+    end : tuple of Array (…, batch, n) or None
+        Credit at the last state from beyond the sequence, None for fields that are not live.
+
+    Returns
+    -------
+    tuple
+        Credit at the state before the first step, and δ per current, (time, …, batch, n).
+    """
+    d, k = len(local.state), len(local.current[0])
+
+    def step(carry: Entries, xs: Any) -> tuple[Entries, tuple[Array, ...]]:
+        (state, current), at_emission = xs
+        credit = (*carry[:-1], at_emission if carry[-1] is None else carry[-1] + at_emission)
+        earlier = tuple(None if carry[j] is None else combine(column(state, j), credit) for j in range(d))
+        delta = [combine(column(current, c), credit) for c in range(k)]
+        return earlier, tuple(xp.zeros_like(at_emission) if e is None else e for e in delta)
+
+    return xp.scan(step, end, (local, signal), reverse=True)
+
+
+class Credit(NamedTuple):
+    """What the emissions of a layer are told, each (time, batch, n) unless said otherwise.
+
+    ``signal`` is the learning signal L_t of step t; ``reaching`` is the credit of all later steps of
+    the sequence as well, ``L_t + κ L_{t+1} + …``; ``valid`` (time, batch) marks real frames; ``kappa``
+    is the decay of the filtered trace ``ē_t = κ ē_{t-1} + e_t``.
+    """
+
+    signal: Array
+    reaching: Array
+    valid: Array
+    kappa: float
+
+
+class Traces(NamedTuple):
+    """What is carried over from one piece of a sequence to the next, for the weights onto one current.
+
+    ``vectors`` maps each live state field to its eligibility vector, ``filtered`` is ē (None where κ = 0); all
+    have shape (batch, n_pre, n).
+    """
+
+    vectors: dict[int, Array]
+    filtered: Array | None
+
+
+class LayerGradient(NamedTuple):
+    """Σ_t L_t ē_t and Σ_t valid_t e_t per current, (n_pre, n) each, and the traces at the end."""
+
+    weights: tuple[Array, ...]
+    rates: tuple[Array, ...]
+    traces: tuple[Traces, ...]
+
+
+def initial_traces(xp: Any, local: Local, pre: tuple[Array, ...], kappa: float) -> tuple[Traces, ...]:
+    """Zero traces for every current, before the first step."""
+    batch, n = local_shape(local)[-2:]
+    traces = []
+    for p in pre:
+        zeros = xp.zeros((batch, p.shape[-1], n))
+        vectors = {i: zeros for i, alive in enumerate(live(local)) if alive}
+        traces.append(Traces(vectors, zeros if kappa else None))
+    return tuple(traces)
+
+
+def local_shape(local: Local) -> tuple[int, ...]:
+    """The (time, batch, n) of the derivatives; every cell reads its currents, so there is an entry."""
+    return next(e.shape for row in local.current for e in row if e is not None)
+
+
+def sequence_gradient(xp: Any, local: Local, pre: tuple[Array, ...], reaching: Array) -> tuple[Array, ...]:
+    """Gradient (n_pre, n) per current of a whole sequence, from the credit that reaches each emission."""
+    nothing = xp.zeros_like(reaching[0])
+    end = tuple(nothing if alive else None for alive in live(local))
+    _, delta = adjoint(xp, local, reaching, end)
+    return tuple(outer_sum(xp, p, d) for p, d in zip(pre, delta, strict=True))
+
+
+def outer_sum(xp: Any, pre: Array, post: Array) -> Array:
+    """``Σ_t Σ_b pre ⊗ post`` of (time, batch, …) arrays, as one matrix product."""
+    rows = pre.shape[0] * pre.shape[1]
+    return xp.matrix_transpose(xp.reshape(pre, (rows, pre.shape[2]))) @ xp.reshape(post, (rows, post.shape[2]))
+
+
+def chunk_gradient(
+    xp: Any, local: Local, pre: tuple[Array, ...], credit: Credit, traces: tuple[Traces, ...]
+) -> LayerGradient:
+    """Gradient of one piece of a sequence and the traces that the next piece starts from.
+
+    One backward scan answers several questions at once, as leading rows: the credit of the learning signal, the
+    plain sum of traces for the rate term, and what each carried quantity at the end of the piece owes to each
+    current. The rest are matrix products.
+    """
+    alive = [i for i, a in enumerate(live(local)) if a]
+    nothing = xp.zeros_like(credit.reaching)
+    time = nothing.shape[0]
+    powers = credit.kappa ** np.arange(time, -1, -1.0)
+    rows = [credit.reaching, nothing + xp.expand_dims(credit.valid, axis=-1)]
+    if credit.kappa:
+        rows.append(nothing + xp.reshape(xp.asarray(powers[1:]), (time, 1, 1)))
+    first = len(rows)
+    rows.extend([nothing] * len(alive))
+    ends: list[Array | None] = [None] * len(local.state)
+    for i in alive:
+        unit = [nothing[0]] * len(rows)
+        unit[first + alive.index(i)] = nothing[0] + 1.0
+        ends[i] = xp.stack(unit, axis=0)
+    start, delta = adjoint(xp, local, xp.stack(rows, axis=1), tuple(ends))
+
+    weights, rates, later = [], [], []
+    for p, d, (vectors, filtered) in zip(pre, delta, traces, strict=True):
+
+        def owed(row: int, vectors: dict[int, Array] = vectors) -> Array | float:
+            """What the traces before the piece still contribute to a row, (batch, n_pre, n)."""
+            return sum(xp.expand_dims(start[j][row], axis=1) * eps for j, eps in vectors.items())
+
+        gradient = outer_sum(xp, p, d[:, 0]) + summed(xp, owed(0))
+        if filtered is not None:
+            gradient = gradient + xp.einsum("bn,bpn->pn", credit.kappa * credit.reaching[0], filtered)
+        weights.append(gradient)
+        rates.append(outer_sum(xp, p, d[:, 1]) + summed(xp, owed(1)))
+        grown = xp.einsum("tbp,trbn->rbpn", p, d[:, 2:])
+        if filtered is not None:
+            filtered = grown[0] + owed(2) + float(powers[0]) * filtered
+        ends_of = {i: grown[first - 2 + m] + owed(first + m) for m, i in enumerate(alive)}
+        later.append(Traces(ends_of, filtered))
+    return LayerGradient(tuple(weights), tuple(rates), tuple(later))
+
+
+def summed(xp: Any, per_example: Array | float) -> Array | float:
+    """Sum over the batch of (batch, n_pre, n); 0 stays 0 where a cell carries nothing."""
+    return 0.0 if isinstance(per_example, int | float) else xp.sum(per_example, axis=0)
+
+
+def stepwise_gradient(
+    xp: Any, local: Local, pre: tuple[Array, ...], credit: Credit, traces: tuple[Traces, ...]
+) -> LayerGradient:
+    """The textbook recursion, one step after the other: the same numbers as `chunk_gradient`."""
+    n = credit.signal.shape[-1]
+    zeros = tuple(xp.zeros((p.shape[-1], n)) for p in pre)
+
+    def step(carry: Any, xs: Any) -> tuple[Any, None]:
+        now, pre_t, signal, valid = xs
+        weights, rates, later = [], [], []
+        for c, (w, r, old) in enumerate(zip(*carry, strict=True)):
+            vectors, e = forward_vectors(xp, now, old.vectors, c, pre_t[c])
+            filtered = None if old.filtered is None else credit.kappa * old.filtered + e
+            weights.append(w + xp.einsum("bn,bpn->pn", signal, e if filtered is None else filtered))
+            rates.append(r + xp.einsum("b,bpn->pn", valid, e))
+            later.append(Traces(vectors, filtered))
+        return (tuple(weights), tuple(rates), tuple(later)), None
+
+    xs = (local, pre, credit.signal, credit.valid)
+    (weights, rates, later), _ = xp.scan(step, (zeros, zeros, traces), xs)
+    return LayerGradient(weights, rates, later)
+
+
+def forward_vectors(
+    xp: Any, now: Local, vectors: dict[int, Array], current: int, pre: Array
+) -> tuple[dict[int, Array], Array]:
+    """``ε_t = A_t ε_{t-1} + b_t ⊗ pre_t`` for the weights onto one current, and ``e_t``, ε of the emission.
+
+    `now` holds the derivatives of this step, (batch, n) each.
+    """
+
+    def grow(i: int) -> Array:
+        owed = [(now.state[i][j], eps) for j, eps in vectors.items()]
+        terms = [xp.expand_dims(a, axis=1) * eps for a, eps in owed if a is not None]
+        b = now.current[i][current]
+        if b is not None:
+            terms.append(xp.expand_dims(pre, axis=2) * xp.expand_dims(b, axis=1))
+        return sum(terms) if terms else xp.zeros_like(next(iter(vectors.values())))
+
+    emission = len(now.state) - 1
+    later = {i: grow(i) for i in vectors}
+    return later, later[emission] if emission in later else grow(emission)

@@ -1,0 +1,381 @@
+"""e-prop: eligibility propagation."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from neko import initializers, tree
+from neko.network import LayerTrace, NetworkState, Params, layer_params, split
+from neko.objective import Batch, Forward
+from neko.readout import leaky_filter
+from neko.rules import eligibility
+from neko.rules.base import Gradient, Rule
+from neko.rules.eligibility import Credit, Local, Traces
+from neko.rules.synapses import presynaptic, weight_gradients
+from neko.typing import Array
+
+MODES = ("symmetric", "random", "adaptive")
+
+
+class Carry(NamedTuple):
+    """What e-prop carries forward in time: its memory does not grow with the sequence.
+
+    ``traces`` per layer and current; ``filtered`` per layer the κ-filtered emission (batch, n), from which the
+    readout (and a feedback that learns like it) gets its gradient.
+    """
+
+    state: NetworkState
+    traces: tuple[tuple[Traces, ...], ...]
+    filtered: tuple[Array, ...]
+
+
+class Recorded(NamedTuple):
+    """A forward pass with all that the backward pass reads."""
+
+    loss: Array
+    prediction: Array
+    error: Array
+    credit: Array
+    traces: tuple[LayerTrace, ...]
+    local: tuple[Local, ...]
+
+
+class Piece(NamedTuple):
+    """What one piece of a sequence adds: loss, prediction, spike counts (n,), gradients and rate gradients."""
+
+    loss: Array
+    prediction: Array
+    counts: tuple[Array, ...]
+    gradients: Params
+    rates: Params
+
+
+class Eprop(Rule):
+    r"""e-prop with symmetric, random or adaptive feedback.
+
+    Every weight *ij* keeps an eligibility trace that its own neuron can compute, and every neuron
+    hears one learning signal from the readout error:
+
+    .. math::
+        ε_t = A_t ε_{t-1} + b_t ⊗ pre_t, \quad e_t = ε_t^z, \quad ē_t = κ ē_{t-1} + e_t, \quad
+        \frac{dE}{dW} = \sum_t L_t ē_t, \quad L_t = B\, err_t
+
+    A and b are the derivatives of the cell's step, found by automatic differentiation; credit through the
+    recurrent weights and through the reset is cut. Symmetric feedback has ``B = W_out^T`` and equals automatic
+    differentiation of the network with exactly these cuts. In a stack, random and adaptive feedback reach each layer by
+    its own B from the readout error. Symmetric feedback reaches a lower layer by the instantaneous path of
+    each step through the layers above, ``L^l_t = (L^{l+1}_t ∂z_t/∂I_t) W_in^T`` with ``L_t = c W_out^T err_t`` at the
+    top; no credit passes through the past of the layers above, of the readout either.
+
+    The whole sequence is done at once by default: an element-wise backward scan and matrix products.
+    `chunk` gives the same numbers with memory that does not depend on the length of the sequence,
+    `stepwise` by the recursion above as it is printed.
+
+    Parameters
+    ----------
+    model : Evaluator
+        Model, loss and metrics. Its regularizer enters as ``c (f_av - f_0) Σ_t e_t / T``, local to each layer.
+    mode : {'symmetric', 'random', 'adaptive'}
+        The feedback B. Adaptive feedback gets the update of ``W_out^T`` (of a lower layer: the update
+        that a readout at that layer would get).
+    chunk : int, optional
+        Steps per piece.
+    stepwise : bool
+        Compute the traces forward, step by step.
+    online : bool
+        Update the weights after every chunk (``chunk=1``: after every step) instead of at the end.
+    feedback_decay : float
+        Share λ of ``W_out`` and B that decays with each update in adaptive mode, so that
+        they align: with SGD ``B - W_out^T`` shrinks as ``(1 - λ)^t``.
+    feedback_seed : int
+        Seed of the random feedback.
+    **options
+        See `Rule`.
+
+    Raises
+    ------
+    ValueError
+        For an unknown mode, `online` without `chunk`, or a `chunk` or stream whose objective is the loss
+        of the mean output, which no step can know before the end.
+
+    References
+    ----------
+    Bellec et al. (2020), doi:10.1038/s41467-020-17236-y, eqs. 1-5, 22-28.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        *,
+        mode: str = "symmetric",
+        chunk: int | None = None,
+        stepwise: bool = False,
+        online: bool = False,
+        feedback_decay: float = 0.0,
+        feedback_seed: int = 0,
+        **options: Any,
+    ) -> None:
+        if mode not in MODES:
+            raise ValueError(f"mode={mode!r}: expected one of {MODES}")
+        if chunk is not None and (not isinstance(chunk, int) or chunk < 1):
+            raise ValueError(f"chunk={chunk!r}: expected a positive number of steps or None")
+        if online and chunk is None:
+            raise ValueError("online=True needs chunk: the number of steps between updates, for example chunk=1")
+        if not 0.0 <= feedback_decay < 1.0 or (feedback_decay and mode != "adaptive"):
+            raise ValueError(f"feedback_decay={feedback_decay!r}: expected 0 <= λ < 1, and mode='adaptive'")
+        super().__init__(model, **options)
+        self.mode = mode
+        self.chunk = chunk
+        self.stepwise = stepwise
+        self.online = online
+        self.feedback_decay = feedback_decay
+        self.feedback_seed = feedback_seed
+
+    @property
+    def carries(self) -> bool:
+        return self.stream or self.online
+
+    def accumulate(self, x: Any, y: Any, mask: Any = None) -> dict[str, Any]:
+        if self.chunk is None or not self.online:
+            return super().accumulate(x, y, mask)
+        self._start(x)
+        x, y, mask = self.model.arrays(x, y, mask)
+        held = self.model.objective.is_held(y)
+        measures = None
+        for begin in range(0, x.shape[1], self.chunk):
+            piece = slice(begin, begin + self.chunk)
+            found = self._advance(x[:, piece], y if held else y[:, piece], None if mask is None else mask[:, piece])
+            measures = found if measures is None else tree.map(lambda a, b: a + b, measures, found)
+        if not self.stream:
+            self.reset()
+        return measures
+
+    def initial_feedback(self) -> Params:
+        if self.mode == "symmetric":
+            return {}
+        rng = np.random.default_rng(self.feedback_seed)
+        network = self.model.network
+        n_out = network.readout.units
+        # Like w_out, so that the learning signal has the size that symmetric feedback would give it.
+        return {
+            f"feedback.{i}": self.xp.asarray(initializers.fan_in_normal(rng, (cell.units, n_out)).T)
+            for i, cell in enumerate(network.cells)
+        }
+
+    def learnt_feedback(self) -> Params:
+        return self.feedback if self.mode == "adaptive" else {}
+
+    def after_update(self, params: Params) -> Params:
+        if not self.feedback_decay:
+            return params
+        keep = 1.0 - self.feedback_decay
+        decaying = {"readout.w_out", *self.feedback}
+        return {name: keep * p if name in decaying else p for name, p in params.items()}
+
+    def differentiate(self, params: Params, feedback: Params, batch: Batch, carry: Any) -> Gradient:
+        if carry is None and self.chunk is None and not self.stepwise and not self.carries:
+            piece = self.whole(params, feedback, batch)
+            return Gradient(self.forward(piece, batch), piece.gradients, None)
+        if not self.model.objective.additive(batch):
+            raise ValueError(
+                "target='mean' has no error before the last step: use target='every' or 'last' with chunk, "
+                "stepwise and stream, or the whole sequence"
+            )
+        piece, carry = self.pieces(params, feedback, batch, carry)
+        gradients = self.with_rate_term(piece, batch)
+        return Gradient(self.forward(piece, batch), gradients, carry)
+
+    def forward(self, piece: Piece, batch: Batch) -> Forward:
+        """The measures of a whole sequence."""
+        frames = self.xp.sum(batch.valid)
+        pairs = zip(self.model.network.cells, piece.counts, strict=True)
+        rates = tuple(counts / frames if cell.spiking else None for cell, counts in pairs)
+        return Forward(piece.loss, piece.prediction, rates)
+
+    def with_rate_term(self, piece: Piece, batch: Batch) -> Params:
+        """Gradients plus ``c (f_av - f_0) Σ_t e_t / T``, known only once all spikes are counted."""
+        regularizer = self.model.objective.regularizer
+        if regularizer is None:
+            return piece.gradients
+        network = self.model.network
+        frames = self.xp.sum(batch.valid)
+        gradients = dict(piece.gradients)
+        for i, cell in enumerate(network.cells):
+            if not cell.spiking:
+                continue
+            error = regularizer.error(piece.counts[i] / frames, network.readout.dt) / frames
+            for name in layer_params(gradients, i):
+                blocks = gradients[f"layers.{i}.{name}"].shape[-1] // cell.units
+                per_column = self.xp.concat([error] * blocks, axis=0)
+                key = f"layers.{i}.{name}"
+                gradients[key] = gradients[key] + per_column * piece.rates[key]
+        return gradients
+
+    def whole(self, params: Params, feedback: Params, batch: Batch) -> Piece:
+        """A sequence at once, without anything to carry on."""
+        xp, network = self.xp, self.model.network
+        state = network.initial_state(xp, batch.x.shape[1])
+        _, recorded = self.record(params, batch, state)
+        gradients = self.readout_gradients(recorded, None)
+        counts = tuple(count(xp, trace, batch.valid) for trace in recorded.traces)
+        regularizer, frames = self.model.objective.regularizer, xp.sum(batch.valid)
+        for i, (cell, credit) in enumerate(zip(network.cells, self.credits(params, feedback, batch, recorded), strict=True)):
+            reaching = credit.reaching
+            if regularizer is not None and cell.spiking:
+                error = regularizer.error(counts[i] / frames, network.readout.dt) / frames
+                reaching = reaching + xp.expand_dims(batch.valid, axis=-1) * error
+            pre = presynaptic(xp, cell, recorded.traces[i])
+            blocks = eligibility.sequence_gradient(xp, recorded.local[i], pre, reaching)
+            gradients |= self.layer_gradients(i, recorded.traces[i], blocks)
+        return Piece(recorded.loss, recorded.prediction, counts, gradients, {})
+
+    def pieces(self, params: Params, feedback: Params, batch: Batch, carry: Carry | None) -> tuple[Piece, Carry]:
+        """A sequence piece by piece; every piece adds its gradients and hands on its traces."""
+        xp, time = self.xp, batch.x.shape[0]
+        length = time if self.chunk is None else min(self.chunk, time)
+        full = time // length
+        if carry is None:
+            carry = self.initial_carry(params, batch)
+        held = batch.pooling is not None
+
+        def step(carry: Carry, part: Any) -> tuple[Carry, Piece]:
+            piece, carry = self.piece(params, feedback, with_timed(batch, part), carry)
+            return carry, piece
+
+        def accumulate(old: tuple[Carry, Piece], part: Any) -> tuple[tuple[Carry, Piece], Array | None]:
+            carry, total = old
+            carry, piece = step(carry, part)
+            prediction = None if held else piece.prediction
+            piece = piece if held else piece._replace(prediction=None)
+            return (carry, tree.map(lambda a, b: a + b, total, piece)), prediction
+
+        # The first piece gives the totals their shapes, the last one may be shorter.
+        parts = [tree.map(lambda a, i=i: a[i * length : (i + 1) * length], timed(batch)) for i in (0, full)]
+        middle = tree.map(lambda a: xp.reshape(a[length : full * length], (full - 1, length, *a.shape[1:])), timed(batch))
+        carry, total = step(carry, parts[0])
+        predictions = [total.prediction]
+        old = (carry, total if held else total._replace(prediction=None))
+        if full > 1:
+            old, later = xp.scan(accumulate, old, middle)
+            if not held:
+                predictions.append(xp.reshape(later, ((full - 1) * length, *later.shape[2:])))
+        if full * length < time:
+            old, later = accumulate(old, parts[1])
+            predictions.append(later)
+        carry, total = old
+        return (total if held else total._replace(prediction=xp.concat(predictions, axis=0))), carry
+
+    def piece(self, params: Params, feedback: Params, batch: Batch, carry: Carry) -> tuple[Piece, Carry]:
+        """Gradients of one piece, given what the pieces before it left."""
+        xp, network = self.xp, self.model.network
+        state, recorded = self.record(params, batch, carry.state)
+        gradients = self.readout_gradients(recorded, carry.filtered)
+        rates: Params = {}
+        traces = []
+        gradient_of = eligibility.stepwise_gradient if self.stepwise else eligibility.chunk_gradient
+        for i, credit in enumerate(self.credits(params, feedback, batch, recorded)):
+            pre = presynaptic(xp, network.cells[i], recorded.traces[i])
+            layer = gradient_of(xp, recorded.local[i], pre, credit, carry.traces[i])
+            gradients |= self.layer_gradients(i, recorded.traces[i], layer.weights)
+            rates |= self.layer_gradients(i, recorded.traces[i], layer.rates)
+            traces.append(layer.traces)
+        counts = tuple(count(xp, trace, batch.valid) for trace in recorded.traces)
+        filtered = tuple(
+            leaky_filter(xp, network.readout.kappa, trace.states[-1], f)[0]
+            for trace, f in zip(recorded.traces, carry.filtered, strict=True)
+        )
+        piece = Piece(recorded.loss, recorded.prediction, counts, gradients, rates)
+        return piece, Carry(state, tuple(traces), filtered)
+
+    def record(self, params: Params, batch: Batch, state: NetworkState) -> tuple[NetworkState, Recorded]:
+        """Run the network forward; differentiate the loss by the outputs, and each step of each layer."""
+        xp, network, objective = self.xp, self.model.network, self.model.objective
+        # Nothing is differentiated through this pass, so spikes need no surrogate.
+        state, y, traces = network.record(xp.forward_only(), params, batch.x, state)
+        loss, error = objective.error(xp, y, batch)
+        local = tuple(
+            eligibility.local_derivatives(xp, cell.eligibility_cell(), trace)
+            for cell, trace in zip(network.cells, traces, strict=True)
+        )
+        prediction = objective.prediction(xp, y, batch)
+        return state, Recorded(loss, prediction, error, network.readout.credit(xp, error), traces, local)
+
+    def credits(self, params: Params, feedback: Params, batch: Batch, recorded: Recorded) -> list[Credit]:
+        """The learning signal of every layer, from the first to the last."""
+        xp, network = self.xp, self.model.network
+        kappa, signal = network.readout.kappa, network.readout.gain * recorded.error
+        if self.mode != "symmetric":
+            weights = [feedback[f"feedback.{i}"] for i in range(len(network.cells))]
+            return [Credit(signal @ b, recorded.credit @ b, batch.valid, kappa) for b in weights]
+        w_out = xp.matrix_transpose(params["readout.w_out"])
+        result = [Credit(signal @ w_out, recorded.credit @ w_out, batch.valid, kappa)]
+        instant = result[0].signal
+        for i in range(len(network.cells) - 1, 0, -1):
+            instant = self.through(network.cells[i], params[f"layers.{i}.w_in"], recorded.local[i], instant)
+            result.insert(0, Credit(instant, instant, batch.valid, 0.0))
+        return result
+
+    def through(self, cell: Any, w_in: Array, local: Local, signal: Array) -> Array:
+        """Signal at a layer's input in the same step: ``Σ_c (signal ∂z_t/∂I_t[c]) W_in[c]^T``."""
+        xp, total = self.xp, None
+        for current, weights in zip(cell.input_currents, split(w_in, len(cell.input_currents)), strict=True):
+            slope = local.current[-1][current]
+            if slope is not None:
+                part = (signal * slope) @ xp.matrix_transpose(weights)
+                total = part if total is None else total + part
+        return xp.zeros((*signal.shape[:-1], w_in.shape[0])) if total is None else total
+
+    def readout_gradients(self, recorded: Recorded, filtered: tuple[Array, ...] | None) -> Params:
+        """Gradients of the readout and of the feedback that learns like it.
+
+        `filtered` is the κ-filtered emission of each layer before the piece, None at the start of a sequence.
+        """
+        xp, kappa = self.xp, self.model.network.readout.kappa
+        seen = []
+        for i, trace in enumerate(recorded.traces):
+            gradient = eligibility.outer_sum(xp, trace.states[-1], recorded.credit)
+            if filtered is not None:
+                gradient = gradient + xp.matrix_transpose(filtered[i]) @ (kappa * recorded.credit[0])
+            seen.append(gradient)
+        gradients = {"readout.w_out": seen[-1], "readout.b_out": xp.sum(recorded.error, axis=(0, 1))}
+        if self.mode == "adaptive":
+            gradients |= {f"feedback.{i}": xp.matrix_transpose(g) for i, g in enumerate(seen)}
+        return gradients
+
+    def layer_gradients(self, index: int, trace: LayerTrace, blocks: tuple[Array, ...]) -> Params:
+        """Gradients of layer `index` by their full names."""
+        cell = self.model.network.cells[index]
+        gradients = weight_gradients(self.xp, cell, trace.x.shape[-1], blocks)
+        return {f"layers.{index}.{name}": g for name, g in gradients.items()}
+
+    def initial_carry(self, params: Params, batch: Batch) -> Carry:
+        """Zero traces and the network at rest; one step tells which traces there are."""
+        xp, network = self.xp, self.model.network
+        state = network.initial_state(xp, batch.x.shape[1])
+        _, recorded = self.record(params, with_timed(batch, tree.map(lambda a: a[:1], timed(batch))), state)
+        kappas = [0.0 if self.mode == "symmetric" else network.readout.kappa] * len(network.cells)
+        kappas[-1] = network.readout.kappa
+        traces = tuple(
+            eligibility.initial_traces(xp, local, presynaptic(xp, cell, trace), kappa)
+            for cell, local, trace, kappa in zip(network.cells, recorded.local, recorded.traces, kappas, strict=True)
+        )
+        return Carry(state, traces, tuple(xp.zeros_like(trace.start[-1]) for trace in recorded.traces))
+
+
+def count(xp: Any, trace: LayerTrace, valid: Array) -> Array:
+    """Sum of a layer's emissions over the valid frames, (n,)."""
+    return xp.sum(trace.states[-1] * xp.expand_dims(valid, axis=-1), axis=(0, 1))
+
+
+def timed(batch: Batch) -> tuple[Array | None, ...]:
+    """The parts of a batch that have a time axis; None where one holds for all steps."""
+    held = batch.pooling is not None
+    return batch.x, None if held else batch.target, batch.valid, batch.weight, batch.pooling
+
+
+def with_timed(batch: Batch, part: tuple[Array | None, ...]) -> Batch:
+    """A piece of a batch from the parts of `timed`."""
+    x, target, valid, weight, pooling = part
+    return Batch(x, batch.target if target is None else target, valid, weight, pooling)

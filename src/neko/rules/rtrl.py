@@ -1,0 +1,169 @@
+"""Real-time recurrent learning, exact."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from neko.cells.base import Cell
+from neko.network import Network, Params, layer_params, recurrent_weights, split
+from neko.objective import Batch, Forward, spike_rates
+from neko.rules import eligibility
+from neko.rules.base import Gradient, Rule
+from neko.rules.eligibility import Local
+from neko.rules.synapses import presynaptic, weight_gradients
+from neko.typing import Array
+
+
+class Wires(NamedTuple):
+    """The weights of a layer, one matrix per current, None where input or recurrence does not reach it."""
+
+    w_in: tuple[Array | None, ...]
+    w_rec: tuple[Array | None, ...]
+
+
+class RTRL(Rule):
+    r"""Exact forward-mode gradients: the influence of every weight on every state, at every step.
+
+    .. math::
+        M_t = J_t M_{t-1} + ∂h_t/∂W, \qquad dE/dW = \sum_t q_t M_t
+
+    J_t goes through all paths: the neuron's own state, the recurrent weights, the layers below. Each
+    layer's influence is an array (batch, n_pre, n_weights, n) per state field, so cost grows with the
+    fourth power of the layer size: a truth for small networks, not a way to train large ones.
+    It equals `BPTT` to rounding.
+
+    Parameters
+    ----------
+    model : Evaluator
+        Model, loss and metrics.
+    **options
+        See `Rule`; `stream` is not available.
+
+    References
+    ----------
+    Williams & Zipser (1989), doi:10.1162/neco.1989.1.2.270.
+    """
+
+    def __init__(self, model: Any, **options: Any) -> None:
+        super().__init__(model, **options)
+        if self.stream:
+            raise ValueError("stream=True: RTRL does not carry its influence over calls; use Eprop for streams")
+
+    def differentiate(self, params: Params, feedback: Params, batch: Batch, carry: Any) -> Gradient:
+        xp, network, objective = self.xp, self.model.network, self.model.objective
+        cells = network.cells
+        state = network.initial_state(xp, batch.x.shape[1])
+        _, y, traces = network.record(xp.forward_only(), params, batch.x, state)
+        loss, error = objective.error(xp, y, batch)
+        credit = network.readout.credit(xp, error)
+        rates = spike_rates(xp, cells, tuple(trace.states[-1] for trace in traces), batch.valid)
+        signals = self.signals(params, batch, credit, rates)
+        local = tuple(eligibility.local_derivatives(xp, c, t) for c, t in zip(cells, traces, strict=True))
+        pre = tuple(presynaptic(xp, c, t) for c, t in zip(cells, traces, strict=True))
+        blocks = self.influence(params, local, pre, signals)
+        gradients = {
+            "readout.w_out": eligibility.outer_sum(xp, traces[-1].states[-1], credit),
+            "readout.b_out": xp.sum(error, axis=(0, 1)),
+        }
+        for i, (cell, trace) in enumerate(zip(cells, traces, strict=True)):
+            found = weight_gradients(xp, cell, trace.x.shape[-1], blocks[i])
+            gradients |= {f"layers.{i}.{name}": g for name, g in found.items()}
+        return Gradient(Forward(loss, objective.prediction(xp, y, batch), rates), gradients, None)
+
+    def signals(self, params: Params, batch: Batch, credit: Array, rates: Any) -> tuple[Array | None, ...]:
+        """∂E/∂z_t of each layer by the paths that are not recurrent: readout and rate penalty."""
+        xp, network, regularizer = self.xp, self.model.network, self.model.objective.regularizer
+        result: list[Array | None] = [None] * len(network.cells)
+        if regularizer is not None:
+            share = xp.expand_dims(batch.valid / xp.sum(batch.valid), axis=-1)
+            dt = network.readout.dt
+            result = [None if rate is None else share * regularizer.error(rate, dt) for rate in rates]
+        top = credit @ xp.matrix_transpose(params["readout.w_out"])
+        result[-1] = top if result[-1] is None else top + result[-1]
+        return tuple(result)
+
+    def influence(self, params: Params, local: tuple[Local, ...], pre: Any, signals: Any) -> tuple[Any, ...]:
+        """Run M forward over all steps; gradient blocks (n_pre, n) per layer and current."""
+        xp, network = self.xp, self.model.network
+        wires = tuple(wires_of(xp, cell, layer_params(params, i)) for i, cell in enumerate(network.cells))
+        start, zeros = self.initial_influence(network, local, pre)
+
+        def step(carry: Any, xs: Any) -> tuple[Any, None]:
+            (influence, gradients), (now, pre_t, signal) = carry, xs
+            later: list[Any] = []
+            for i, old in enumerate(influence):
+                below = later[i - 1] if i else ()
+                later.append(layer_influence(xp, wires[i], now[i], pre_t[i], old, below))
+            for i, s in enumerate(signal):
+                if s is not None:
+                    gradients = add_signal(xp, gradients, later[i], s)
+            return (tuple(later), gradients), None
+
+        (_, gradients), _ = xp.scan(step, (start, zeros), (local, pre, signals))
+        return gradients
+
+    def initial_influence(self, network: Network, local: Any, pre: Any) -> tuple[Any, Any]:
+        """Zero influence of each block (layer, current) on each layer above or at it, and zero gradients."""
+        xp = self.xp
+        influence = []
+        for i, cell in enumerate(network.cells):
+            onto = []
+            for m, source in enumerate(network.cells[: i + 1]):
+                shapes = [(p.shape[1], p.shape[2], source.units, cell.units) for p in pre[m]]
+                fields = len(local[i].state)
+                onto.append(tuple(tuple(xp.zeros(shape) for _ in range(fields)) for shape in shapes))
+            influence.append(tuple(onto))
+        zeros = tuple(
+            tuple(xp.zeros((p.shape[2], cell.units)) for p in pre[m]) for m, cell in enumerate(network.cells)
+        )
+        return tuple(influence), zeros
+
+
+def wires_of(xp: Any, cell: Cell, params: Params) -> Wires:
+    """The weight matrices of a layer by current."""
+    w_in: list[Array | None] = [None] * cell.n_currents
+    w_rec: list[Array | None] = [None] * cell.n_currents
+    for current, w in zip(cell.input_currents, split(params["w_in"], len(cell.input_currents)), strict=True):
+        w_in[current] = w
+    masked = recurrent_weights(xp, cell, params["w_rec"])
+    for current, w in zip(cell.recurrent_currents, split(masked, len(cell.recurrent_currents)), strict=True):
+        w_rec[current] = w
+    return Wires(tuple(w_in), tuple(w_rec))
+
+
+def layer_influence(xp: Any, wires: Wires, now: Local, pre: Any, old: Any, below: Any) -> tuple[Any, ...]:
+    """One step of M for one layer: `old` is M_{t-1} of the layer, `below` is M_t of the layer below."""
+    own = len(old) - 1
+    result = []
+    for m, blocks in enumerate(old):
+        onto = []
+        for c, fields in enumerate(blocks):
+            currents = []
+            for k, (w_in, w_rec) in enumerate(zip(*wires, strict=True)):
+                terms = [fields[-1] @ w_rec] if w_rec is not None else []
+                if w_in is not None and m < own:
+                    terms.append(below[m][c][-1] @ w_in)
+                if m == own and k == c:
+                    n = fields[-1].shape[-1]
+                    terms.append(xp.reshape(pre[c], (*pre[c].shape, 1, 1)) * xp.eye(n))
+                currents.append(sum(terms) if terms else None)
+            onto.append(tuple(advance(xp, now, i, fields, currents) for i in range(len(fields))))
+        result.append(tuple(onto))
+    return tuple(result)
+
+
+def advance(xp: Any, now: Local, i: int, fields: Any, currents: Any) -> Array:
+    """Influence on state field i: ``Σ_j A[i][j] M[j] + Σ_c b[i][c] dI_c``."""
+    pairs = [*zip(now.state[i], fields, strict=True), *zip(now.current[i], currents, strict=True)]
+    batch, n = fields[0].shape[0], fields[0].shape[-1]
+    terms = [xp.reshape(a, (batch, 1, 1, n)) * m for a, m in pairs if a is not None and m is not None]
+    return sum(terms) if terms else xp.zeros_like(fields[i])
+
+
+def add_signal(xp: Any, gradients: Any, influence: Any, signal: Array) -> tuple[Any, ...]:
+    """Gradients plus ``q_t M_t`` of one layer's emission."""
+    reached = [
+        tuple(g + xp.einsum("bn,bpmn->pm", signal, fields[-1]) for g, fields in zip(gs, blocks, strict=True))
+        for gs, blocks in zip(gradients, influence, strict=False)
+    ]
+    return (*reached, *gradients[len(reached) :])

@@ -1,0 +1,64 @@
+"""From gradients per current to gradients per weight.
+
+All weights onto one current, ``w_in``, ``w_rec`` and ``b``, differ only in what they listen to. Rules treat
+them as one matrix (n_pre, n), whose rows are inputs, then neurons, then the constant 1.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from neko.cells.base import Cell
+from neko.network import LayerTrace, Params, recurrent_weights
+from neko.typing import Array
+
+
+def previous(xp: Any, start: Array, later: Array) -> Array:
+    """The sequence one step earlier: `start`, then all but the last of `later`."""
+    return xp.concat([xp.expand_dims(start, axis=0), later[:-1]], axis=0)
+
+
+def presynaptic(xp: Any, cell: Cell, trace: LayerTrace) -> tuple[Array, ...]:
+    """What the weights onto each current listen to, (time, batch, n_pre) per current."""
+    emitted = previous(xp, trace.start[-1], trace.states[-1])
+    result = []
+    for current in range(cell.n_currents):
+        parts = []
+        if current in cell.input_currents:
+            parts.append(trace.x)
+        if current in cell.recurrent_currents:
+            parts.append(emitted)
+        if cell.bias:
+            parts.append(xp.ones_like(emitted[..., :1]))
+        result.append(parts[0] if len(parts) == 1 else xp.concat(parts, axis=-1))
+    return tuple(result)
+
+
+def weight_gradients(xp: Any, cell: Cell, n_in: int, blocks: tuple[Array, ...]) -> Params:
+    """Gradients of ``w_in``, ``w_rec`` and ``b`` from a block (n_pre, n) per current."""
+    n = cell.units
+    w_in: dict[int, Array] = {}
+    w_rec: dict[int, Array] = {}
+    bias = []
+    for current, block in enumerate(blocks):
+        row = 0
+        if current in cell.input_currents:
+            w_in[current] = block[:n_in]
+            row = n_in
+        if current in cell.recurrent_currents:
+            w_rec[current] = block[row : row + n]
+        if cell.bias:
+            bias.append(block[-1])
+    gradients = {
+        "w_in": side_by_side(xp, [w_in[c] for c in cell.input_currents]),
+        # the derivative of the mask that the forward pass puts on w_rec is the mask itself
+        "w_rec": recurrent_weights(xp, cell, side_by_side(xp, [w_rec[c] for c in cell.recurrent_currents])),
+    }
+    if cell.bias:
+        gradients["b"] = side_by_side(xp, bias)
+    return gradients
+
+
+def side_by_side(xp: Any, blocks: list[Array]) -> Array:
+    """Concatenation along the last axis."""
+    return blocks[0] if len(blocks) == 1 else xp.concat(blocks, axis=-1)

@@ -1,0 +1,18 @@
+"""Updates: how gradients become new parameters."""
+
+from neko.updates.base import Scheduled, Update, resolve
+from neko.updates.clipping import check_clip_norm, clip_by_global_norm
+from neko.updates.naive import Naive
+from neko.updates.schedules import Cosine, Exponential, Warmup
+
+__all__ = [
+    "Cosine",
+    "Exponential",
+    "Naive",
+    "Scheduled",
+    "Update",
+    "Warmup",
+    "check_clip_norm",
+    "clip_by_global_norm",
+    "resolve",
+]
