@@ -1,0 +1,187 @@
+"""TensorFlow."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from neko import tree
+from neko.backend import _tensorflow_names, names
+from neko.backend.random import Random
+
+FLOATS = {"float32": tf.float32, "float64": tf.float64}
+
+
+class TensorFlowBackend:
+    """TensorFlow; `jit` is ``tf.function``. See `neko.backend.protocol.Backend`."""
+
+    name = "tensorflow"
+
+    def __init__(self, device: str | None, dtype: str) -> None:
+        self.dtype_name = dtype
+        self.dtype = FLOATS[dtype]
+        self.device = device
+        self.differentiable = True
+        self.random = Random(self, tf.int64)
+        for name in names.ARRAY_API:
+            setattr(self, name, getattr(_tensorflow_names, name))
+        self.einsum = tf.einsum
+        self.sigmoid = tf.sigmoid
+        self.softplus = tf.math.softplus
+        self.stop_gradient = tf.stop_gradient
+        self.forward_view: TensorFlowBackend | None = None
+
+    def __repr__(self) -> str:
+        return f"<tensorflow backend, {self.device or 'default device'}, {self.dtype_name}>"
+
+    def scope(self) -> Any:
+        return contextlib.nullcontext() if self.device is None else tf.device(self.device)
+
+    def forward_only(self) -> TensorFlowBackend:
+        if self.forward_view is None:
+            self.forward_view = copy.copy(self)
+            self.forward_view.differentiable = False
+        return self.forward_view
+
+    def zeros(self, shape: Any, *, dtype: Any = None) -> Any:
+        return tf.zeros(shape, self.dtype if dtype is None else dtype)
+
+    def ones(self, shape: Any, *, dtype: Any = None) -> Any:
+        return tf.ones(shape, self.dtype if dtype is None else dtype)
+
+    def full(self, shape: Any, value: Any, *, dtype: Any = None) -> Any:
+        return tf.fill(shape, tf.constant(value, self.dtype if dtype is None else dtype))
+
+    def eye(self, n: int, *, dtype: Any = None) -> Any:
+        return tf.eye(n, dtype=self.dtype if dtype is None else dtype)
+
+    def arange(self, *args: Any, dtype: Any = None) -> Any:
+        return tf.cast(tf.range(*args), self.dtype if dtype is None else dtype)
+
+    def asarray(self, x: Any, *, dtype: Any = None) -> Any:
+        with self.scope():
+            if not tf.is_tensor(x):
+                x = np.asarray(x)
+                if dtype is None and np.issubdtype(x.dtype, np.floating):
+                    dtype = self.dtype
+                return tf.convert_to_tensor(x if dtype is None else x.astype(dtype.as_numpy_dtype))
+            if dtype is None and x.dtype.is_floating:
+                dtype = self.dtype
+            return tf.convert_to_tensor(x) if dtype is None else tf.cast(x, dtype)
+
+    def to_numpy(self, x: Any) -> np.ndarray:
+        return x.numpy() if tf.is_tensor(x) else np.asarray(x)
+
+    def log_softmax(self, x: Any) -> Any:
+        return tf.nn.log_softmax(x)
+
+    def logsumexp(self, x: Any) -> Any:
+        return tf.reduce_logsumexp(x, axis=-1)
+
+    def one_hot(self, x: Any, classes: int) -> Any:
+        return tf.one_hot(tf.cast(x, tf.int64), classes, dtype=self.dtype)
+
+    def value_and_grad(self, f: Callable[..., Any], has_aux: bool = False) -> Callable[..., Any]:
+        def run(params: Any, *args: Any) -> Any:
+            flat = tree.leaves(params)
+            with tf.GradientTape(watch_accessed_variables=False) as tape:
+                tape.watch(flat)
+                out = f(params, *args)
+            found = tape.gradient(out[0] if has_aux else out, flat, unconnected_gradients="zero")
+            return out, tree.rebuild(params, iter(found))
+
+        return run
+
+    def jvp(self, f: Callable[..., Any], primals: Any, tangents: Any) -> Any:
+        flat, along = tree.leaves(tuple(primals)), tree.leaves(tuple(tangents))
+        with tf.autodiff.ForwardAccumulator(flat, along) as accumulator:
+            out = f(*primals)
+        return out, tree.map(lambda o: accumulator.jvp(o, unconnected_gradients="zero"), out)
+
+    def vjp(self, f: Callable[..., Any], *primals: Any) -> Any:
+        flat = tree.leaves(primals)
+        with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
+            tape.watch(flat)
+            out = f(*primals)
+
+        def pullback(cotangent: Any) -> Any:
+            found = tape.gradient(
+                tree.leaves(out), flat, output_gradients=tree.leaves(cotangent), unconnected_gradients="zero"
+            )
+            return tree.rebuild(primals, iter(found))
+
+        return out, pullback
+
+    def columnwise_jacobian(self, f: Callable[..., Any], *primals: Any) -> Any:
+        # Each primal gets its own tensor: two arguments that are one tensor would share their gradient.
+        primals = tuple(tf.identity(p) for p in primals)
+        with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
+            tape.watch(primals)
+            outputs = f(*primals)
+        return tuple(tuple(tape.gradient(out, list(primals))) for out in outputs)
+
+    def scan(
+        self, f: Callable[..., Any], carry: Any, xs: Any, *, length: int | None = None, reverse: bool = False
+    ) -> Any:
+        columns = tree.leaves(xs)
+        steps = columns[0].shape[0] if columns else length
+        if tf.executing_eagerly():
+            return self._eager_scan(f, carry, xs, columns, steps, reverse)
+        return self._graph_scan(f, carry, xs, columns, steps, reverse)
+
+    def _eager_scan(self, f: Any, carry: Any, xs: Any, columns: Any, steps: int, reverse: bool) -> Any:
+        slices = [tf.unstack(column) for column in columns]
+        ys: list[list[Any]] = []
+        y = None
+        for t in reversed(range(steps)) if reverse else range(steps):
+            carry, y = f(carry, tree.rebuild(xs, iter([column[t] for column in slices])))
+            ys.append(tree.leaves(y))
+        if reverse:
+            ys.reverse()
+        return carry, tree.rebuild(y, iter([tf.stack(column) for column in zip(*ys, strict=True)]))
+
+    def _graph_scan(self, f: Any, carry: Any, xs: Any, columns: Any, steps: int, reverse: bool) -> Any:
+        shape: list[Any] = []
+
+        def at(t: Any) -> Any:
+            return tree.rebuild(xs, iter([column.read(t) for column in slices]))
+
+        def body(t: Any, flat: Any, arrays: Any) -> Any:
+            step = steps - 1 - t if reverse else t
+            new, y = f(tree.rebuild(carry, iter(flat)), at(step))
+            shape[:] = [y]
+            written = [a.write(step, leaf) for a, leaf in zip(arrays, tree.leaves(y), strict=True)]
+            return t + 1, tree.leaves(new), written
+
+        slices = [
+            tf.TensorArray(c.dtype, size=steps, element_shape=c.shape[1:], clear_after_read=False).unstack(c)
+            for c in columns
+        ]
+        start = tree.leaves(carry)
+        # One step tells the shapes of its results; nothing reads it, so the graph drops it.
+        like = tree.leaves(f(carry, tree.rebuild(xs, iter([column[0] for column in columns])))[1])
+        arrays = [tf.TensorArray(a.dtype, size=steps, element_shape=a.shape) for a in like]
+        _, flat, arrays = tf.while_loop(
+            lambda t, *_: t < steps, body, (tf.constant(0), start, arrays), maximum_iterations=steps,
+            parallel_iterations=1, shape_invariants=(tf.TensorShape([]), [a.shape for a in start], [None] * len(arrays)),
+        )
+        return tree.rebuild(carry, iter(flat)), tree.rebuild(shape[0], iter([a.stack() for a in arrays]))
+
+    def jit(self, f: Callable[..., Any]) -> Callable[..., Any]:
+        compiled = tf.function(f, autograph=False)
+
+        def run(*args: Any) -> Any:
+            with self.scope():
+                return compiled(*args)
+
+        return run
+
+    def optimizer(self, spec: Any) -> Any:
+        from neko.backend import _tensorflow_optimizers
+
+        return _tensorflow_optimizers.resolve(self, spec)
