@@ -60,7 +60,7 @@ class Model:
         *,
         task_type: str = "classification",
         tau_out: float | None = 20.0,
-        readout_scaling: bool = True,
+        readout_scaling: bool = False,
         seed: int = 0,
     ) -> None:
         if task_type not in TASKS:

@@ -1,0 +1,41 @@
+# Every target works from a fresh clone with Python 3.11 and make: the first one builds .venv from the lock file.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+# Tests look for data sets here; without the folder the tests that need them are skipped.
+export NEKO_DATA ?= $(wildcard $(abspath ../shared/data))
+export TF_CPP_MIN_LOG_LEVEL ?= 3
+
+.PHONY: demo test lint bench proofs lock format
+.DEFAULT_GOAL := test
+
+.venv/ready: requirements.lock pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+demo: .venv/ready
+	$(BIN)/neko demo
+
+# Two workers with one thread each use two cores better than one worker with two.
+test: .venv/ready
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
+proofs: .venv/ready
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 -m slow
+
+lint: .venv/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: .venv/ready
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: .venv/ready
+	$(BIN)/python -m benchmarks
+
+# Pins what is installed now; a local build's suffix would not exist on another machine.
+lock: .venv/ready
+	$(BIN)/python -m pip freeze --exclude-editable --exclude neko-learning | sed 's/+cpu$$//' > requirements.lock
