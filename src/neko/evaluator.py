@@ -107,7 +107,9 @@ class Evaluator:
         size = batch.x.shape[1]
         weight = xp.ones((size,)) if held else batch.valid
         target = batch.target[0] if held else batch.target
-        context = Context(forward.prediction, target, weight, forward.rates, xp.sum(batch.valid), self.network.readout.dt)
+        context = Context(
+            forward.prediction, target, weight, forward.rates, xp.sum(batch.valid), self.network.readout.dt
+        )
         # The loss averages like the objective: over frames, or over sequences where steps add up or are pooled.
         by_frames = self.objective.reduction == "mean" and (not held or self.objective.target == "every")
         share = xp.sum(batch.valid) if by_frames else xp.asarray(float(size))

@@ -63,9 +63,7 @@ class Network:
         for i, cell in enumerate(self.cells):
             n = cell.units
             recurrent = "fan_in_normal" if cell.spiking else "orthogonal"
-            params[f"layers.{i}.w_in"] = initializers.draw(
-                "fan_in_normal", rng, (n_in, n), len(cell.input_currents)
-            )
+            params[f"layers.{i}.w_in"] = initializers.draw("fan_in_normal", rng, (n_in, n), len(cell.input_currents))
             params[f"layers.{i}.w_rec"] = initializers.draw(recurrent, rng, (n, n), len(cell.recurrent_currents))
             if cell.bias:
                 params[f"layers.{i}.b"] = np.zeros(cell.n_currents * n)

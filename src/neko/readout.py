@@ -64,9 +64,7 @@ class LeakyReadout:
         return leaky_filter(xp, self.kappa, scaled, xp.zeros_like(scaled[0]), reverse=True)[1]
 
 
-def leaky_filter(
-    xp: Any, kappa: float, drive: Array, start: Array, *, reverse: bool = False
-) -> tuple[Array, Array]:
+def leaky_filter(xp: Any, kappa: float, drive: Array, start: Array, *, reverse: bool = False) -> tuple[Array, Array]:
     """``f_t = κ f_{t-1} + drive_t`` along the leading axis; the last f and all of them."""
     if kappa == 0.0:
         return (drive[0] if reverse else drive[-1]), drive

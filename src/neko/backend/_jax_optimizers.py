@@ -43,5 +43,7 @@ def resolve(xp: Any, spec: Any) -> OptaxUpdate:
             raise ValueError(f"optimizer={spec!r}: expected one of {sorted([*NAMED, 'naive'])} or an optax object")
         return OptaxUpdate(optax.inject_hyperparams(NAMED[spec])(learning_rate=1e-3), True)
     if not (hasattr(spec, "init") and hasattr(spec, "update")):
-        raise TypeError(f"optimizer={spec!r}: expected a name or an optax.GradientTransformation, e.g. optax.adam(1e-3)")
+        raise TypeError(
+            f"optimizer={spec!r}: expected a name or an optax.GradientTransformation, e.g. optax.adam(1e-3)"
+        )
     return OptaxUpdate(spec, False)

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from neko import tree
 from neko.backend import _tensorflow_names, names
+from neko.backend.protocol import scan_length
 from neko.backend.random import Random
 
 FLOATS = {"float32": tf.float32, "float64": tf.float64}
@@ -129,7 +130,7 @@ class TensorFlowBackend:
         self, f: Callable[..., Any], carry: Any, xs: Any, *, length: int | None = None, reverse: bool = False
     ) -> Any:
         columns = tree.leaves(xs)
-        steps = columns[0].shape[0] if columns else length
+        steps = scan_length(columns, length)
         if tf.executing_eagerly():
             return self._eager_scan(f, carry, xs, columns, steps, reverse)
         return self._graph_scan(f, carry, xs, columns, steps, reverse)
@@ -167,8 +168,12 @@ class TensorFlowBackend:
         like = tree.leaves(f(carry, tree.rebuild(xs, iter([column[0] for column in columns])))[1])
         arrays = [tf.TensorArray(a.dtype, size=steps, element_shape=a.shape) for a in like]
         _, flat, arrays = tf.while_loop(
-            lambda t, *_: t < steps, body, (tf.constant(0), start, arrays), maximum_iterations=steps,
-            parallel_iterations=1, shape_invariants=(tf.TensorShape([]), [a.shape for a in start], [None] * len(arrays)),
+            lambda t, *_: t < steps,
+            body,
+            (tf.constant(0), start, arrays),
+            maximum_iterations=steps,
+            parallel_iterations=1,
+            shape_invariants=(tf.TensorShape([]), [a.shape for a in start], [None] * len(arrays)),
         )
         return tree.rebuild(carry, iter(flat)), tree.rebuild(shape[0], iter([a.stack() for a in arrays]))
 

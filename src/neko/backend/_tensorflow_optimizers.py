@@ -36,9 +36,7 @@ class KerasUpdate:
         """One step of the optimizer."""
         names = sorted(params)
         if self.injected:
-            position = next(
-                i for i, v in enumerate(self.optimizer.variables) if v.name == "learning_rate"
-            )
+            position = next(i for i, v in enumerate(self.optimizer.variables) if v.name == "learning_rate")
             state = [rate if i == position else value for i, value in enumerate(state)]
         new, state = self.optimizer.stateless_apply(
             state, [gradients[name] for name in names], [params[name] for name in names]

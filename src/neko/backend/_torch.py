@@ -13,6 +13,7 @@ import torch
 
 from neko import tree
 from neko.backend import names
+from neko.backend.protocol import scan_length
 from neko.backend.random import Random
 
 FLOATS = {"float32": torch.float32, "float64": torch.float64}
@@ -32,8 +33,26 @@ class TorchBackend:
         for name in names.ARRAY_API:
             setattr(self, name, getattr(api, name))
         # The raw functions where they already have the standard's semantics: wrappers cost microseconds per call.
-        for name in ("abs", "cos", "exp", "floor", "log", "log1p", "matmul", "ones_like", "reshape", "sign", "sin",
-                     "sqrt", "square", "tanh", "where", "zeros_like", "isfinite", "round"):
+        for name in (
+            "abs",
+            "cos",
+            "exp",
+            "floor",
+            "log",
+            "log1p",
+            "matmul",
+            "ones_like",
+            "reshape",
+            "sign",
+            "sin",
+            "sqrt",
+            "square",
+            "tanh",
+            "where",
+            "zeros_like",
+            "isfinite",
+            "round",
+        ):
             setattr(self, name, getattr(torch, name))
         for name in ("eye", "full", "ones", "zeros"):
             setattr(self, name, self._creating(getattr(torch, name)))
@@ -170,8 +189,8 @@ class TorchBackend:
     def scan(
         self, f: Callable[..., Any], carry: Any, xs: Any, *, length: int | None = None, reverse: bool = False
     ) -> Any:
+        steps = scan_length(tree.leaves(xs), length)
         columns = [a.unbind(0) for a in tree.leaves(xs)]
-        steps = len(columns[0]) if columns else length
         ys: list[list[Any]] = []
         y = None
         order = range(steps)

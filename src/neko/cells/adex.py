@@ -94,7 +94,7 @@ class AdEx(Cell):
     def eligibility_cell(self) -> Cell:
         return replace(self, detach_reset=True)
 
-    def dynamics(self, xp: Any, state: AdExState, current: Array) -> AdExState:  # type: ignore[override]
+    def dynamics(self, xp: Any, state: AdExState, current: Array) -> AdExState:
         z = xp.stop_gradient(state.z) if self.detach_reset else state.z
         v = state.v + z * (self.v_reset - state.v)
         w = state.w + self.b * state.z

@@ -58,9 +58,7 @@ class Dendritic(LIF):
         check_positive(tau_d=self.tau_d, slope=self.slope)
         check_not_negative(coupling=self.coupling)
 
-    def dynamics(  # type: ignore[override]
-        self, xp: Any, state: DendriticState, basal: Array, apical: Array
-    ) -> DendriticState:
+    def dynamics(self, xp: Any, state: DendriticState, basal: Array, apical: Array) -> DendriticState:  # type: ignore[override]
         v_th = per_neuron(xp, self.v_th)
         d = decay(xp, self.dt, self.tau_d) * state.d + apical
         plateau = xp.sigmoid(self.slope * (d - self.threshold))

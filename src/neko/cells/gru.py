@@ -33,7 +33,7 @@ class GRU(Cell):
     recurrent_currents: ClassVar[tuple[int, ...]] = (0, 1, 3)
     bias: ClassVar[bool] = True
 
-    def dynamics(  # type: ignore[override]
+    def dynamics(
         self, xp: Any, state: GRUState, update: Array, reset: Array, candidate: Array, recurrent: Array
     ) -> GRUState:
         u = xp.sigmoid(update)

@@ -94,7 +94,7 @@ class LIF(Cell):
     def eligibility_cell(self) -> Cell:
         return replace(self, detach_reset=True)
 
-    def dynamics(self, xp: Any, state: LIFState, current: Array) -> LIFState:  # type: ignore[override]
+    def dynamics(self, xp: Any, state: LIFState, current: Array) -> LIFState:
         v_th = per_neuron(xp, self.v_th)
         v = self.membrane(xp, state, current, v_th)
         z = self.surrogate(xp, v * (1.0 / v_th) - 1.0)

@@ -43,7 +43,7 @@ class LSTM(Cell):
     _: KW_ONLY
     forget_bias: float = 1.0
 
-    def dynamics(  # type: ignore[override]
+    def dynamics(
         self, xp: Any, state: LSTMState, write: Array, forget: Array, candidate: Array, output: Array
     ) -> LSTMState:
         c = xp.sigmoid(forget + self.forget_bias) * state.c + xp.sigmoid(write) * xp.tanh(candidate)

@@ -40,7 +40,7 @@ class RNN(Cell):
         if self.activation not in ACTIVATIONS:
             raise ValueError(f"activation={self.activation!r}: expected one of {ACTIVATIONS}")
 
-    def dynamics(self, xp: Any, state: RNNState, current: Array) -> RNNState:  # type: ignore[override]
+    def dynamics(self, xp: Any, state: RNNState, current: Array) -> RNNState:
         if self.activation == "relu":
             return RNNState(xp.maximum(current, 0.0))
         return RNNState(getattr(xp, self.activation)(current))

@@ -8,7 +8,9 @@ from neko.datasets.dataset import Dataset
 
 
 def load() -> Dataset:
-    """Digits with the rows of an image as time: ``x`` (examples, 8, 8) in [0, 1]; every fifth of a class is for the test.
+    """Digits with the rows of an image as time: ``x`` (examples, 8, 8) in [0, 1].
+
+    Every fifth example of a class is for the test.
 
     References
     ----------

@@ -61,11 +61,10 @@ class BPTT(Rule):
             pieces.append((y, *emissions))
         if len(pieces) == 1:
             return state, y, emissions
-        y, *emissions = (xp.concat(list(parts), axis=0) for parts in zip(*pieces, strict=True))
-        return state, y, tuple(emissions)
+        y, *all_emissions = (xp.concat(list(parts), axis=0) for parts in zip(*pieces, strict=True))
+        return state, y, tuple(all_emissions)
 
 
 def detach(xp: Any, state: NetworkState) -> NetworkState:
     """The same state, without the history that led to it."""
     return tree.map(xp.stop_gradient, state)
-

@@ -195,12 +195,13 @@ def chunk_gradient(
         ends[i] = xp.stack(unit, axis=0)
     start, delta = adjoint(xp, local, xp.stack(rows, axis=1), tuple(ends))
 
+    credited = {i: credit for i, credit in enumerate(start) if credit is not None}
     weights, rates, later = [], [], []
     for p, d, (vectors, filtered) in zip(pre, delta, traces, strict=True):
 
         def owed(row: int, vectors: dict[int, Array] = vectors) -> Array | float:
             """What the traces before the piece still contribute to a row, (batch, n_pre, n)."""
-            return sum(xp.expand_dims(start[j][row], axis=1) * eps for j, eps in vectors.items())
+            return sum(xp.expand_dims(credited[j][row], axis=1) * eps for j, eps in vectors.items())
 
         gradient = outer_sum(xp, p, d[:, 0]) + summed(xp, owed(0))
         if filtered is not None:

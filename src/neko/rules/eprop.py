@@ -143,11 +143,11 @@ class Eprop(Rule):
         self._start(x)
         x, y, mask = self.model.arrays(x, y, mask)
         held = self.model.objective.is_held(y)
-        measures = None
+        measures: dict[str, Any] = {}
         for begin in range(0, x.shape[1], self.chunk):
             piece = slice(begin, begin + self.chunk)
             found = self._advance(x[:, piece], y if held else y[:, piece], None if mask is None else mask[:, piece])
-            measures = found if measures is None else tree.map(lambda a, b: a + b, measures, found)
+            measures = found if not measures else tree.map(lambda a, b: a + b, measures, found)
         if not self.stream:
             self.reset()
         return measures
@@ -221,7 +221,9 @@ class Eprop(Rule):
         gradients = self.readout_gradients(recorded, None)
         counts = tuple(count(xp, trace, batch.valid) for trace in recorded.traces)
         regularizer, frames = self.model.objective.regularizer, xp.sum(batch.valid)
-        for i, (cell, credit) in enumerate(zip(network.cells, self.credits(params, feedback, batch, recorded), strict=True)):
+        for i, (cell, credit) in enumerate(
+            zip(network.cells, self.credits(params, feedback, batch, recorded), strict=True)
+        ):
             reaching = credit.reaching
             if regularizer is not None and cell.spiking:
                 error = regularizer.error(counts[i] / frames, network.readout.dt) / frames
@@ -253,7 +255,9 @@ class Eprop(Rule):
 
         # The first piece gives the totals their shapes, the last one may be shorter.
         parts = [tree.map(lambda a, i=i: a[i * length : (i + 1) * length], timed(batch)) for i in (0, full)]
-        middle = tree.map(lambda a: xp.reshape(a[length : full * length], (full - 1, length, *a.shape[1:])), timed(batch))
+        middle = tree.map(
+            lambda a: xp.reshape(a[length : full * length], (full - 1, length, *a.shape[1:])), timed(batch)
+        )
         carry, total = step(carry, parts[0])
         predictions = [total.prediction]
         old = (carry, total if held else total._replace(prediction=None))

@@ -113,9 +113,7 @@ class RTRL(Rule):
                 fields = len(local[i].state)
                 onto.append(tuple(tuple(xp.zeros(shape) for _ in range(fields)) for shape in shapes))
             influence.append(tuple(onto))
-        zeros = tuple(
-            tuple(xp.zeros((p.shape[2], cell.units)) for p in pre[m]) for m, cell in enumerate(network.cells)
-        )
+        zeros = tuple(tuple(xp.zeros((p.shape[2], cell.units)) for p in pre[m]) for m, cell in enumerate(network.cells))
         return tuple(influence), zeros
 
 

@@ -50,8 +50,8 @@ def resolve(xp: Any, optimizer: Any, learning_rate: Any) -> Scheduled:
     Parameters
     ----------
     optimizer : str or object
-        'naive', a name of the framework's optimizers ('sgd', 'momentum', 'adam', 'adamw', 'rmsprop', 'adagrad'), an object
-        with ``init`` and ``step``, or the framework's own (see the backend's ``optimizer``).
+        'naive', a name of the framework's optimizers ('sgd', 'momentum', 'adam', 'adamw', 'rmsprop', 'adagrad'),
+        an object with ``init`` and ``step``, or the framework's own (see the backend's ``optimizer``).
     learning_rate : float, callable or None
         For a name; None is 1e-3. An object brings its own.
 

@@ -1,0 +1,5 @@
+"""``python -m neko``."""
+
+from neko.cli import app
+
+app()

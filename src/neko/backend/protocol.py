@@ -1,0 +1,78 @@
+"""The contract of a backend: what numerical code may ask of its ``xp``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+from neko.backend.random import Random
+from neko.typing import Array
+
+
+class Backend(Protocol):
+    """One framework, with a device and a precision.
+
+    Beside what is listed here a backend has the functions of `neko.backend.names`, with the semantics of
+    the Python array API. Numerical code uses these, operators, ``@`` and basic slices: no array
+    methods and no fancy indexing, which frameworks disagree on. Trees are nested dicts, tuples, NamedTuples, lists.
+    """
+
+    name: str
+    dtype: Any
+    dtype_name: str
+    device: Any
+    differentiable: bool
+    """Whether spikes carry a surrogate gradient; False in the view of `forward_only`."""
+    random: Random
+
+    def scope(self) -> AbstractContextManager[Any]:
+        """Where operators keep the precision and place of this backend; the transforms enter it by themselves."""
+
+    def forward_only(self) -> Backend:
+        """The same backend for passes that nothing is differentiated through."""
+
+    def asarray(self, x: Any, *, dtype: Any = None) -> Array:
+        """An array on the backend's device; floating-point data take its precision, others keep their kind."""
+
+    def to_numpy(self, x: Array) -> Any:
+        """A NumPy array."""
+
+    def einsum(self, subscripts: str, *operands: Array) -> Array:
+        """Sum of products by Einstein's convention."""
+
+    def stop_gradient(self, x: Array) -> Array:
+        """`x`, with zero tangent and zero cotangent."""
+
+    def value_and_grad(self, f: Callable[..., Any], has_aux: bool = False) -> Callable[..., Any]:
+        """``(params, *args) -> (f, ∂f/∂params)``; with `has_aux`, f returns (value, other)."""
+
+    def jvp(self, f: Callable[..., Any], primals: Any, tangents: Any) -> tuple[Any, Any]:
+        """f and its directional derivative."""
+
+    def vjp(self, f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., Any]]:
+        """f and the function from cotangents to the gradients by each primal."""
+
+    def columnwise_jacobian(self, f: Callable[..., Any], *primals: Array) -> tuple[tuple[Array | None, ...], ...]:
+        """``J[output][input]`` of an element-wise function, each of the primals' shape, None where it is zero
+        by the structure of the function."""
+
+    def scan(
+        self, f: Callable[..., Any], carry: Any, xs: Any, *, length: int | None = None, reverse: bool = False
+    ) -> tuple[Any, Any]:
+        """``carry, y = f(carry, x)`` along the leading axis of `xs`; the last carry and all y, in the order of xs."""
+
+    def jit(self, f: Callable[..., Any]) -> Callable[..., Any]:
+        """f, compiled where the framework compiles."""
+
+    def optimizer(self, spec: Any) -> Any:
+        """An update from a name or from an optimizer of the framework."""
+
+
+def scan_length(columns: list[Array], length: int | None) -> int:
+    """Number of steps of a scan from its arrays, or as given where it has none."""
+    if columns:
+        return int(columns[0].shape[0])
+    if length is None:
+        raise ValueError("scan over no arrays: expected length, the number of steps")
+    return length
