@@ -7,29 +7,32 @@ from typing import Any
 
 import optax
 
+# Every number is given, and only the rate is an argument, so that the rate is all that is injected.
 NAMED = {
-    "sgd": optax.sgd,
+    "sgd": lambda learning_rate: optax.sgd(learning_rate),
     "momentum": lambda learning_rate: optax.sgd(learning_rate, momentum=0.9),
-    "adam": optax.adam,
-    "adamw": lambda learning_rate: optax.adamw(learning_rate, weight_decay=1e-2),
+    "nesterov": lambda learning_rate: optax.sgd(learning_rate, momentum=0.9, nesterov=True),
+    "adam": lambda learning_rate: optax.adam(learning_rate, b1=0.9, b2=0.999, eps=1e-8),
+    "adamw": lambda learning_rate: optax.adamw(learning_rate, b1=0.9, b2=0.999, eps=1e-8, weight_decay=1e-2),
+    "adamax": lambda learning_rate: optax.adamax(learning_rate, b1=0.9, b2=0.999, eps=1e-8),
     "rmsprop": lambda learning_rate: optax.rmsprop(learning_rate, decay=0.99, eps=1e-8, eps_in_sqrt=False),
-    "adagrad": lambda learning_rate: optax.adagrad(learning_rate, initial_accumulator_value=0.1, eps=1e-7),
+    "adagrad": lambda learning_rate: optax.adagrad(learning_rate, initial_accumulator_value=0.1, eps=0.0),
 }
 
 
 @dataclass(frozen=True, eq=False)
 class OptaxUpdate:
-    """An optax transformation as an update; with `injected` the rate of each step replaces its own."""
+    """An optax transformation as an update; `injected`: the rate of each step replaces its own."""
 
     transformation: Any
     injected: bool
 
-    def init(self, params: Any) -> Any:
+    def init(self, params: dict[str, Any]) -> Any:
         """State of the transformation."""
         return self.transformation.init(params)
 
-    def step(self, params: Any, gradients: Any, state: Any, rate: Any) -> Any:
-        """``params + updates``."""
+    def step(self, params: dict[str, Any], gradients: dict[str, Any], state: Any, rate: Any) -> Any:
+        """``params + changes``."""
         if self.injected:
             state = state._replace(hyperparams={**state.hyperparams, "learning_rate": rate})
         changes, state = self.transformation.update(gradients, state, params)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -12,40 +11,72 @@ import tensorflow as tf
 NAMED = {
     "sgd": keras.optimizers.SGD,
     "momentum": functools.partial(keras.optimizers.SGD, momentum=0.9),
-    "adam": functools.partial(keras.optimizers.Adam, epsilon=1e-8),
-    "adamw": functools.partial(keras.optimizers.AdamW, weight_decay=1e-2, epsilon=1e-8),
-    "rmsprop": functools.partial(keras.optimizers.RMSprop, rho=0.99, epsilon=1e-8),
-    "adagrad": functools.partial(keras.optimizers.Adagrad, initial_accumulator_value=0.1, epsilon=1e-7),
+    "nesterov": functools.partial(keras.optimizers.SGD, momentum=0.9, nesterov=True),
+    "adam": functools.partial(keras.optimizers.Adam, beta_1=0.9, beta_2=0.999, epsilon=1e-8),
+    "adamw": functools.partial(keras.optimizers.AdamW, beta_1=0.9, beta_2=0.999, epsilon=1e-8, weight_decay=1e-2),
+    "adamax": functools.partial(keras.optimizers.Adamax, beta_1=0.9, beta_2=0.999, epsilon=1e-8),
+    # Keras adds epsilon under the root, the others beside it: sqrt(1e-16) = 1e-8.
+    "rmsprop": functools.partial(keras.optimizers.RMSprop, rho=0.99, epsilon=1e-16),
+    "adagrad": functools.partial(keras.optimizers.Adagrad, initial_accumulator_value=0.1, epsilon=0.0),
 }
 
 
-@dataclass(frozen=True, eq=False)
+class Rate:
+    """The learning rate of the step being taken; keras calls it, so its dtype stays (its own variable is float32)."""
+
+    def __init__(self) -> None:
+        self.value: Any = 1e-3
+
+    def __call__(self) -> Any:
+        return self.value
+
+
 class KerasUpdate:
-    """A keras optimizer as an update, by its stateless form; `injected`: the rate of each step replaces its own."""
+    """A keras optimizer as a pure update; `rate` is what a named one reads each step, else None.
 
-    optimizer: Any
-    injected: bool
+    Keras on TensorFlow has no stateless form. Its variables are scratch here: a step writes parameters and state
+    into them, applies the optimizer, and reads them back, so nothing is remembered from step to step. They belong
+    to one set of parameters: one update per model.
+    """
 
-    def init(self, params: Any) -> Any:
-        """Values of the optimizer's variables."""
-        names = sorted(params)
-        self.optimizer.build([keras.Variable(params[name], name=name.replace(".", "_")) for name in names])
-        return [tf.identity(v.value) for v in self.optimizer.variables]
+    def __init__(self, optimizer: Any, rate: Rate | None) -> None:
+        self.optimizer = optimizer
+        self.rate = rate
+        self.scratch: list[Any] = []
+        self.start: list[Any] = []
 
-    def step(self, params: Any, gradients: Any, state: Any, rate: Any) -> Any:
+    def init(self, params: dict[str, Any]) -> list[Any]:
+        """Values of the optimizer's variables before the first step."""
+        if not self.scratch:
+            self.scratch = [keras.Variable(params[name], name=name.replace(".", "_")) for name in sorted(params)]
+            self.optimizer.build(self.scratch)
+            self.start = read(self.optimizer.variables)
+        return self.start
+
+    def step(self, params: dict[str, Any], gradients: dict[str, Any], state: list[Any], rate: Any) -> Any:
         """One step of the optimizer."""
         names = sorted(params)
-        if self.injected:
-            position = next(i for i, v in enumerate(self.optimizer.variables) if v.name == "learning_rate")
-            state = [rate if i == position else value for i, value in enumerate(state)]
-        new, state = self.optimizer.stateless_apply(
-            state, [gradients[name] for name in names], [params[name] for name in names]
-        )
-        return dict(zip(names, new, strict=True)), list(state)
+        write(self.scratch, [params[name] for name in names])
+        write(self.optimizer.variables, state)
+        if self.rate is not None:
+            self.rate.value = rate
+        self.optimizer.apply([gradients[name] for name in names])
+        return dict(zip(names, read(self.scratch), strict=True)), read(self.optimizer.variables)
+
+
+def read(variables: list[Any]) -> list[Any]:
+    """Copies of the variables' values."""
+    return [tf.identity(v.value) for v in variables]
+
+
+def write(variables: list[Any], values: list[Any]) -> None:
+    """Assign a value to each variable."""
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
 
 
 def resolve(xp: Any, spec: Any) -> KerasUpdate:
-    """An update from a name or a ``keras.optimizers.Optimizer`` (copied from its configuration)."""
+    """An update from a name or a ``keras.optimizers.Optimizer``, of which a copy by configuration is used."""
     if keras.backend.backend() != "tensorflow":
         raise ValueError(
             f"keras runs on {keras.backend.backend()!r}: the tensorflow backend's optimizers need "
@@ -54,7 +85,8 @@ def resolve(xp: Any, spec: Any) -> KerasUpdate:
     if isinstance(spec, str):
         if spec not in NAMED:
             raise ValueError(f"optimizer={spec!r}: expected one of {sorted([*NAMED, 'naive'])} or a keras optimizer")
-        return KerasUpdate(NAMED[spec](learning_rate=1e-3), True)
+        rate = Rate()
+        return KerasUpdate(NAMED[spec](learning_rate=rate), rate)
     if not isinstance(spec, keras.optimizers.Optimizer):
         raise TypeError(f"optimizer={spec!r}: expected a name or a keras optimizer, e.g. keras.optimizers.Adam(1e-3)")
-    return KerasUpdate(type(spec).from_config(spec.get_config()), False)
+    return KerasUpdate(type(spec).from_config(spec.get_config()), None)

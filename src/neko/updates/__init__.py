@@ -3,9 +3,10 @@
 from neko.updates.base import Scheduled, Update, resolve
 from neko.updates.clipping import check_clip_norm, clip_by_global_norm
 from neko.updates.naive import Naive
-from neko.updates.schedules import Cosine, Exponential, Warmup
+from neko.updates.schedules import Constant, Cosine, Exponential, Warmup
 
 __all__ = [
+    "Constant",
     "Cosine",
     "Exponential",
     "Naive",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from neko.typing import Array
+from neko.updates.naive import Naive
 
 DEFAULT_RATE = 1e-3
 
@@ -20,7 +22,7 @@ class Update(Protocol):
     def step(
         self, params: dict[str, Array], gradients: dict[str, Array], state: Any, rate: Array
     ) -> tuple[dict[str, Array], Any]:
-        """New parameters and state; a pure function that backends may compile."""
+        """New parameters and state; on jax and tensorflow the backend compiles it, so it must be pure."""
 
 
 @dataclass(frozen=True)
@@ -32,51 +34,97 @@ class Scheduled:
 
     def rate(self, step: int) -> float:
         """Learning rate of the update number `step`, from 0."""
-        value = self.learning_rate(step) if callable(self.learning_rate) else self.learning_rate
-        return float(value)
+        if not callable(self.learning_rate):
+            return self.learning_rate
+        rate = float(self.learning_rate(step))
+        if not usable(rate):
+            raise ValueError(
+                f"learning_rate={self.learning_rate!r} gave {rate!r} at step {step!r}: expected a finite number >= 0"
+            )
+        return rate
 
     def init(self, params: dict[str, Array]) -> Any:
         """State before the first update."""
         return self.update.init(params)
 
-    def step(self, params: Any, gradients: Any, state: Any, rate: Array) -> Any:
+    def step(self, params: dict[str, Array], gradients: dict[str, Array], state: Any, rate: Array) -> Any:
         """New parameters and state."""
         return self.update.step(params, gradients, state, rate)
 
 
-def resolve(xp: Any, optimizer: Any, learning_rate: Any) -> Scheduled:
-    """An update from a name, an optimizer of the framework, or an update.
+def resolve(xp: Any, optimizer: Any, learning_rate: Any = None) -> Scheduled:
+    r"""An update from a name, an optimizer of the framework, or an update.
 
     Parameters
     ----------
     optimizer : str or object
-        'naive', a name of the framework's optimizers ('sgd', 'momentum', 'adam', 'adamw', 'rmsprop', 'adagrad'),
-        an object with ``init`` and ``step``, or the framework's own (see the backend's ``optimizer``).
-    learning_rate : float, callable or None
-        For a name; None is 1e-3. An object brings its own.
+        One of
+
+        - ``'naive'``: :math:`w - g`, no rate;
+        - a name of the table, which is the framework's own optimizer with these numbers on every framework;
+        - an object with ``init`` and ``step`` (see `Update`);
+        - the framework's own: what makes a torch optimizer, or an ``LRScheduler`` of one, from parameters
+          (``functools.partial(torch.optim.SGD, lr=0.1)``), an ``optax.GradientTransformation``, or a
+          ``keras.optimizers.Optimizer``.
+
+        ============  =====================================================================
+        name          step, with rate η and gradient g
+        ============  =====================================================================
+        ``sgd``       ``w -= η g``
+        ``momentum``  ``v = 0.9 v + g;  w -= η v``
+        ``nesterov``  ``v = 0.9 v + g;  w -= η (g + 0.9 v)``
+        ``adam``      β = (0.9, 0.999), ε = 1e-8
+        ``adamw``     as adam, and ``w -= η 0.01 w``
+        ``adamax``    β = (0.9, 0.999), ε = 1e-8
+        ``rmsprop``   ``s = 0.99 s + 0.01 g²;  w -= η g / (√s + 1e-8)``
+        ``adagrad``   ``s = s + g²`` from 0.1;  ``w -= η g / √s``
+        ============  =====================================================================
+    learning_rate : float or callable, optional
+        A number, or a schedule ``step -> rate`` counted from 0. The default is 1e-3. Neither 'naive' nor an
+        optimizer of the framework takes one: such an object brings its own.
 
     Raises
     ------
     ValueError
-        For an unknown name, or a rate given to an object that has its own.
-    """
-    from neko.updates.naive import Naive
+        For an unknown name (the message lists the right ones), a rate below 0, or a rate given to an
+        optimizer that brings its own.
+    TypeError
+        For an object that is none of the above.
 
+    Notes
+    -----
+    The frameworks differ in where ε stands (Keras' adam, adamax and rmsprop), which matters only for
+    gradients near ε. Keras' momentum holds ``η v``: under a schedule it differs from the other two.
+    """
+    if optimizer is None:
+        raise ValueError("optimizer=None: expected a name such as 'adam', an optimizer of the framework or an update")
     if isinstance(optimizer, str) and optimizer != "naive":
         return Scheduled(xp.optimizer(optimizer), check_rate(learning_rate))
+    if hasattr(optimizer, "init") and hasattr(optimizer, "step"):
+        if isinstance(optimizer, type):
+            raise TypeError(
+                f"optimizer={optimizer!r}: expected an update, not its class; write {optimizer.__name__}(…)"
+            )
+        return Scheduled(optimizer, check_rate(learning_rate))
     if learning_rate is not None:
-        raise ValueError(f"learning_rate={learning_rate!r}: {optimizer!r} takes none; an object brings its own rate")
-    if optimizer == "naive":
-        return Scheduled(Naive(), 1.0)
-    own = hasattr(optimizer, "init") and hasattr(optimizer, "step")
-    return Scheduled(optimizer if own else xp.optimizer(optimizer), DEFAULT_RATE)
+        raise ValueError(
+            f"learning_rate={learning_rate!r}: {optimizer!r} takes none; set the rate in the object itself"
+        )
+    return Scheduled(Naive() if isinstance(optimizer, str) else xp.optimizer(optimizer), DEFAULT_RATE)
 
 
 def check_rate(learning_rate: Any) -> float | Callable[[int], float]:
-    """The rate with its default; ValueError for a number that is not above 0."""
+    """The rate with its default; ValueError for a number that is not finite or below 0."""
     if learning_rate is None:
         return DEFAULT_RATE
-    if not callable(learning_rate) and not float(learning_rate) > 0.0:
-        raise ValueError(f"learning_rate={learning_rate!r}: expected a number above 0 or a schedule step -> rate")
-    rate: float | Callable[[int], float] = learning_rate
-    return rate
+    if callable(learning_rate):
+        rate: Callable[[int], float] = learning_rate
+        return rate
+    if isinstance(learning_rate, str | bool) or not usable(learning_rate):
+        raise ValueError(f"learning_rate={learning_rate!r}: expected a finite number >= 0 or a schedule step -> rate")
+    return float(learning_rate)
+
+
+def usable(rate: Any) -> bool:
+    """Whether a number can be a learning rate; 0 can."""
+    return math.isfinite(rate) and rate >= 0.0

@@ -1,18 +1,61 @@
-"""Learning-rate schedules: plain functions of the number of updates so far."""
+"""Learning-rate schedules: plain functions of the number of updates so far.
+
+Any callable ``step -> rate`` is a schedule; these are the usual ones. They are evaluated in Python before each
+update, so they are equal on every backend.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
+
+
+def check_number(name: str, value: Any, *, positive: bool = False) -> None:
+    """ValueError unless `value` is finite and not negative; with `positive`, above 0."""
+    good = isinstance(value, int | float) and math.isfinite(value) and (value > 0 if positive else value >= 0)
+    if not good:
+        raise ValueError(f"{name}={value!r}: expected a finite number {'above 0' if positive else '>= 0'}")
+
+
+@dataclass(frozen=True)
+class Constant:
+    """``rate``, always.
+
+    Examples
+    --------
+    >>> Warmup(4, Constant(0.1))(0)
+    0.025
+    """
+
+    rate: float
+
+    def __post_init__(self) -> None:
+        check_number("rate", self.rate)
+
+    def __call__(self, step: int) -> float:
+        return self.rate
 
 
 @dataclass(frozen=True)
 class Exponential:
-    """``rate · decay^(step / steps)``."""
+    """``rate · decay^(step / steps)``: by the factor `decay` every `steps` updates.
+
+    Examples
+    --------
+    >>> Exponential(0.1, 0.5, 100)(200)
+    0.025
+    """
 
     rate: float
     decay: float
     steps: int
+
+    def __post_init__(self) -> None:
+        check_number("rate", self.rate)
+        check_number("decay", self.decay, positive=True)
+        check_number("steps", self.steps, positive=True)
 
     def __call__(self, step: int) -> float:
         return self.rate * self.decay ** (step / self.steps)
@@ -20,11 +63,26 @@ class Exponential:
 
 @dataclass(frozen=True)
 class Cosine:
-    """Half a cosine from `rate` to `final` over `steps` updates, then constant (Loshchilov & Hutter 2017)."""
+    """Half a cosine from `rate` to `final` over `steps` updates, then constant.
+
+    References
+    ----------
+    Loshchilov & Hutter (2017), "SGDR", eq. 5, without restarts (arXiv 1608.03983).
+
+    Examples
+    --------
+    >>> round(Cosine(0.1, 100)(50), 12)
+    0.05
+    """
 
     rate: float
     steps: int
     final: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_number("rate", self.rate)
+        check_number("steps", self.steps, positive=True)
+        check_number("final", self.final)
 
     def __call__(self, step: int) -> float:
         share = min(step / self.steps, 1.0)
@@ -33,10 +91,18 @@ class Cosine:
 
 @dataclass(frozen=True)
 class Warmup:
-    """A linear rise over `steps` updates to the rate of `then`, which counts from the end of the rise."""
+    """A linear rise over `steps` updates to the first rate of `then`, which counts from the end of the rise.
+
+    The first update has ``then(0) / steps``, the last of the rise ``then(0)``.
+    """
 
     steps: int
-    then: Exponential | Cosine
+    then: Callable[[int], float]
+
+    def __post_init__(self) -> None:
+        check_number("steps", self.steps)
+        if not callable(self.then):
+            raise TypeError(f"then={self.then!r}: expected a schedule step -> rate, for example Constant(0.1)")
 
     def __call__(self, step: int) -> float:
         if step < self.steps:
