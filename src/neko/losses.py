@@ -21,6 +21,14 @@ class Loss:
         ``(xp, prediction (…, C), target) -> (…)``; leading axes broadcast.
     sparse : bool
         Whether the target holds class numbers (…) instead of (…, C).
+
+    Examples
+    --------
+    >>> def hinge(xp, prediction, target):
+    ...     margin = 1.0 - prediction * target
+    ...     return xp.sum(xp.maximum(margin, 0.0), axis=-1)
+    >>> resolve(hinge).name
+    'hinge'
     """
 
     name: str
@@ -43,28 +51,28 @@ def sparse_categorical_crossentropy(xp: Any, prediction: Array, target: Array) -
 
 def mean_squared_error(xp: Any, prediction: Array, target: Array) -> Array:
     """``mean_k (y_k - t_k)²``."""
-    return xp.mean(xp.square(prediction - target), axis=-1)
+    return xp.mean(xp.square(prediction - xp.astype(target, xp.dtype)), axis=-1)
 
 
 def half_squared_error(xp: Any, prediction: Array, target: Array) -> Array:
-    """``½ Σ_k (y_k - t_k)²``, whose error is ``y - t``."""
-    return 0.5 * xp.sum(xp.square(prediction - target), axis=-1)
+    """``½ Σ_k (y_k - t_k)²``, whose error is ``y - t``: the regression loss of Bellec et al. (2020)."""
+    return 0.5 * xp.sum(xp.square(prediction - xp.astype(target, xp.dtype)), axis=-1)
 
 
 def mean_absolute_error(xp: Any, prediction: Array, target: Array) -> Array:
     """``mean_k |y_k - t_k|``."""
-    return xp.mean(xp.abs(prediction - target), axis=-1)
+    return xp.mean(xp.abs(prediction - xp.astype(target, xp.dtype)), axis=-1)
 
 
 def poisson(xp: Any, prediction: Array, target: Array) -> Array:
     """``mean_k (e^{y_k} - t_k y_k)``: negative log likelihood of counts t with log rate y, without its constant."""
-    return xp.mean(xp.exp(prediction) - target * prediction, axis=-1)
+    return xp.mean(xp.exp(prediction) - xp.astype(target, xp.dtype) * prediction, axis=-1)
 
 
 def kl_divergence(xp: Any, prediction: Array, target: Array) -> Array:
     """``Σ_k t_k (log t_k - log softmax(y)_k)`` for logits y and a distribution t; ``0 log 0 = 0``."""
-    present = target > 0.0
-    log_target = xp.log(xp.where(present, target, xp.ones_like(target)))
+    target = xp.astype(target, xp.dtype)
+    log_target = xp.log(xp.where(target > 0.0, target, xp.ones_like(target)))
     return xp.sum(target * (log_target - xp.log_softmax(prediction)), axis=-1)
 
 
@@ -84,12 +92,23 @@ ALIASES = {"mse": "mean_squared_error", "mae": "mean_absolute_error", "kl": "kl_
 
 
 def resolve(loss: Any) -> Loss:
-    """The loss of a name; a `Loss` as it is; a function ``(xp, prediction, target)`` as a dense loss."""
+    """The loss of a name; a `Loss` as it is; a function ``(xp, prediction, target)`` as a loss with dense target.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name; the message lists the right ones.
+    TypeError
+        For what is neither a name nor callable.
+    """
     if isinstance(loss, Loss):
         return loss
     if callable(loss):
-        return Loss(getattr(loss, "__name__", "loss"), loss)
+        return Loss(getattr(loss, "__name__", type(loss).__name__), loss)
+    expected = f"expected one of {sorted([*LOSSES, *ALIASES])} or a function (xp, prediction, target)"
+    if not isinstance(loss, str):
+        raise TypeError(f"loss={loss!r}: {expected}")
     name = ALIASES.get(loss, loss)
     if name not in LOSSES:
-        raise ValueError(f"loss={loss!r}: expected one of {sorted([*LOSSES, *ALIASES])} or a function")
+        raise ValueError(f"loss={loss!r}: {expected}")
     return LOSSES[name]

@@ -27,6 +27,11 @@ class Context(NamedTuple):
     dt: float
 
 
+def exponential(value: float) -> float:
+    """e^value; infinite where that is beyond a float."""
+    return math.exp(value) if value < 709.0 else math.inf
+
+
 def identity(value: float) -> float:
     """The mean as it is."""
     return value
@@ -71,16 +76,24 @@ def accuracy(xp: Any, context: Context) -> tuple[Array, Array]:
 
 
 def top_k(k: int) -> Metric:
-    """Share of examples whose target's class is among the `k` largest outputs."""
+    """Share of examples whose target's class is among the `k` largest outputs.
+
+    Among equal outputs the lower class number comes first, as in argmax: ``top_k(1)`` is the accuracy, and a
+    silent network scores k / C. An output that is not a number is never among the largest.
+    """
     if isinstance(k, bool) or not isinstance(k, int) or k < 1:
         raise ValueError(f"k={k!r}: expected a positive integer")
 
     def measure(xp: Any, context: Context) -> tuple[Array, Array]:
-        n = context.prediction.shape[-1]
+        y = context.prediction
+        n = y.shape[-1]
         chosen = xp.one_hot(xp.argmax(dense(xp, context), axis=-1), n)
-        of_target = xp.sum(context.prediction * chosen, axis=-1, keepdims=True)
-        above = xp.sum(xp.astype(context.prediction > of_target, xp.dtype), axis=-1)
-        return weighted(xp, xp.astype(above < k, xp.dtype), context.weight)
+        of_target = xp.sum(xp.where(chosen > 0.0, y, xp.zeros_like(y)), axis=-1, keepdims=True)
+        tie_goes_behind = xp.logical_and(y == of_target, xp.cumulative_sum(chosen, axis=-1) > 0.0)
+        # Counted by what is behind the target, since every comparison with a NaN is false.
+        behind = xp.logical_or(y < of_target, tie_goes_behind)
+        ahead = n - xp.sum(xp.astype(behind, xp.dtype), axis=-1)
+        return weighted(xp, xp.astype(ahead < k, xp.dtype), context.weight)
 
     return Metric(f"top_{k}_accuracy", measure)
 
@@ -91,17 +104,17 @@ def perplexity(xp: Any, context: Context) -> tuple[Array, Array]:
 
 
 def squared(xp: Any, context: Context) -> tuple[Array, Array]:
-    """Mean squared error."""
+    """Mean squared error over examples (or frames) and outputs."""
     return weighted(xp, mean_squared_error(xp, context.prediction, context.target), context.weight)
 
 
 def absolute(xp: Any, context: Context) -> tuple[Array, Array]:
-    """Mean absolute error."""
+    """Mean absolute error over examples (or frames) and outputs."""
     return weighted(xp, mean_absolute_error(xp, context.prediction, context.target), context.weight)
 
 
 def firing_rate(xp: Any, context: Context) -> tuple[Array, Array]:
-    """Mean rate of all spiking neurons in Hz."""
+    """Mean rate of all spiking neurons over the valid frames, in Hz (`dt` is in ms)."""
     spiking = [rate for rate in context.rates if rate is not None]
     if not spiking:
         raise ValueError("metric 'firing_rate': this model has no spiking layer; leave the metric out")
@@ -113,7 +126,7 @@ METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
         Metric("accuracy", accuracy),
-        Metric("perplexity", perplexity, math.exp),
+        Metric("perplexity", perplexity, exponential),
         Metric("mean_squared_error", squared),
         Metric("mean_absolute_error", absolute),
         Metric("firing_rate", firing_rate),
@@ -123,11 +136,30 @@ METRICS: dict[str, Metric] = {
 
 
 def resolve(metric: Any) -> Metric:
-    """The metric of a name; a `Metric` as it is; a function ``(xp, context) -> (total, weight)`` by its own name."""
+    """The metric of a name; a `Metric` as it is; a function ``(xp, context) -> (total, weight)`` by its own name.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name; the message lists the right ones.
+    TypeError
+        For what is neither a name nor callable.
+
+    Examples
+    --------
+    >>> def confidence(xp, context):
+    ...     share = xp.max(xp.exp(xp.log_softmax(context.prediction)), axis=-1)
+    ...     return weighted(xp, share, context.weight)
+    >>> resolve(confidence).name
+    'confidence'
+    """
     if isinstance(metric, Metric):
         return metric
     if callable(metric):
-        return Metric(getattr(metric, "__name__", "metric"), metric)
+        return Metric(getattr(metric, "__name__", type(metric).__name__), metric)
+    expected = f"expected one of {sorted(METRICS)}, top_k(k), or a function (xp, context) -> (total, weight)"
+    if not isinstance(metric, str):
+        raise TypeError(f"metric {metric!r}: {expected}")
     if metric not in METRICS:
-        raise ValueError(f"metric {metric!r}: expected one of {sorted(METRICS)}, top_k(k), or a function")
+        raise ValueError(f"metric {metric!r}: {expected}")
     return METRICS[metric]

@@ -80,7 +80,8 @@ class Objective:
         Value per example from prediction and target.
     target : {'every', 'last', 'mean'}
         Where a target without a time axis holds: at each valid step, at the last valid step, or
-        for the output averaged over the valid steps.
+        for the output averaged over the valid steps. The prediction that metrics judge is the output
+        of the last valid step, when all evidence is in; for 'mean' it is the averaged output.
     reduction : {'mean', 'sum'}
         Over time; over the batch it is always the mean. 'sum' adds up the steps of a sequence.
     regularizer : FiringRate or None
@@ -107,12 +108,9 @@ class Objective:
             target = xp.permute_dims(target, (1, 0, *range(2, len(target.shape))))
             return Batch(x, target, valid, self.step_weight(xp, valid, size), None)
         steps = xp.sum(valid, axis=0, keepdims=True)
-        if self.target == "last":
-            pooling = valid * xp.astype(xp.cumulative_sum(valid, axis=0) == steps, xp.dtype)
-            weight = pooling * (1.0 / size)
-        else:
-            pooling = valid / steps
-            weight = self.step_weight(xp, valid, size)
+        last = valid * xp.astype(xp.cumulative_sum(valid, axis=0) == steps, xp.dtype)
+        pooling = valid / steps if self.target == "mean" else last
+        weight = last * (1.0 / size) if self.target == "last" else self.step_weight(xp, valid, size)
         return Batch(x, xp.expand_dims(target, axis=0), valid, weight, pooling)
 
     def is_held(self, target: Array) -> bool:

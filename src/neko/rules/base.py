@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from neko import updates
@@ -35,6 +36,8 @@ class Rule(ABC):
     stream : bool
         Carry the network's and the rule's state from one call to the next, so that an endless
         stream fed in pieces is learnt as one sequence; `reset` starts anew.
+    jit : bool
+        Compile the step where the framework compiles; without it errors point to the line that made them.
     """
 
     def __init__(
@@ -45,6 +48,7 @@ class Rule(ABC):
         learning_rate: Any = None,
         clip_norm: float | None = None,
         stream: bool = False,
+        jit: bool = True,
     ) -> None:
         if not isinstance(model, Evaluator):
             raise TypeError(f"model={model!r}: expected an Evaluator, for example Evaluator(model, loss='mse')")
@@ -57,8 +61,9 @@ class Rule(ABC):
         self.feedback: Params = {}
         self._carry: Any = None
         self._update_state: Any = None
-        self._train = self.xp.jit(self._train_step)
-        self._differentiate = self.xp.jit(self._gradient)
+        compiled = self.xp.jit if jit else self._scoped
+        self._train = compiled(self._train_step)
+        self._differentiate = compiled(self._gradient)
 
     @property
     def carries(self) -> bool:
@@ -98,6 +103,15 @@ class Rule(ABC):
     def reset(self) -> None:
         """Forget the state of the stream; parameters stay."""
         self._carry = None
+
+    def _scoped(self, f: Callable[..., Any]) -> Callable[..., Any]:
+        """f as it is, in the backend's scope."""
+
+        def run(*args: Any) -> Any:
+            with self.xp.scope():
+                return f(*args)
+
+        return run
 
     def _start(self, x: Any) -> None:
         """Build the model on the first batch, then the feedback and the update's state."""

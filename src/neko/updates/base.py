@@ -102,14 +102,10 @@ def resolve(xp: Any, optimizer: Any, learning_rate: Any = None) -> Scheduled:
         return Scheduled(xp.optimizer(optimizer), check_rate(learning_rate))
     if hasattr(optimizer, "init") and hasattr(optimizer, "step"):
         if isinstance(optimizer, type):
-            raise TypeError(
-                f"optimizer={optimizer!r}: expected an update, not its class; write {optimizer.__name__}(…)"
-            )
+            raise TypeError(f"optimizer={optimizer!r} is a class: pass an object, {optimizer.__name__}(…)")
         return Scheduled(optimizer, check_rate(learning_rate))
     if learning_rate is not None:
-        raise ValueError(
-            f"learning_rate={learning_rate!r}: {optimizer!r} takes none; set the rate in the object itself"
-        )
+        raise ValueError(f"learning_rate={learning_rate!r}: {optimizer!r} takes none, its rate is its own")
     return Scheduled(Naive() if isinstance(optimizer, str) else xp.optimizer(optimizer), DEFAULT_RATE)
 
 

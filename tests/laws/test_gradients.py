@@ -1,0 +1,355 @@
+"""Every gradient rule against an independent truth, for every cell of the registry, on every backend."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from oracle import assert_live, eprop_by_autodiff, relative_error
+
+import neko
+from neko.cells import CELLS
+from neko.network import layer_step
+from neko.rules import eligibility
+from neko.rules.synapses import presynaptic, weight_gradients
+
+TIME, BATCH, N_IN, UNITS, OUT = 13, 3, 4, 6, 2
+EXACT = 1e-12
+CONTROL = 1e-3  # what a knob must move the numbers by, to count as tested
+# Per-neuron constants, a refractory period and both resets are part of the proof.
+VARIANTS = {
+    **{name: {} for name in CELLS},
+    "adex": {"resistance": 200.0},
+    "lif zero reset": {"reset": "zero", "t_ref": 3.0, "input_scaling": True, "v_th": 0.15},
+    "alif mixed": {"beta": [0.0] * 3 + [0.4] * 3, "tau_m": [5.0, 10.0, 20.0] * 2, "t_ref": 2.0},
+}
+ALL = sorted(VARIANTS)
+# Six sparse neurons are an unsteady input: the upper layer's weights are scaled so that it stays alive.
+UPPER = {"lif": 0.8, "alif": 0.8, "dendritic": 0.5, "lif zero reset": 4.0}
+
+
+def cell_of(variant, **changes):
+    return CELLS[variant.split()[0]](UNITS, **VARIANTS[variant] | changes)
+
+
+def evaluator_of(xp, variant, layers=1, **options):
+    model = neko.Model([cell_of(variant)] * layers, OUT, xp, tau_out=7.0, seed=3).build(N_IN)
+    if layers > 1 and model.network.cells[1].spiking:
+        w_in = model.params["layers.1.w_in"]
+        model.params["layers.1.w_in"] = UPPER.get(variant, 1.3) * xp.abs(w_in)
+    options = {"regularizer": neko.FiringRate(target=50.0, strength=3.0)} | options
+    return neko.Evaluator(model, loss="mse", **options)
+
+
+def data_of(layers=1, seed=0):
+    rng = np.random.default_rng(seed)
+    x = 1.5 * rng.standard_normal((BATCH, TIME, N_IN))
+    mask = np.ones((BATCH, TIME))
+    mask[1, 9:] = 0.0
+    return x, rng.standard_normal((BATCH, TIME, OUT)), mask
+
+
+def gradients_of(rule, data):
+    return rule.gradients(*data)[1]
+
+
+@pytest.mark.parametrize("variant", ALL)
+@pytest.mark.parametrize("layers", [1, 2])
+def test_rtrl_equals_bptt(xp, variant, layers):
+    data = data_of()
+    evaluator = evaluator_of(xp, variant, layers)
+    bptt = gradients_of(neko.BPTT(evaluator, jit=False), data)
+    assert_live(evaluator, data[0], bptt, xp)
+    assert relative_error(gradients_of(neko.RTRL(evaluator, jit=False), data), bptt, xp) < EXACT
+
+
+@pytest.mark.parametrize("variant", ALL)
+@pytest.mark.parametrize("layers", [1, 2])
+@pytest.mark.parametrize("mode", ["symmetric", "random"])
+def test_eprop_equals_autodiff_with_its_cuts(xp, variant, layers, mode):
+    data = data_of()
+    evaluator = evaluator_of(xp, variant, layers)
+    rule = neko.Eprop(evaluator, mode=mode, jit=False)
+    found = gradients_of(rule, data)
+    feedback = None if mode == "symmetric" else [rule.feedback[f"feedback.{i}"] for i in range(layers)]
+    truth = eprop_by_autodiff(xp, evaluator, evaluator.params, *data, feedback)
+    assert_live(evaluator, data[0], truth, xp)
+    assert relative_error(found, truth, xp) < EXACT
+    bptt = gradients_of(neko.BPTT(evaluator, jit=False), data)
+    assert relative_error(found, bptt, xp) > CONTROL, "a rule that secretly is BPTT"
+
+
+@pytest.mark.parametrize("variant", ALL)
+@pytest.mark.parametrize("mode", ["symmetric", "random", "adaptive"])
+def test_the_three_forms_of_eprop_are_equal(xp, variant, mode):
+    if xp.name != "torch" and mode == "random":
+        pytest.skip("same code as adaptive but for the feedback's gradient")
+    data = data_of()
+    evaluator = evaluator_of(xp, variant, layers=2)
+    whole = gradients_of(neko.Eprop(evaluator, mode=mode, jit=False), data)
+    assert_live(evaluator, data[0], whole, xp)
+    forms = [{"stepwise": True}, {"chunk": 5}]
+    if xp.name == "torch":
+        forms += [{"chunk": 1}, {"chunk": TIME}, {"chunk": 4, "stepwise": True}]
+    for form in forms:
+        assert relative_error(gradients_of(neko.Eprop(evaluator, mode=mode, jit=False, **form), data), whole, xp) < EXACT
+
+
+@pytest.mark.parametrize("variant", ALL)
+def test_random_feedback_equal_to_the_output_weights_is_symmetric(xp, variant):
+    data = data_of()
+    evaluator = evaluator_of(xp, variant)
+    symmetric = gradients_of(neko.Eprop(evaluator, jit=False), data)
+    rule = neko.Eprop(evaluator, mode="random", jit=False)
+    random = gradients_of(rule, data)
+    assert relative_error(random, symmetric, xp) > CONTROL
+    rule.feedback = {"feedback.0": xp.matrix_transpose(evaluator.params["readout.w_out"])}
+    same = gradients_of(rule, data)
+    for name in symmetric:
+        assert np.array_equal(xp.to_numpy(same[name]), xp.to_numpy(symmetric[name])), name
+
+
+@pytest.mark.parametrize("variant", ALL)
+def test_eprop_is_bptt_without_recurrence(xp, variant):
+    """Where no spike is fed back through weights and the reset is detached in both, nothing is cut."""
+    data = data_of()
+    cell = cell_of(variant, detach_reset=True) if hasattr(cell_of(variant), "detach_reset") else cell_of(variant)
+    model = neko.Model(cell, OUT, xp, tau_out=7.0, seed=3).build(N_IN)
+    model.params["layers.0.w_rec"] = xp.zeros_like(model.params["layers.0.w_rec"])
+    evaluator = neko.Evaluator(model, loss="mse")
+    bptt = gradients_of(neko.BPTT(evaluator, jit=False), data)
+    assert_live(evaluator, data[0], bptt, xp)
+    assert relative_error(gradients_of(neko.Eprop(evaluator, jit=False), data), bptt, xp) < EXACT
+
+
+@pytest.mark.parametrize("variant", ALL)
+def test_true_credit_in_place_of_the_learning_signal_gives_bptt(xp, variant):
+    """dE/dW = Σ_t dE/dz_t e_t with the true dE/dz_t, which arrives through readout and recurrence (Bellec 2020, eq. 1)."""
+    x, y, mask = data_of()
+    evaluator = evaluator_of(xp, variant, regularizer=None)
+    bptt = gradients_of(neko.BPTT(evaluator, jit=False), (x, y, mask))
+    network, params = evaluator.network, evaluator.params
+    batch = evaluator.objective.batch(xp, xp.asarray(x), xp.asarray(y), xp.asarray(mask))
+    cell, start = network.cells[0], network.initial_state(xp, BATCH)
+    step, feed = layer_step(xp, cell, {k.split(".")[-1]: p for k, p in params.items() if "layers.0" in k}, batch.x)
+
+    def loss(pushes):
+        """The loss with a push on each spike that only readout and recurrence see."""
+        h, seen, z = start.layers[0], [], start.layers[0][-1]
+        for t in range(TIME):
+            drive = tuple(None if f is None else f[t] for f in feed)
+            h = cell.dynamics(xp, h, *step_currents(step, h, z, drive))
+            z = h[-1] + pushes[t]
+            seen.append(z)
+        outputs = network.readout.outputs(xp, params, xp.stack(seen, axis=0), start.readout)[1]
+        return evaluator.objective.value(xp, outputs, batch)
+
+    credit = xp.value_and_grad(loss)(xp.zeros((TIME, BATCH, UNITS)))[1]
+    _, _, traces = network.record(xp, params, batch.x, start)
+    local = eligibility.local_derivatives(xp, cell, traces[0])
+    blocks = eligibility.sequence_gradient(xp, local, presynaptic(xp, cell, traces[0]), credit)
+    found = {f"layers.0.{k}": g for k, g in weight_gradients(xp, cell, N_IN, blocks).items()}
+    expected = {name: bptt[name] for name in found}
+    assert relative_error(found, expected, xp) < EXACT
+
+
+def step_currents(step, h, z, drive):
+    """The currents of a step whose recurrent input is `z` instead of the state's own emission."""
+    return step(h._replace(**{h._fields[-1]: z}), drive)[1]
+
+
+@pytest.mark.parametrize("name", ["rnn", "gru", "lstm"])
+def test_bptt_equals_finite_differences(xp, name):
+    data = data_of()
+    evaluator = evaluator_of(xp, name)
+    found = gradients_of(neko.BPTT(evaluator, jit=False), data)
+    rng = np.random.default_rng(0)
+    start = dict(evaluator.params)
+    eps = 1e-6
+    for key, value in start.items():
+        direction = rng.standard_normal(tuple(value.shape))
+        losses = []
+        for sign in (1.0, -1.0):
+            evaluator.params = start | {key: value + xp.asarray(sign * eps * direction)}
+            losses.append(evaluator.evaluate(*data)["loss"])
+        evaluator.params = start
+        slope = (losses[0] - losses[1]) / (2 * eps)
+        assert slope == pytest.approx(float(np.sum(xp.to_numpy(found[key]) * direction)), rel=1e-6, abs=1e-9)
+
+
+@pytest.mark.parametrize("variant", ALL)
+def test_the_column_law(xp, variant):
+    """Neuron j of the next state reads column j only; a change elsewhere does not reach it."""
+    cell, rng = cell_of(variant), np.random.default_rng(1)
+    state = cell.initial_state(xp, BATCH)
+    moved = type(state)(*(None if a is None else a + xp.asarray(rng.uniform(0, 1, (BATCH, UNITS))) for a in state))
+    currents = [rng.standard_normal((BATCH, UNITS)) for _ in range(cell.n_currents)]
+    first = cell.dynamics(xp, moved, *map(xp.asarray, currents))
+    for current in currents:
+        current[:, 2] += 1.0
+    second = cell.dynamics(xp, moved, *map(xp.asarray, currents))
+    changed = np.zeros(UNITS, dtype=bool)
+    for a, b in zip(first, second, strict=True):
+        if a is not None:
+            changed |= (xp.to_numpy(a) != xp.to_numpy(b)).any(axis=0)
+    assert changed.tolist() == [False, False, True, False, False, False]
+
+
+def test_truncated_bptt_cuts_at_the_borders(xp):
+    """With readout and losses of each piece its own, truncated BPTT is the sum of BPTT over pieces."""
+    x, y, _ = data_of()
+    data = x[:, :12], y[:, :12]
+    evaluator = evaluator_of(xp, "rnn", regularizer=None, reduction="sum")
+    whole = gradients_of(neko.BPTT(evaluator, jit=False), data)
+    cut = gradients_of(neko.BPTT(evaluator, truncation=4, jit=False), data)
+    assert relative_error(cut, whole, xp) > CONTROL
+    assert relative_error(gradients_of(neko.BPTT(evaluator, truncation=12, jit=False), data), whole, xp) < EXACT
+    keep = Keep(xp)
+    stream = neko.BPTT(evaluator, optimizer=keep, stream=True, jit=False)
+    for begin in range(0, 12, 4):
+        stream.step(data[0][:, begin : begin + 4], data[1][:, begin : begin + 4])
+    assert relative_error(keep.total, cut, xp) < EXACT
+
+
+class Keep:
+    """An update that changes nothing and adds up the gradients it is shown."""
+
+    def __init__(self, xp):
+        self.xp, self.total = xp, {}
+
+    def init(self, params):
+        return None
+
+    def step(self, params, gradients, state, rate):
+        self.total = {k: g + self.total[k] if k in self.total else g for k, g in gradients.items()}
+        return params, state
+
+
+@pytest.mark.parametrize("variant", ["alif", "lstm", "dendritic"])
+@pytest.mark.parametrize("mode", ["symmetric", "adaptive"])
+def test_a_stream_in_pieces_learns_as_one_sequence(xp, variant, mode):
+    x, y, _ = data_of()
+    evaluator = evaluator_of(xp, variant, layers=2, regularizer=None, reduction="sum")
+    whole = gradients_of(neko.Eprop(evaluator, mode=mode, jit=False), (x, y))
+    keep = Keep(xp)
+    rule = neko.Eprop(evaluator, mode=mode, optimizer=keep, stream=True, jit=False)
+    for begin, end in ((0, 5), (5, 6), (6, 13)):
+        rule.step(x[:, begin:end], y[:, begin:end])
+    assert relative_error(keep.total, whole, xp) < EXACT
+    rule.reset()
+    before = dict(keep.total)
+    rule.step(x[:, :5], y[:, :5])
+    again = {name: keep.total[name] - before[name] for name in before}
+    first = gradients_of(neko.Eprop(evaluator, mode=mode, jit=False), (x[:, :5], y[:, :5]))
+    assert relative_error(again, first, xp) < EXACT
+
+
+@pytest.mark.parametrize("stepwise", [False, True])
+def test_online_learning_updates_at_every_step(xp, stepwise):
+    """Textbook online e-prop of a LIF layer in NumPy, weights changing at each step, gives the same weights."""
+    x, y, _ = data_of()
+    rate = 0.05
+    evaluator = evaluator_of(xp, "lif", regularizer=None, reduction="sum")
+    rule = neko.Eprop(
+        evaluator, chunk=1, online=True, stepwise=stepwise, optimizer="sgd", learning_rate=rate, jit=False
+    )
+    evaluator.build(x)
+    w = {name: np.array(xp.to_numpy(p)) for name, p in evaluator.params.items()}
+    start = {name: p.copy() for name, p in w.items()}
+    rule.step(x, y)
+
+    alpha, kappa = np.exp(-1 / 20), np.exp(-1 / 7)
+    v, z, f = np.zeros((BATCH, UNITS)), np.zeros((BATCH, UNITS)), np.zeros((BATCH, OUT))
+    zbar, eps = np.zeros((BATCH, UNITS)), np.zeros((BATCH, N_IN + UNITS, UNITS))
+    bar = np.zeros_like(eps)
+    mask = 1 - np.eye(UNITS)
+    for t in range(TIME):
+        pre = np.concatenate([x[:, t], z], axis=1)
+        v = alpha * v + pre @ np.concatenate([w["layers.0.w_in"], mask * w["layers.0.w_rec"]]) - z
+        z = (v > 1.0).astype(float)
+        psi = 0.3 * np.maximum(0, 1 - np.abs(v - 1.0))
+        eps = alpha * eps + pre[:, :, None]
+        bar, zbar = kappa * bar + psi[:, None, :] * eps, kappa * zbar + z
+        f = kappa * f + z @ w["readout.w_out"]
+        error = 2 / OUT * (f + w["readout.b_out"] - y[:, t]) / BATCH
+        grad = np.einsum("bn,bpn->pn", error @ w["readout.w_out"].T, bar)
+        w["readout.w_out"] -= rate * zbar.T @ error
+        w["readout.b_out"] -= rate * error.sum(0)
+        w["layers.0.w_in"] -= rate * grad[:N_IN]
+        w["layers.0.w_rec"] -= rate * mask * grad[N_IN:]
+    assert max(np.abs(w[name] - start[name]).max() for name in w) > CONTROL
+    assert relative_error(evaluator.params, {name: xp.asarray(p) for name, p in w.items()}, xp) < 1e-11
+
+
+def test_adaptive_feedback_aligns_as_its_decay_says(xp):
+    x, y, _ = data_of()
+    evaluator = evaluator_of(xp, "alif")
+    decay = 0.1
+    rule = neko.Eprop(
+        evaluator, mode="adaptive", feedback_decay=decay, optimizer="sgd", learning_rate=0.05, jit=False
+    )
+
+    def gap():
+        b = xp.to_numpy(rule.feedback["feedback.0"])
+        return b - xp.to_numpy(evaluator.params["readout.w_out"]).T
+
+    rule.gradients(x, y)
+    first, w_first = gap(), xp.to_numpy(evaluator.params["readout.w_out"]).copy()
+    for _ in range(5):
+        rule.step(x, y)
+    assert np.abs(xp.to_numpy(evaluator.params["readout.w_out"]) - 0.9**5 * w_first).max() > CONTROL
+    np.testing.assert_allclose(gap(), (1 - decay) ** 5 * first, rtol=1e-10, atol=1e-14)
+
+
+def test_padded_frames_count_nowhere(xp):
+    """Gradients with a mask do not see what stands in the padding, nor how much of it there is."""
+    x, y, mask = data_of()
+    for rule in (neko.BPTT, neko.RTRL, neko.Eprop):
+        evaluator = evaluator_of(xp, "alif")
+        found = gradients_of(rule(evaluator, jit=False), (x, y, mask))
+        noise = np.random.default_rng(5).standard_normal(x.shape) * (1 - mask[..., None])
+        padded = [np.concatenate([a, np.ones_like(a[:, :3])], axis=1) for a in (x + noise, y)]
+        longer = np.concatenate([mask, np.zeros_like(mask[:, :3])], axis=1)
+        assert relative_error(gradients_of(rule(evaluator, jit=False), (*padded, longer)), found, xp) < EXACT
+        assert relative_error(gradients_of(rule(evaluator, jit=False), (x, y)), found, xp) > CONTROL
+
+
+@pytest.mark.parametrize("target", ["every", "last", "mean"])
+def test_every_rule_minimises_the_same_objective(xp, target):
+    """Without recurrence and reset all rules have one gradient, for each way to hold a target."""
+    x, _, mask = data_of()
+    y = np.random.default_rng(2).standard_normal((BATCH, OUT))
+    model = neko.Model(neko.cells.LIF(UNITS, detach_reset=True), OUT, xp, seed=3).build(N_IN)
+    model.params["layers.0.w_rec"] = xp.zeros_like(model.params["layers.0.w_rec"])
+    evaluator = neko.Evaluator(model, loss=lambda xp, p, t: xp.sum(xp.abs(p - t) ** 3, axis=-1), target=target)
+    bptt = gradients_of(neko.BPTT(evaluator, jit=False), (x, y, mask))
+    assert_live(evaluator, x, bptt, xp)
+    rules = [neko.RTRL(evaluator, jit=False), neko.Eprop(evaluator, jit=False)]
+    if target != "mean":
+        rules.append(neko.Eprop(evaluator, chunk=4, jit=False))
+    for rule in rules:
+        assert relative_error(gradients_of(rule, (x, y, mask)), bptt, xp) < EXACT
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Fresh(neko.cells.Cell):
+    """A cell nobody registered: two coupled variables and a smooth emission."""
+
+    State = neko.cells.lif.LIFState
+    leak: float = 0.8
+
+    def dynamics(self, xp, state, current):
+        v = self.leak * state.v + current - 0.3 * state.r
+        r = 0.9 * state.r + 0.2 * xp.tanh(v)
+        return type(state)(v, r, xp.tanh(v - r))
+
+
+def test_a_users_own_cell_gets_every_rule(xp):
+    data = data_of()
+    evaluator = neko.Evaluator(neko.Model([Fresh(UNITS), Fresh(5)], OUT, xp, seed=1), loss="mse")
+    bptt = gradients_of(neko.BPTT(evaluator, jit=False), data)
+    assert relative_error(gradients_of(neko.RTRL(evaluator, jit=False), data), bptt, xp) < EXACT
+    eprop = gradients_of(neko.Eprop(evaluator, jit=False), data)
+    assert relative_error(eprop, eprop_by_autodiff(xp, evaluator, evaluator.params, *data), xp) < EXACT
+    assert relative_error(gradients_of(neko.Eprop(evaluator, chunk=3, jit=False), data), eprop, xp) < EXACT
