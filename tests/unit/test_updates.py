@@ -18,13 +18,13 @@ RATE = 0.03
 TOLERANCE = {"torch": 1e-13, "jax": 1e-13, "tensorflow": 2e-6}
 
 
-def problem():
+def problem(scale=1.0):
     """Parameters, and a gradient for each of a few steps, away from 0."""
     rng = np.random.default_rng(7)
     params = {"layers.0.w_in": rng.normal(size=(4, 3)), "b": rng.normal(size=3)}
 
     def gradient(shape):
-        return rng.uniform(0.2, 2.0, size=shape) * rng.choice([-1.0, 1.0], size=shape)
+        return scale * rng.uniform(0.2, 2.0, size=shape) * rng.choice([-1.0, 1.0], size=shape)
 
     return params, [{name: gradient(p.shape) for name, p in params.items()} for _ in range(STEPS)]
 
@@ -57,9 +57,9 @@ def expected(name, w, gradients, rates):
     return path
 
 
-def run(xp, update, *, compiled=True):
+def run(xp, update, *, compiled=True, scale=1.0):
     """Parameters after each step, as NumPy arrays."""
-    start, gradients = problem()
+    start, gradients = problem(scale)
     with xp.scope():
         params = {name: xp.asarray(p) for name, p in start.items()}
         state = update.init(params)
@@ -73,8 +73,8 @@ def run(xp, update, *, compiled=True):
         return [{name: np.array(xp.to_numpy(p)) for name, p in params.items()} for params in path]
 
 
-def assert_path(found, name, rates, tolerance):
-    start, gradients = problem()
+def assert_path(found, name, rates, tolerance, scale=1.0):
+    start, gradients = problem(scale)
     for key, w in start.items():
         for got, want in zip(found, expected(name, w, [g[key] for g in gradients], rates), strict=True):
             np.testing.assert_allclose(got[key], want, rtol=0, atol=tolerance)
@@ -86,6 +86,12 @@ def test_trajectory_is_the_formula(xp, name, compiled):
     found = run(xp, updates.resolve(xp, name, RATE), compiled=compiled)
     assert all(a.dtype == np.float64 for a in found[0].values())
     assert_path(found, name, [RATE] * STEPS, TOLERANCE[xp.name])
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw"])
+def test_epsilon_stands_beside_the_corrected_root(xp, name):
+    found = run(xp, updates.resolve(xp, name, RATE), scale=1e-7)
+    assert_path(found, name, [RATE] * STEPS, 2e-5 if xp.name == "tensorflow" else 1e-13, scale=1e-7)
 
 
 @pytest.mark.parametrize("name", [n for n in NAMES if n not in ("momentum", "nesterov")])

@@ -93,8 +93,8 @@ def resolve(xp: Any, optimizer: Any, learning_rate: Any = None) -> Scheduled:
 
     Notes
     -----
-    The frameworks differ in where ε stands (Keras' adam, adamax and rmsprop), which matters only for
-    gradients near ε. Keras' momentum holds ``η v``: under a schedule it differs from the other two.
+    Keras has ε of adamax and rmsprop elsewhere, which matters only for gradients near ε, and rounds constants
+    to float32. Its momentum holds ``η v``: under a schedule it differs from the other two.
     """
     if optimizer is None:
         raise ValueError("optimizer=None: expected a name such as 'adam', an optimizer of the framework or an update")
