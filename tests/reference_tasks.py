@@ -12,11 +12,11 @@ import numpy as np
 
 
 class Task(NamedTuple):
-    """Weights, feedback (outputs, n), one (x, y, mask) per update, and the published losses."""
+    """Weights, feedback (outputs, n), one (x, y) per update, and the published losses."""
 
     weights: dict[str, np.ndarray]
     feedback: np.ndarray
-    updates: list[tuple[np.ndarray, np.ndarray, np.ndarray]]
+    updates: list[tuple[np.ndarray, np.ndarray]]
     losses: tuple[float, ...]
 
 
@@ -47,7 +47,7 @@ def pattern_generation():
         y += amplitude * np.sin(np.linspace(phase, phase + 2.0 * np.pi * (steps // period), steps))
     y = y - y[0]
     y /= np.abs(y).max()
-    update = (x[None], y[None, :, None], np.ones((1, steps)))
+    update = (x[None], y[None, :, None])
     losses = (101.964363098144, 103.466735839843, 103.340606689453, 103.680244445800, 104.412780761718)
     return Task(named(w_in, w_rec, w_out), single(feedback).T, [update] * 5, losses)
 
@@ -67,13 +67,12 @@ def evidence_accumulation():
 
 
 def evidence_sequence(rng):
-    """Input spikes of one trial, its label at every step, and a mask of the recall period."""
+    """Input spikes of one trial, and its label at every step of the recall period."""
     pause, cue, cues, background, recall, group = 50, 100, 7, 1050, 150, 10
     q = np.array([0.3, 0.7], dtype=np.float32)
     i = int(rng.choice([0, 1], 1)[0])
     sides = rng.choice([0, 1], cues, p=np.array([q[i], q[1 - i]]))
-    # background covers the cues and what is between them and the recall
-    steps = background + cues * (pause + cue) + recall if False else cues * (pause + cue) + background + recall
+    steps = cues * (pause + cue) + background + recall
     p = np.zeros((steps, 4 * group))
     for k, side in enumerate(sides):
         begin = pause + k * (pause + cue)
@@ -83,10 +82,10 @@ def evidence_sequence(rng):
     x = (p > rng.rand(steps, 4 * group)).astype(float)
     x[0] = 0.0
     label = int(sides.sum() > 3)
-    y = np.broadcast_to(np.eye(2)[label], (1, steps, 2))
-    mask = np.zeros((1, steps))
-    mask[0, -recall:] = 1.0
-    return x[None], y, mask
+    # Only the recall period has a target; a row of zeros adds nothing to a cross-entropy.
+    y = np.zeros((1, steps, 2))
+    y[0, -recall:, label] = 1.0
+    return x[None], y
 
 
 def named(w_in, w_rec, w_out):

@@ -30,7 +30,10 @@ UPPER = {"lif": 0.8, "alif": 0.8, "dendritic": 0.5, "lif zero reset": 4.0}
 
 
 def cell_of(variant, **changes):
-    return CELLS[variant.split()[0]](UNITS, **VARIANTS[variant] | changes)
+    cell = CELLS[variant.split()[0]]
+    # A slow membrane, so that credit has a past to go to.
+    slow = {"tau_m": 20.0} if hasattr(cell, "tau_m") else {}
+    return cell(UNITS, **slow | VARIANTS[variant] | changes)
 
 
 def evaluator_of(xp, variant, layers=1, **options):
@@ -259,7 +262,7 @@ def test_online_learning_updates_at_every_step(xp, stepwise):
     start = {name: p.copy() for name, p in w.items()}
     rule.step(x, y)
 
-    alpha, kappa = np.exp(-1 / 20), np.exp(-1 / 7)
+    alpha, kappa = np.exp(-1 / 20.0), np.exp(-1 / 7)
     v, z, f = np.zeros((BATCH, UNITS)), np.zeros((BATCH, UNITS)), np.zeros((BATCH, OUT))
     zbar, eps = np.zeros((BATCH, UNITS)), np.zeros((BATCH, N_IN + UNITS, UNITS))
     bar = np.zeros_like(eps)
@@ -320,7 +323,7 @@ def test_every_rule_minimises_the_same_objective(xp, target):
     """Without recurrence and reset all rules have one gradient, for each way to hold a target."""
     x, _, mask = data_of()
     y = np.random.default_rng(2).standard_normal((BATCH, OUT))
-    model = neko.Model(neko.cells.LIF(UNITS, detach_reset=True), OUT, xp, seed=3).build(N_IN)
+    model = neko.Model(neko.cells.LIF(UNITS, tau_m=20.0, detach_reset=True), OUT, xp, seed=3).build(N_IN)
     model.params["layers.0.w_rec"] = xp.zeros_like(model.params["layers.0.w_rec"])
     evaluator = neko.Evaluator(model, loss=lambda xp, p, t: xp.sum(xp.abs(p - t) ** 3, axis=-1), target=target)
     bptt = gradients_of(neko.BPTT(evaluator, jit=False), (x, y, mask))

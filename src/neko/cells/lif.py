@@ -34,7 +34,8 @@ class LIF(Cell):
     units : int
         Number of neurons.
     tau_m : float or sequence (n,)
-        Membrane time constant in ms.
+        Membrane time constant in ms. The default suits sequences of tens of steps, such as the rows of
+        an image; tasks that bridge hundreds of milliseconds take 20 and more.
     v_th : float or sequence (n,)
         Threshold; the surrogate's argument is ``u = (v - v_th) / v_th``.
     t_ref : float
@@ -65,7 +66,7 @@ class LIF(Cell):
     autapses: ClassVar[bool] = False
 
     _: KW_ONLY
-    tau_m: Any = 20.0
+    tau_m: Any = 5.0
     v_th: Any = 1.0
     t_ref: float = 0.0
     reset: str = "subtract"

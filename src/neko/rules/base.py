@@ -61,6 +61,7 @@ class Rule(ABC):
         self.feedback: Params = {}
         self._carry: Any = None
         self._update_state: Any = None
+        self._started = False
         compiled = self.xp.jit if jit else self._scoped
         self._train = compiled(self._train_step)
         self._differentiate = compiled(self._gradient)
@@ -116,7 +117,8 @@ class Rule(ABC):
     def _start(self, x: Any) -> None:
         """Build the model on the first batch, then the feedback and the update's state."""
         self.model.build(x)
-        if self._update_state is None:
+        if not self._started:
+            self._started = True
             with self.xp.scope():
                 self.feedback = self.initial_feedback()
                 self._update_state = self.update.init({**self.model.params, **self.learnt_feedback()})

@@ -1,0 +1,98 @@
+"""BPTT of the ALIF network as one would write it by hand in JAX."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from benchmarks.shapes import ALPHA, BETA, GAMMA, KAPPA, RHO, V_TH, data, weights
+
+
+@jax.custom_jvp
+def spike(u: Any) -> Any:
+    """Heaviside step with a triangular surrogate."""
+    return (u > 0).astype(u.dtype)
+
+
+@spike.defjvp
+def _spike_jvp(primals: Any, tangents: Any) -> Any:
+    (u,), (du,) = primals, tangents
+    return spike(u), jnp.maximum(GAMMA - GAMMA * jnp.abs(u), 0.0) * du
+
+
+def training_step(shape: tuple[int, ...]) -> Callable[[], float]:
+    """A function that does one step: forward, loss, BPTT, Adam."""
+    x, y = (jnp.asarray(a) for a in data(shape))
+    params = {name: jnp.asarray(w) for name, w in weights(shape).items()}
+    optimizer = optax.adam(1e-3)
+    mask = 1.0 - jnp.eye(shape[3])
+
+    def loss_of(p: Any, x: Any, y: Any) -> Any:
+        w_rec = p["w_rec"] * mask
+
+        def advance(state: Any, current: Any) -> Any:
+            v, a, z = state
+            v = ALPHA * v + current + z @ w_rec - V_TH * z
+            a = RHO * a + z
+            z = spike((v - BETA * a) / V_TH - 1.0)
+            return (v, a, z), z
+
+        def integrate(f: Any, drive: Any) -> Any:
+            f = KAPPA * f + drive
+            return f, f
+
+        rest = jnp.zeros((shape[0], shape[3]))
+        _, spikes = jax.lax.scan(advance, (rest, rest, rest), jnp.swapaxes(x, 0, 1) @ p["w_in"])
+        _, filtered = jax.lax.scan(integrate, jnp.zeros((shape[0], shape[4])), spikes @ p["w_out"])
+        return -jnp.mean(jnp.sum(y * jax.nn.log_softmax(filtered + p["b_out"]), -1))
+
+    @jax.jit
+    def update(p: Any, state: Any, x: Any, y: Any) -> Any:
+        loss, gradients = jax.value_and_grad(loss_of)(p, x, y)
+        changes, state = optimizer.update(gradients, state)
+        return optax.apply_updates(p, changes), state, loss
+
+    held = [params, optimizer.init(params)]
+
+    def step() -> float:
+        held[0], held[1], loss = update(*held, x, y)
+        return float(loss)
+
+    return step
+
+
+def products(shape: tuple[int, ...]) -> Callable[[], float]:
+    """The matrix products of that step alone, forward and backward."""
+    batch, time, _, n, _ = shape
+    x = jnp.swapaxes(jnp.asarray(data(shape)[0]), 0, 1)
+    p = {name: jnp.asarray(w) for name, w in weights(shape).items()}
+    z = jnp.asarray(np.random.default_rng(2).uniform(size=(time, batch, n)), jnp.float32)
+
+    @jax.jit
+    def multiply(p: Any, x: Any, z: Any) -> Any:
+        def forward(carry: Any, z_t: Any) -> Any:
+            return carry, z_t @ p["w_rec"]
+
+        def backward(carry: Any, z_t: Any) -> Any:
+            return carry, z_t @ p["w_rec"].T
+
+        y = z @ p["w_out"]
+        return (
+            x @ p["w_in"],
+            jax.lax.scan(forward, 0.0, z)[1],
+            y @ p["w_out"].T,
+            jnp.einsum("tbn,tbo->no", z, y),
+            jax.lax.scan(backward, 0.0, z)[1],
+            jnp.einsum("tbn,tbm->nm", z, z),
+            jnp.einsum("tbi,tbn->in", x, z),
+        )
+
+    def step() -> float:
+        return float(multiply(p, x, z)[-1][0, 0].block_until_ready())
+
+    return step
