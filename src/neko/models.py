@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from neko import backend as backends
-from neko import cells
+from neko import cells, tree
 from neko.cells.base import Cell
-from neko.network import Network, NetworkState, Params
+from neko.network import Network, NetworkState, Params, following
 from neko.readout import LeakyReadout
 from neko.typing import Array
 
@@ -114,11 +114,12 @@ class Model:
         with xp.scope():
             x = xp.permute_dims(xp.asarray(x), (1, 0, 2))
             self.build(x.shape[-1])
-            _, _, traces = self.network.record(xp.forward_only(), self.params, x, self.rest(x))
-            return [
-                type(t.states)(*(None if a is None else xp.to_numpy(a).swapaxes(0, 1) for a in t.states))
-                for t in traces
+            last, _, traces = self.network.record(xp.forward_only(), self.params, x, self.rest(x))
+            states = [
+                tree.map(lambda a, b: following(xp, a, b), t.before, h)
+                for t, h in zip(traces, last.layers, strict=True)
             ]
+            return tree.map(lambda a: xp.to_numpy(a).swapaxes(0, 1), states)
 
     def rest(self, x: Array) -> NetworkState:
         """The state before the first step for inputs with time leading."""

@@ -23,12 +23,12 @@ class NetworkState(NamedTuple):
 
 
 class LayerTrace(NamedTuple):
-    """One layer over time: state before the first step, states (time, …), currents (time, …) and input."""
+    """One layer over time, (time, batch, …): the state before each step, what came in, and what was emitted."""
 
-    start: Any
-    states: Any
+    before: Any
     currents: tuple[Array, ...]
     x: Array
+    z: Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,15 +104,21 @@ class Network:
             step, feed = layer_step(xp, cell, layer_params(params, i), x)
 
             def keep(h: Any, drive: Any, step: Any = step) -> tuple[Any, Any]:
-                h, currents = step(h, drive)
-                return h, (h, currents)
+                after, currents = step(h, drive)
+                return after, (h, currents)
 
-            h, (states, currents) = xp.scan(keep, state.layers[i], feed)
+            h, (before, currents) = xp.scan(keep, state.layers[i], feed)
             last.append(h)
-            traces.append(LayerTrace(state.layers[i], states, currents, x))
-            x = states[-1]
+            z = following(xp, before[-1], h[-1])
+            traces.append(LayerTrace(before, currents, x, z))
+            x = z
         f, y = self.readout.outputs(xp, params, x, state.readout)
         return NetworkState(tuple(last), f), y, tuple(traces)
+
+
+def following(xp: Any, before: Array, last: Array) -> Array:
+    """The sequence one step later: all but the first of `before`, then `last`."""
+    return xp.concat([before[1:], xp.expand_dims(last, axis=0)], axis=0)
 
 
 def layer_params(params: Params, index: int) -> Params:

@@ -12,13 +12,16 @@ are zero by the structure of the step are never computed (None).
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from neko import tree
 from neko.cells.base import Cell
 from neko.network import LayerTrace
-from neko.rules.synapses import previous
+from neko.rules.synapses import Parts
 from neko.typing import Array
 
 Entries = tuple[Array | None, ...]
@@ -36,26 +39,54 @@ def fields(state: Any) -> tuple[Array, ...]:
     return tuple(field for field in state if field is not None)
 
 
-def local_derivatives(xp: Any, cell: Cell, trace: LayerTrace) -> Local:
-    """A_t and b_t of all steps in one call, since given the states no step depends on another."""
-    state_type, unused = type(trace.states), [field is None for field in trace.states]
-    before = [previous(xp, h0, h) for h0, h in zip(fields(trace.start), fields(trace.states), strict=True)]
+@dataclass(frozen=True, eq=False)
+class Derivatives:
+    """A_t and b_t of a layer over time, as a scan meets them.
+
+    ``xs`` is what a scan runs over, and ``at`` makes the `Local` of one step from its slice. ``alive`` tells which
+    state fields still reach an emission at a later step: only these carry credit. ``all_steps`` gives the
+    `Local` of all steps at once.
+    """
+
+    xs: Any
+    at: Callable[[Any], Local]
+    alive: tuple[bool, ...]
+    all_steps: Callable[[], Local]
+
+
+def local_derivatives(xp: Any, cell: Cell, trace: LayerTrace) -> Derivatives:
+    """The derivatives of a cell's step along a trace.
+
+    Given the states no step depends on another, so one call differentiates all of them; where the compiler
+    fuses a scan's step, it is cheaper to differentiate there than to read the results from memory.
+    """
+    state_type, unused = type(trace.before), [field is None for field in trace.before]
+    before = fields(trace.before)
     d = len(before)
-    shape = before[0].shape
 
     def step(*columns: Array) -> tuple[Array, ...]:
         used = iter(columns[:d])
         state = state_type(*(None if skip else next(used) for skip in unused))
         return fields(cell.dynamics(xp, state, *columns[d:]))
 
-    flat = [xp.reshape(a, (shape[0] * shape[1], shape[2])) for a in (*before, *trace.currents)]
-    jacobian = xp.columnwise_jacobian(step, *flat)
-    rows = [tuple(None if e is None else xp.reshape(e, shape) for e in row) for row in jacobian]
-    return Local(tuple(row[:d] for row in rows), tuple(row[d:] for row in rows))
+    def at(columns: tuple[Array, ...]) -> Local:
+        jacobian = xp.columnwise_jacobian(step, *columns)
+        return Local(tuple(row[:d] for row in jacobian), tuple(row[d:] for row in jacobian))
+
+    def all_steps() -> Local:
+        shape = before[0].shape
+        local = at(tuple(xp.reshape(a, (shape[0] * shape[1], shape[2])) for a in (*before, *trace.currents)))
+        return tree.map(lambda e: xp.reshape(e, shape), local)
+
+    if xp.fuses:
+        columns = (*before, *trace.currents)
+        return Derivatives(columns, at, live(at(tuple(a[0] for a in columns))), all_steps)
+    local = all_steps()
+    return Derivatives(local, lambda now: now, live(local), lambda: local)
 
 
 def live(local: Local) -> tuple[bool, ...]:
-    """Which state fields still reach an emission at a later step; only these carry credit."""
+    """Which state fields still reach an emission at a later step."""
     d = len(local.state)
     reach = [False] * (d - 1) + [True]
     for _ in range(d):
@@ -77,7 +108,7 @@ def column(rows: tuple[Entries, ...], j: int) -> Entries:
     return tuple(row[j] for row in rows)
 
 
-def adjoint(xp: Any, local: Local, signal: Array, end: Entries) -> tuple[Entries, tuple[Array, ...]]:
+def adjoint(xp: Any, local: Derivatives, signal: Array, end: Entries) -> tuple[Entries, tuple[Array, ...]]:
     r"""Run the recurrence backward: from credit at emissions to credit at currents.
 
     .. math::
@@ -95,16 +126,16 @@ def adjoint(xp: Any, local: Local, signal: Array, end: Entries) -> tuple[Entries
     tuple
         Credit at the state before the first step, and δ per current, (time, …, batch, n).
     """
-    d, k = len(local.state), len(local.current[0])
 
     def step(carry: Entries, xs: Any) -> tuple[Entries, tuple[Array, ...]]:
-        (state, current), at_emission = xs
+        columns, at_emission = xs
+        state, current = local.at(columns)
         credit = (*carry[:-1], at_emission if carry[-1] is None else carry[-1] + at_emission)
-        earlier = tuple(None if carry[j] is None else combine(column(state, j), credit) for j in range(d))
-        delta = [combine(column(current, c), credit) for c in range(k)]
+        earlier = tuple(None if carry[j] is None else combine(column(state, j), credit) for j in range(len(carry)))
+        delta = [combine(column(current, c), credit) for c in range(len(current[0]))]
         return earlier, tuple(xp.zeros_like(at_emission) if e is None else e for e in delta)
 
-    return xp.scan(step, end, (local, signal), reverse=True)
+    return xp.scan(step, end, (local.xs, signal), reverse=True)
 
 
 class Credit(NamedTuple):
@@ -140,28 +171,25 @@ class LayerGradient(NamedTuple):
     traces: tuple[Traces, ...]
 
 
-def initial_traces(xp: Any, local: Local, pre: tuple[Array, ...], kappa: float) -> tuple[Traces, ...]:
-    """Zero traces for every current, before the first step."""
-    batch, n = local_shape(local)[-2:]
+def initial_traces(xp: Any, local: Derivatives, pre: tuple[Array, ...], n: int, kappa: float) -> tuple[Traces, ...]:
+    """Zero traces of `n` neurons for every current, before the first step."""
     traces = []
     for p in pre:
-        zeros = xp.zeros((batch, p.shape[-1], n))
-        vectors = {i: zeros for i, alive in enumerate(live(local)) if alive}
+        zeros = xp.zeros((p.shape[1], p.shape[2], n))
+        vectors = {i: zeros for i, alive in enumerate(local.alive) if alive}
         traces.append(Traces(vectors, zeros if kappa else None))
     return tuple(traces)
 
 
-def local_shape(local: Local) -> tuple[int, ...]:
-    """The (time, batch, n) of the derivatives; every cell reads its currents, so there is an entry."""
-    return next(e.shape for row in local.current for e in row if e is not None)
-
-
-def sequence_gradient(xp: Any, local: Local, pre: tuple[Array, ...], reaching: Array) -> tuple[Array, ...]:
+def sequence_gradient(xp: Any, local: Derivatives, pre: tuple[Parts, ...], reaching: Array) -> tuple[Array, ...]:
     """Gradient (n_pre, n) per current of a whole sequence, from the credit that reaches each emission."""
     nothing = xp.zeros_like(reaching[0])
-    end = tuple(nothing if alive else None for alive in live(local))
+    end = tuple(nothing if alive else None for alive in local.alive)
     _, delta = adjoint(xp, local, reaching, end)
-    return tuple(outer_sum(xp, p, d) for p, d in zip(pre, delta, strict=True))
+    # One product per part: joining the parts first would copy the whole input.
+    return tuple(
+        xp.concat([outer_sum(xp, part, d) for part in parts], axis=0) for parts, d in zip(pre, delta, strict=True)
+    )
 
 
 def outer_sum(xp: Any, pre: Array, post: Array) -> Array:
@@ -171,7 +199,7 @@ def outer_sum(xp: Any, pre: Array, post: Array) -> Array:
 
 
 def chunk_gradient(
-    xp: Any, local: Local, pre: tuple[Array, ...], credit: Credit, traces: tuple[Traces, ...]
+    xp: Any, local: Derivatives, pre: tuple[Array, ...], credit: Credit, traces: tuple[Traces, ...]
 ) -> LayerGradient:
     """Gradient of one piece of a sequence and the traces that the next piece starts from.
 
@@ -179,7 +207,7 @@ def chunk_gradient(
     plain sum of traces for the rate term, and what each carried quantity at the end of the piece owes to each
     current. The rest are matrix products.
     """
-    alive = [i for i, a in enumerate(live(local)) if a]
+    alive = [i for i, a in enumerate(local.alive) if a]
     nothing = xp.zeros_like(credit.reaching)
     time = nothing.shape[0]
     powers = credit.kappa ** np.arange(time, -1, -1.0)
@@ -188,7 +216,7 @@ def chunk_gradient(
         rows.append(nothing + xp.reshape(xp.asarray(powers[1:]), (time, 1, 1)))
     first = len(rows)
     rows.extend([nothing] * len(alive))
-    ends: list[Array | None] = [None] * len(local.state)
+    ends: list[Array | None] = [None] * len(local.alive)
     for i in alive:
         unit = [nothing[0]] * len(rows)
         unit[first + alive.index(i)] = nothing[0] + 1.0
@@ -222,14 +250,15 @@ def summed(xp: Any, per_example: Array | float) -> Array | float:
 
 
 def stepwise_gradient(
-    xp: Any, local: Local, pre: tuple[Array, ...], credit: Credit, traces: tuple[Traces, ...]
+    xp: Any, local: Derivatives, pre: tuple[Array, ...], credit: Credit, traces: tuple[Traces, ...]
 ) -> LayerGradient:
     """The textbook recursion, one step after the other: the same numbers as `chunk_gradient`."""
     n = credit.signal.shape[-1]
     zeros = tuple(xp.zeros((p.shape[-1], n)) for p in pre)
 
     def step(carry: Any, xs: Any) -> tuple[Any, None]:
-        now, pre_t, signal, valid = xs
+        columns, pre_t, signal, valid = xs
+        now = local.at(columns)
         weights, rates, later = [], [], []
         for c, (w, r, old) in enumerate(zip(*carry, strict=True)):
             vectors, e = forward_vectors(xp, now, old.vectors, c, pre_t[c])
@@ -239,7 +268,7 @@ def stepwise_gradient(
             later.append(Traces(vectors, filtered))
         return (tuple(weights), tuple(rates), tuple(later)), None
 
-    xs = (local, pre, credit.signal, credit.valid)
+    xs = (local.xs, pre, credit.signal, credit.valid)
     (weights, rates, later), _ = xp.scan(step, (zeros, zeros, traces), xs)
     return LayerGradient(weights, rates, later)
 

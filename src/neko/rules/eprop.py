@@ -12,8 +12,8 @@ from neko.objective import Batch, Forward
 from neko.readout import leaky_filter
 from neko.rules import eligibility
 from neko.rules.base import Gradient, Rule
-from neko.rules.eligibility import Credit, Local, Traces
-from neko.rules.synapses import presynaptic, weight_gradients
+from neko.rules.eligibility import Credit, Derivatives, Traces
+from neko.rules.synapses import joined, presynaptic, weight_gradients
 from neko.typing import Array
 
 MODES = ("symmetric", "random", "adaptive")
@@ -39,7 +39,7 @@ class Recorded(NamedTuple):
     error: Array
     credit: Array
     traces: tuple[LayerTrace, ...]
-    local: tuple[Local, ...]
+    local: tuple[Derivatives, ...]
 
 
 class Piece(NamedTuple):
@@ -175,7 +175,8 @@ class Eprop(Rule):
         return {name: keep * p if name in decaying else p for name, p in params.items()}
 
     def differentiate(self, params: Params, feedback: Params, batch: Batch, carry: Any) -> Gradient:
-        if carry is None and self.chunk is None and not self.stepwise and not self.carries:
+        at_once = self.chunk is None or self.chunk >= batch.x.shape[0]
+        if at_once and not self.stepwise and not self.carries:
             piece = self.whole(params, feedback, batch)
             return Gradient(self.forward(piece, batch), piece.gradients, None)
         if not self.model.objective.additive(batch):
@@ -280,14 +281,14 @@ class Eprop(Rule):
         traces = []
         gradient_of = eligibility.stepwise_gradient if self.stepwise else eligibility.chunk_gradient
         for i, credit in enumerate(self.credits(params, feedback, batch, recorded)):
-            pre = presynaptic(xp, network.cells[i], recorded.traces[i])
+            pre = joined(xp, presynaptic(xp, network.cells[i], recorded.traces[i]))
             layer = gradient_of(xp, recorded.local[i], pre, credit, carry.traces[i])
             gradients |= self.layer_gradients(i, recorded.traces[i], layer.weights)
             rates |= self.layer_gradients(i, recorded.traces[i], layer.rates)
             traces.append(layer.traces)
         counts = tuple(count(xp, trace, batch.valid) for trace in recorded.traces)
         filtered = tuple(
-            leaky_filter(xp, network.readout.kappa, trace.states[-1], f)[0]
+            leaky_filter(xp, network.readout.kappa, trace.z, f)[0]
             for trace, f in zip(recorded.traces, carry.filtered, strict=True)
         )
         piece = Piece(recorded.loss, recorded.prediction, counts, gradients, rates)
@@ -321,11 +322,11 @@ class Eprop(Rule):
             result.insert(0, Credit(instant, instant, batch.valid, 0.0))
         return result
 
-    def through(self, cell: Any, w_in: Array, local: Local, signal: Array) -> Array:
+    def through(self, cell: Any, w_in: Array, local: Derivatives, signal: Array) -> Array:
         """Signal at a layer's input in the same step: ``Σ_c (signal ∂z_t/∂I_t[c]) W_in[c]^T``."""
-        xp, total = self.xp, None
+        xp, total, slopes = self.xp, None, local.all_steps().current[-1]
         for current, weights in zip(cell.input_currents, split(w_in, len(cell.input_currents)), strict=True):
-            slope = local.current[-1][current]
+            slope = slopes[current]
             if slope is not None:
                 part = (signal * slope) @ xp.matrix_transpose(weights)
                 total = part if total is None else total + part
@@ -339,7 +340,7 @@ class Eprop(Rule):
         xp, kappa = self.xp, self.model.network.readout.kappa
         seen = []
         for i, trace in enumerate(recorded.traces):
-            gradient = eligibility.outer_sum(xp, trace.states[-1], recorded.credit)
+            gradient = eligibility.outer_sum(xp, trace.z, recorded.credit)
             if filtered is not None:
                 gradient = gradient + xp.matrix_transpose(filtered[i]) @ (kappa * recorded.credit[0])
             seen.append(gradient)
@@ -362,15 +363,15 @@ class Eprop(Rule):
         kappas = [0.0 if self.mode == "symmetric" else network.readout.kappa] * len(network.cells)
         kappas[-1] = network.readout.kappa
         traces = tuple(
-            eligibility.initial_traces(xp, local, presynaptic(xp, cell, trace), kappa)
+            eligibility.initial_traces(xp, local, joined(xp, presynaptic(xp, cell, trace)), cell.units, kappa)
             for cell, local, trace, kappa in zip(network.cells, recorded.local, recorded.traces, kappas, strict=True)
         )
-        return Carry(state, traces, tuple(xp.zeros_like(trace.start[-1]) for trace in recorded.traces))
+        return Carry(state, traces, tuple(xp.zeros_like(trace.z[0]) for trace in recorded.traces))
 
 
 def count(xp: Any, trace: LayerTrace, valid: Array) -> Array:
     """Sum of a layer's emissions over the valid frames, (n,)."""
-    return xp.sum(trace.states[-1] * xp.expand_dims(valid, axis=-1), axis=(0, 1))
+    return xp.sum(trace.z * xp.expand_dims(valid, axis=-1), axis=(0, 1))
 
 
 def timed(batch: Batch) -> tuple[Array | None, ...]:

@@ -9,8 +9,8 @@ from neko.network import Network, Params, layer_params, recurrent_weights, split
 from neko.objective import Batch, Forward, spike_rates
 from neko.rules import eligibility
 from neko.rules.base import Gradient, Rule
-from neko.rules.eligibility import Local
-from neko.rules.synapses import presynaptic, weight_gradients
+from neko.rules.eligibility import Derivatives, Local
+from neko.rules.synapses import joined, presynaptic, weight_gradients
 from neko.typing import Array
 
 
@@ -56,13 +56,13 @@ class RTRL(Rule):
         _, y, traces = network.record(xp.forward_only(), params, batch.x, state)
         loss, error = objective.error(xp, y, batch)
         credit = network.readout.credit(xp, error)
-        rates = spike_rates(xp, cells, tuple(trace.states[-1] for trace in traces), batch.valid)
+        rates = spike_rates(xp, cells, tuple(trace.z for trace in traces), batch.valid)
         signals = self.signals(params, batch, credit, rates)
         local = tuple(eligibility.local_derivatives(xp, c, t) for c, t in zip(cells, traces, strict=True))
-        pre = tuple(presynaptic(xp, c, t) for c, t in zip(cells, traces, strict=True))
+        pre = tuple(joined(xp, presynaptic(xp, c, t)) for c, t in zip(cells, traces, strict=True))
         blocks = self.influence(params, local, pre, signals)
         gradients = {
-            "readout.w_out": eligibility.outer_sum(xp, traces[-1].states[-1], credit),
+            "readout.w_out": eligibility.outer_sum(xp, traces[-1].z, credit),
             "readout.b_out": xp.sum(error, axis=(0, 1)),
         }
         for i, (cell, trace) in enumerate(zip(cells, traces, strict=True)):
@@ -82,14 +82,15 @@ class RTRL(Rule):
         result[-1] = top if result[-1] is None else top + result[-1]
         return tuple(result)
 
-    def influence(self, params: Params, local: tuple[Local, ...], pre: Any, signals: Any) -> tuple[Any, ...]:
+    def influence(self, params: Params, local: tuple[Derivatives, ...], pre: Any, signals: Any) -> tuple[Any, ...]:
         """Run M forward over all steps; gradient blocks (n_pre, n) per layer and current."""
         xp, network = self.xp, self.model.network
         wires = tuple(wires_of(xp, cell, layer_params(params, i)) for i, cell in enumerate(network.cells))
         start, zeros = self.initial_influence(network, local, pre)
 
         def step(carry: Any, xs: Any) -> tuple[Any, None]:
-            (influence, gradients), (now, pre_t, signal) = carry, xs
+            (influence, gradients), (columns, pre_t, signal) = carry, xs
+            now = tuple(derivatives.at(c) for derivatives, c in zip(local, columns, strict=True))
             later: list[Any] = []
             for i, old in enumerate(influence):
                 below = later[i - 1] if i else ()
@@ -99,7 +100,9 @@ class RTRL(Rule):
                     gradients = add_signal(xp, gradients, later[i], s)
             return (tuple(later), gradients), None
 
-        (_, gradients), _ = xp.scan(step, (start, zeros), (local, pre, signals))
+        (_, gradients), _ = xp.scan(
+            step, (start, zeros), (tuple(derivatives.xs for derivatives in local), pre, signals)
+        )
         return gradients
 
     def initial_influence(self, network: Network, local: Any, pre: Any) -> tuple[Any, Any]:
@@ -110,7 +113,7 @@ class RTRL(Rule):
             onto = []
             for m, source in enumerate(network.cells[: i + 1]):
                 shapes = [(p.shape[1], p.shape[2], source.units, cell.units) for p in pre[m]]
-                fields = len(local[i].state)
+                fields = len(local[i].alive)
                 onto.append(tuple(tuple(xp.zeros(shape) for _ in range(fields)) for shape in shapes))
             influence.append(tuple(onto))
         zeros = tuple(tuple(xp.zeros((p.shape[2], cell.units)) for p in pre[m]) for m, cell in enumerate(network.cells))

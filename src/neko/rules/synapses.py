@@ -13,14 +13,13 @@ from neko.network import LayerTrace, Params, recurrent_weights
 from neko.typing import Array
 
 
-def previous(xp: Any, start: Array, later: Array) -> Array:
-    """The sequence one step earlier: `start`, then all but the last of `later`."""
-    return xp.concat([xp.expand_dims(start, axis=0), later[:-1]], axis=0)
+Parts = tuple[Array, ...]
+"""What one current listens to: arrays (time, batch, rows), one after another in the matrix."""
 
 
-def presynaptic(xp: Any, cell: Cell, trace: LayerTrace) -> tuple[Array, ...]:
-    """What the weights onto each current listen to, (time, batch, n_pre) per current."""
-    emitted = previous(xp, trace.start[-1], trace.states[-1])
+def presynaptic(xp: Any, cell: Cell, trace: LayerTrace) -> tuple[Parts, ...]:
+    """What the weights onto each current listen to."""
+    emitted = trace.before[-1]
     result = []
     for current in range(cell.n_currents):
         parts = []
@@ -30,7 +29,7 @@ def presynaptic(xp: Any, cell: Cell, trace: LayerTrace) -> tuple[Array, ...]:
             parts.append(emitted)
         if cell.bias:
             parts.append(xp.ones_like(emitted[..., :1]))
-        result.append(parts[0] if len(parts) == 1 else xp.concat(parts, axis=-1))
+        result.append(tuple(parts))
     return tuple(result)
 
 
@@ -57,6 +56,11 @@ def weight_gradients(xp: Any, cell: Cell, n_in: int, blocks: tuple[Array, ...]) 
     if cell.bias:
         gradients["b"] = side_by_side(xp, bias)
     return gradients
+
+
+def joined(xp: Any, pre: tuple[Parts, ...]) -> tuple[Array, ...]:
+    """One array (time, batch, n_pre) per current."""
+    return tuple(side_by_side(xp, list(parts)) for parts in pre)
 
 
 def side_by_side(xp: Any, blocks: list[Array]) -> Array:
