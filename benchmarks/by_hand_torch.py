@@ -49,7 +49,7 @@ def training_step(shape: tuple[int, ...]) -> Callable[[], float]:
         loss = -(y * torch.log_softmax(logits, -1)).sum(-1).mean()
         loss.backward()
         optimizer.step()
-        return float(loss)
+        return loss.item()
 
     return step
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 
 import pytest
-from reference_tasks import evidence_accumulation, pattern_generation
 
 import neko
 from neko.cells import ALIF, LIF
+
+from reference_tasks import evidence_accumulation, pattern_generation
 
 # The published numbers come from a single-precision program: 1e-7 is what they carry.
 TOLERANCE = 1e-6

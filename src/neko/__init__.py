@@ -19,16 +19,19 @@ _PUBLIC = {
     "RTRL": "rules",
     "Trainer": "trainer",
 }
+_MODULES = ("backend", "cells", "datasets", "losses", "metrics", "plots", "rules", "updates")
 
 
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(f"neko.{name}")
     if name in _PUBLIC:
         return getattr(importlib.import_module(f"neko.{_PUBLIC[name]}"), name)
     raise AttributeError(f"module 'neko' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted(["__version__", *_PUBLIC])
+    return sorted(["__version__", *_PUBLIC, *_MODULES])
 
 
 __all__ = ["__version__", *_PUBLIC]  # noqa: PLE0604

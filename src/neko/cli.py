@@ -23,14 +23,17 @@ Figures = Annotated[Path, typer.Option(help="Where to write the figure.")]
 @app.command()
 def demo(
     backend: Backend = "torch",
-    epochs: Epochs = 40,
+    epochs: Epochs = 12,
     seed: Seed = 0,
     figure: Figures = Path("runs/demo.png"),
 ) -> None:
     """Train ALIF neurons with e-prop on real digits, beside backpropagation through time; about a minute."""
     from neko import plots
 
-    data, histories, rows, shown = load_data("digits"), {}, [], None
+    data = load_data("digits")
+    # Eight rows are eight steps; shown for 4 ms each they give the neurons time to integrate.
+    data = data._replace(x_train=data.x_train.repeat(4, axis=1), x_test=data.x_test.repeat(4, axis=1))
+    histories, rows, shown = {}, [], None
     for title, rule, mode in (("e-prop", "eprop", "symmetric"), ("BPTT", "bptt", None)):
         console.print(f"[bold]{title}[/bold]: ALIF(64) on the {len(data.x_train)} training digits, {backend}")
         trainer, seconds = fit(data, "alif", 64, rule, mode, backend, epochs, 32, 5e-3, seed)

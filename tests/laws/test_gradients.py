@@ -6,13 +6,14 @@ import dataclasses
 
 import numpy as np
 import pytest
-from oracle import assert_live, eprop_by_autodiff, relative_error
 
 import neko
 from neko.cells import CELLS
 from neko.network import layer_step
 from neko.rules import eligibility
 from neko.rules.synapses import presynaptic, weight_gradients
+
+from oracle import assert_live, eprop_by_autodiff, relative_error
 
 TIME, BATCH, N_IN, UNITS, OUT = 13, 3, 4, 6, 2
 EXACT = 1e-12
@@ -96,7 +97,9 @@ def test_the_three_forms_of_eprop_are_equal(xp, variant, mode):
     if xp.name == "torch":
         forms += [{"chunk": 1}, {"chunk": TIME}, {"chunk": 4, "stepwise": True}]
     for form in forms:
-        assert relative_error(gradients_of(neko.Eprop(evaluator, mode=mode, jit=False, **form), data), whole, xp) < EXACT
+        assert (
+            relative_error(gradients_of(neko.Eprop(evaluator, mode=mode, jit=False, **form), data), whole, xp) < EXACT
+        )
 
 
 @pytest.mark.parametrize("variant", ALL)
@@ -128,7 +131,7 @@ def test_eprop_is_bptt_without_recurrence(xp, variant):
 
 @pytest.mark.parametrize("variant", ALL)
 def test_true_credit_in_place_of_the_learning_signal_gives_bptt(xp, variant):
-    """dE/dW = Σ_t dE/dz_t e_t with the true dE/dz_t, which arrives through readout and recurrence (Bellec 2020, eq. 1)."""
+    """dE/dW = Σ_t dE/dz_t e_t with the true dE/dz_t, through readout and recurrence (Bellec 2020, eq. 1)."""
     x, y, mask = data_of()
     evaluator = evaluator_of(xp, variant, regularizer=None)
     bptt = gradients_of(neko.BPTT(evaluator, jit=False), (x, y, mask))
@@ -289,9 +292,7 @@ def test_adaptive_feedback_aligns_as_its_decay_says(xp):
     x, y, _ = data_of()
     evaluator = evaluator_of(xp, "alif")
     decay = 0.1
-    rule = neko.Eprop(
-        evaluator, mode="adaptive", feedback_decay=decay, optimizer="sgd", learning_rate=0.05, jit=False
-    )
+    rule = neko.Eprop(evaluator, mode="adaptive", feedback_decay=decay, optimizer="sgd", learning_rate=0.05, jit=False)
 
     def gap():
         b = xp.to_numpy(rule.feedback["feedback.0"])

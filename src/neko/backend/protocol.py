@@ -23,7 +23,7 @@ class Backend(Protocol):
     dtype_name: str
     device: Any
     fuses: bool
-    """Whether the element-wise work of a scan's step compiles into few kernels, so that computing again beats memory."""
+    """Whether the element-wise work of a scan step compiles into few kernels: computing it again then beats memory."""
     differentiable: bool
     """Whether spikes carry a surrogate gradient; False in the view of `forward_only`."""
     random: Random

@@ -12,7 +12,6 @@ from neko.cells.base import Cell
 from neko.network import LayerTrace, Params, recurrent_weights
 from neko.typing import Array
 
-
 Parts = tuple[Array, ...]
 """What one current listens to: arrays (time, batch, rows), one after another in the matrix."""
 

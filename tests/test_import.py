@@ -1,0 +1,63 @@
+"""What importing neko does, and does not do, to a process."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from neko import backend
+
+
+def run(code):
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def test_importing_neko_loads_no_framework():
+    code = (
+        "import sys, neko, neko.backend;"
+        "print(sorted({m.split('.')[0] for m in sys.modules} & {'torch', 'jax', 'tensorflow', 'keras', 'optax'}))"
+    )
+    assert run(code) == "[]"
+
+
+@pytest.mark.parametrize("name", backend.installed())
+def test_a_backend_loads_its_own_framework_only(name):
+    code = (
+        f"import sys, neko; neko.backend.get({name!r});"
+        "print(sorted({m.split('.')[0] for m in sys.modules} & {'torch', 'jax', 'tensorflow'}))"
+    )
+    assert run(code) == f"[{name!r}]"
+
+
+def test_all_backends_live_in_one_process_and_change_no_global_state():
+    code = (
+        "import neko;"
+        "[neko.backend.get(n, dtype=d).zeros((2,)) for n in neko.backend.installed() for d in ('float32', 'float64')];"
+        "import torch, jax;"
+        "print(torch.get_default_dtype(), jax.config.jax_enable_x64, jax.numpy.zeros(1).dtype)"
+    )
+    assert run(code).splitlines()[-1] == "torch.float32 False float32"
+
+
+def test_a_missing_framework_says_what_to_install(monkeypatch):
+    monkeypatch.setattr(backend.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ImportError, match=r"pip install 'neko-learning\[torch\]'"):
+        backend.get("torch", device="cpu:0")
+
+
+def test_unknown_names_list_the_right_ones():
+    with pytest.raises(ValueError, match=r"'tensorflo'.*'torch', 'jax', 'tensorflow'"):
+        backend.get("tensorflo")
+    with pytest.raises(ValueError, match=r"'float16'.*'float32', 'float64'"):
+        backend.get("torch", dtype="float16")
+
+
+def test_every_public_name_is_there_and_documented():
+    import neko
+
+    assert len(neko.__all__) > 5
+    for name in neko.__all__:
+        if not name.startswith("__"):
+            assert getattr(neko, name).__doc__, name
