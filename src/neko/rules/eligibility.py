@@ -142,13 +142,13 @@ class Credit(NamedTuple):
     """What the emissions of a layer are told, each (time, batch, n) unless said otherwise.
 
     ``signal`` is the learning signal L_t of step t; ``reaching`` is the credit of all later steps of
-    the sequence as well, ``L_t + κ L_{t+1} + …``; ``valid`` (time, batch) marks real frames; ``kappa``
-    is the decay of the filtered trace ``ē_t = κ ē_{t-1} + e_t``.
+    the sequence as well, ``L_t + κ L_{t+1} + …``; ``valid`` (time, batch) marks real frames,
+    None where no rate term asks for them; ``kappa`` is the decay of the filtered trace ``ē_t = κ ē_{t-1} + e_t``.
     """
 
     signal: Array
     reaching: Array
-    valid: Array
+    valid: Array | None
     kappa: float
 
 
@@ -164,7 +164,7 @@ class Traces(NamedTuple):
 
 
 class LayerGradient(NamedTuple):
-    """Σ_t L_t ē_t and Σ_t valid_t e_t per current, (n_pre, n) each, and the traces at the end."""
+    """Σ_t L_t ē_t and, for a rate term, Σ_t valid_t e_t per current, (n_pre, n) each; the traces at the end."""
 
     weights: tuple[Array, ...]
     rates: tuple[Array, ...]
@@ -199,9 +199,9 @@ def outer_sum(xp: Any, pre: Array, post: Array) -> Array:
 
 
 def chunk_gradient(
-    xp: Any, local: Derivatives, pre: tuple[Array, ...], credit: Credit, traces: tuple[Traces, ...]
+    xp: Any, local: Derivatives, pre: tuple[Array, ...], credit: Credit, traces: tuple[Traces, ...], keep: bool
 ) -> LayerGradient:
-    """Gradient of one piece of a sequence and the traces that the next piece starts from.
+    """Gradient of one piece of a sequence and, with `keep`, the traces that the next piece starts from.
 
     One backward scan answers several questions at once, as leading rows: the credit of the learning signal, the
     plain sum of traces for the rate term, and what each carried quantity at the end of the piece owes to each
@@ -211,15 +211,19 @@ def chunk_gradient(
     nothing = xp.zeros_like(credit.reaching)
     time = nothing.shape[0]
     powers = credit.kappa ** np.arange(time, -1, -1.0)
-    rows = [credit.reaching, nothing + xp.expand_dims(credit.valid, axis=-1)]
-    if credit.kappa:
+    rows = [credit.reaching]
+    if credit.valid is not None:
+        rows.append(nothing + xp.expand_dims(credit.valid, axis=-1))
+    sums = len(rows)
+    if keep and credit.kappa:
         rows.append(nothing + xp.reshape(xp.asarray(powers[1:]), (time, 1, 1)))
     first = len(rows)
-    rows.extend([nothing] * len(alive))
+    rows.extend([nothing] * len(alive) if keep else [])
     ends: list[Array | None] = [None] * len(local.alive)
     for i in alive:
         unit = [nothing[0]] * len(rows)
-        unit[first + alive.index(i)] = nothing[0] + 1.0
+        if keep:
+            unit[first + alive.index(i)] = nothing[0] + 1.0
         ends[i] = xp.stack(unit, axis=0)
     start, delta = adjoint(xp, local, xp.stack(rows, axis=1), tuple(ends))
 
@@ -231,28 +235,34 @@ def chunk_gradient(
             """What the traces before the piece still contribute to a row, (batch, n_pre, n)."""
             return sum(xp.expand_dims(credited[j][row], axis=1) * eps for j, eps in vectors.items())
 
-        gradient = outer_sum(xp, p, d[:, 0]) + summed(xp, owed(0))
+        def total(row: int, vectors: dict[int, Array] = vectors, p: Array = p, d: Array = d) -> Array:
+            """The sum over time and batch that a row stands for, (n_pre, n)."""
+            return outer_sum(xp, p, d[:, row]) + sum(
+                xp.einsum("bn,bpn->pn", credited[j][row], eps) for j, eps in vectors.items()
+            )
+
+        gradient = total(0)
         if filtered is not None:
             gradient = gradient + xp.einsum("bn,bpn->pn", credit.kappa * credit.reaching[0], filtered)
         weights.append(gradient)
-        rates.append(outer_sum(xp, p, d[:, 1]) + summed(xp, owed(1)))
-        grown = xp.einsum("tbp,trbn->rbpn", p, d[:, 2:])
-        if filtered is not None:
-            filtered = grown[0] + owed(2) + float(powers[0]) * filtered
-        ends_of = {i: grown[first - 2 + m] + owed(first + m) for m, i in enumerate(alive)}
-        later.append(Traces(ends_of, filtered))
+        if credit.valid is not None:
+            rates.append(total(1))
+        if keep:
+            grown = xp.einsum("tbp,trbn->rbpn", p, d[:, sums:])
+            if filtered is not None:
+                filtered = grown[0] + owed(sums) + float(powers[0]) * filtered
+            vectors = {i: grown[first - sums + m] + owed(first + m) for m, i in enumerate(alive)}
+        later.append(Traces(vectors, filtered))
     return LayerGradient(tuple(weights), tuple(rates), tuple(later))
 
 
-def summed(xp: Any, per_example: Array | float) -> Array | float:
-    """Sum over the batch of (batch, n_pre, n); 0 stays 0 where a cell carries nothing."""
-    return 0.0 if isinstance(per_example, int | float) else xp.sum(per_example, axis=0)
-
-
 def stepwise_gradient(
-    xp: Any, local: Derivatives, pre: tuple[Array, ...], credit: Credit, traces: tuple[Traces, ...]
+    xp: Any, local: Derivatives, pre: tuple[Array, ...], credit: Credit, traces: tuple[Traces, ...], keep: bool
 ) -> LayerGradient:
-    """The textbook recursion, one step after the other: the same numbers as `chunk_gradient`."""
+    """The textbook recursion, one step after the other: the same numbers as `chunk_gradient`.
+
+    The traces at the end come by themselves, whether or not one wants to `keep` them.
+    """
     n = credit.signal.shape[-1]
     zeros = tuple(xp.zeros((p.shape[-1], n)) for p in pre)
 
@@ -264,13 +274,13 @@ def stepwise_gradient(
             vectors, e = forward_vectors(xp, now, old.vectors, c, pre_t[c])
             filtered = None if old.filtered is None else credit.kappa * old.filtered + e
             weights.append(w + xp.einsum("bn,bpn->pn", signal, e if filtered is None else filtered))
-            rates.append(r + xp.einsum("b,bpn->pn", valid, e))
+            rates.append(r if valid is None else r + xp.einsum("b,bpn->pn", valid, e))
             later.append(Traces(vectors, filtered))
         return (tuple(weights), tuple(rates), tuple(later)), None
 
     xs = (local.xs, pre, credit.signal, credit.valid)
     (weights, rates, later), _ = xp.scan(step, (zeros, zeros, traces), xs)
-    return LayerGradient(weights, rates, later)
+    return LayerGradient(weights, rates if credit.valid is not None else (), later)
 
 
 def forward_vectors(

@@ -238,42 +238,43 @@ class Eprop(Rule):
         """A sequence piece by piece; every piece adds its gradients and hands on its traces."""
         xp, time = self.xp, batch.x.shape[0]
         length = time if self.chunk is None else min(self.chunk, time)
-        full = time // length
+        last = (time - 1) // length * length
         if carry is None:
             carry = self.initial_carry(params, batch)
         held = batch.pooling is not None
 
-        def step(carry: Carry, part: Any) -> tuple[Carry, Piece]:
-            piece, carry = self.piece(params, feedback, with_timed(batch, part), carry)
+        def part(begin: int, end: int) -> Any:
+            return tree.map(lambda a: a[begin:end], timed(batch))
+
+        def step(carry: Carry, part: Any, keep: bool = True) -> tuple[Carry, Piece]:
+            piece, carry = self.piece(params, feedback, with_timed(batch, part), carry, keep)
             return carry, piece
 
-        def accumulate(old: tuple[Carry, Piece], part: Any) -> tuple[tuple[Carry, Piece], Array | None]:
+        def accumulate(old: Any, part: Any, keep: bool = True) -> tuple[tuple[Carry, Piece], Array | None]:
             carry, total = old
-            carry, piece = step(carry, part)
+            carry, piece = step(carry, part, keep)
             prediction = None if held else piece.prediction
             piece = piece if held else piece._replace(prediction=None)
             return (carry, tree.map(lambda a, b: a + b, total, piece)), prediction
 
-        # The first piece gives the totals their shapes, the last one may be shorter.
-        parts = [tree.map(lambda a, i=i: a[i * length : (i + 1) * length], timed(batch)) for i in (0, full)]
-        middle = tree.map(
-            lambda a: xp.reshape(a[length : full * length], (full - 1, length, *a.shape[1:])), timed(batch)
-        )
-        carry, total = step(carry, parts[0])
+        # The first piece gives the totals their shapes; the last may be shorter, and need not leave traces.
+        carry, total = step(carry, part(0, length), self.carries or last > 0)
         predictions = [total.prediction]
-        old = (carry, total if held else total._replace(prediction=None))
-        if full > 1:
+        old: Any = (carry, total if held else total._replace(prediction=None))
+        if last > length:
+            count = last // length - 1
+            middle = tree.map(lambda a: xp.reshape(a, (count, length, *a.shape[1:])), part(length, last))
             old, later = xp.scan(accumulate, old, middle)
             if not held:
-                predictions.append(xp.reshape(later, ((full - 1) * length, *later.shape[2:])))
-        if full * length < time:
-            old, later = accumulate(old, parts[1])
+                predictions.append(xp.reshape(later, (count * length, *later.shape[2:])))
+        if last > 0:
+            old, later = accumulate(old, part(last, time), self.carries)
             predictions.append(later)
         carry, total = old
         return (total if held else total._replace(prediction=xp.concat(predictions, axis=0))), carry
 
-    def piece(self, params: Params, feedback: Params, batch: Batch, carry: Carry) -> tuple[Piece, Carry]:
-        """Gradients of one piece, given what the pieces before it left."""
+    def piece(self, params: Params, feedback: Params, batch: Batch, carry: Carry, keep: bool) -> tuple[Piece, Carry]:
+        """Gradients of one piece, given what the pieces before it left; `keep` hands on what it leaves."""
         xp, network = self.xp, self.model.network
         state, recorded = self.record(params, batch, carry.state)
         gradients = self.readout_gradients(recorded, carry.filtered)
@@ -282,9 +283,10 @@ class Eprop(Rule):
         gradient_of = eligibility.stepwise_gradient if self.stepwise else eligibility.chunk_gradient
         for i, credit in enumerate(self.credits(params, feedback, batch, recorded)):
             pre = joined(xp, presynaptic(xp, network.cells[i], recorded.traces[i]))
-            layer = gradient_of(xp, recorded.local[i], pre, credit, carry.traces[i])
+            layer = gradient_of(xp, recorded.local[i], pre, credit, carry.traces[i], keep)
             gradients |= self.layer_gradients(i, recorded.traces[i], layer.weights)
-            rates |= self.layer_gradients(i, recorded.traces[i], layer.rates)
+            if layer.rates:
+                rates |= self.layer_gradients(i, recorded.traces[i], layer.rates)
             traces.append(layer.traces)
         counts = tuple(count(xp, trace, batch.valid) for trace in recorded.traces)
         filtered = tuple(
@@ -311,15 +313,16 @@ class Eprop(Rule):
         """The learning signal of every layer, from the first to the last."""
         xp, network = self.xp, self.model.network
         kappa, signal = network.readout.kappa, network.readout.gain * recorded.error
+        valid = None if self.model.objective.regularizer is None else batch.valid
         if self.mode != "symmetric":
             weights = [feedback[f"feedback.{i}"] for i in range(len(network.cells))]
-            return [Credit(signal @ b, recorded.credit @ b, batch.valid, kappa) for b in weights]
+            return [Credit(signal @ b, recorded.credit @ b, valid, kappa) for b in weights]
         w_out = xp.matrix_transpose(params["readout.w_out"])
-        result = [Credit(signal @ w_out, recorded.credit @ w_out, batch.valid, kappa)]
+        result = [Credit(signal @ w_out, recorded.credit @ w_out, valid, kappa)]
         instant = result[0].signal
         for i in range(len(network.cells) - 1, 0, -1):
             instant = self.through(network.cells[i], params[f"layers.{i}.w_in"], recorded.local[i], instant)
-            result.insert(0, Credit(instant, instant, batch.valid, 0.0))
+            result.insert(0, Credit(instant, instant, valid, 0.0))
         return result
 
     def through(self, cell: Any, w_in: Array, local: Derivatives, signal: Array) -> Array:
