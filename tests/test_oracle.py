@@ -21,9 +21,9 @@ class GatedState(NamedTuple):
 
 
 class Gated:
-    """A smooth cell with two currents, of which only the second is recurrent, a bias and no self-synapses."""
+    """A smooth cell with two currents, fed in swapped order by the recurrent weights, a bias and no self-synapses."""
 
-    units, n_currents, input_currents, recurrent_currents, autapses = UNITS, 2, (0, 1), (1,), False
+    units, n_currents, input_currents, recurrent_currents, autapses = UNITS, 2, (0, 1), (1, 0), False
 
     def initial_state(self, xp, batch):
         return GatedState(xp.zeros((batch, UNITS)), xp.zeros((batch, UNITS)))
@@ -39,7 +39,7 @@ def gated_network(seed=0):
     params = {"readout.w_out": rng.standard_normal((UNITS, OUT)), "readout.b_out": rng.standard_normal(OUT)}
     for i, n_in in enumerate((N_IN, UNITS)):
         params[f"layers.{i}.w_in"] = rng.standard_normal((n_in, 2 * UNITS))
-        params[f"layers.{i}.w_rec"] = rng.standard_normal((UNITS, UNITS))
+        params[f"layers.{i}.w_rec"] = rng.standard_normal((UNITS, 2 * UNITS))
         params[f"layers.{i}.b"] = rng.standard_normal(2 * UNITS)
     return params, rng.standard_normal((TIME, BATCH, N_IN)), rng.standard_normal((TIME, BATCH, OUT))
 
@@ -55,9 +55,9 @@ def run_by_hand(params, x, gain, frozen=None, cut_recurrent=False, cut_upward=Fa
         below = x[t]
         for i in range(2):
             w_in, b = params[f"layers.{i}.w_in"], params[f"layers.{i}.b"]
-            w_rec = params[f"layers.{i}.w_rec"] * (1 - np.eye(UNITS))
-            current = below @ w_in[:, :UNITS] + b[:UNITS]
-            gate = below @ w_in[:, UNITS:] + b[UNITS:] + back[i] @ w_rec
+            w_rec = params[f"layers.{i}.w_rec"] * np.tile(1 - np.eye(UNITS), 2)
+            current = below @ w_in[:, :UNITS] + b[:UNITS] + back[i] @ w_rec[:, UNITS:]
+            gate = below @ w_in[:, UNITS:] + b[UNITS:] + back[i] @ w_rec[:, :UNITS]
             v[i] = 0.7 * v[i] + current / (1 + np.exp(-gate))
             z[i] = below = np.tanh(v[i])
         f = KAPPA * f + gain * z[1] @ params["readout.w_out"]

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pooch
 
+TIMEOUT = 30.0
+"""Seconds without an answer after which a server is given up."""
+
 
 def cache_folder() -> Path:
     """The user's cache: ``NEKO_CACHE``, or the system's place for it."""
@@ -38,8 +41,10 @@ def find(name: str, sha256: str, urls: tuple[str, ...]) -> Path:
     for url in urls:
         try:
             # pooch writes to a temporary file, checks it, and moves it into place
+            target = cache_folder() / name
+            downloader = pooch.HTTPDownloader(timeout=TIMEOUT)
             return Path(
-                pooch.retrieve(url, f"sha256:{sha256}", fname=name, path=cache_folder(), downloader=downloader(url))
+                pooch.retrieve(url, f"sha256:{sha256}", fname=target.name, path=target.parent, downloader=downloader)
             )
         except (OSError, ValueError) as error:
             failures.append(f"{url}: {error}")
@@ -47,8 +52,3 @@ def find(name: str, sha256: str, urls: tuple[str, ...]) -> Path:
         f"data file {name!r} is not under NEKO_DATA={root!r} nor in {cache_folder()}, and no download worked "
         f"({'; '.join(failures)}); set NEKO_DATA to a folder that holds it, or try again with a network"
     )
-
-
-def downloader(url: str) -> pooch.HTTPDownloader:
-    """A quiet HTTP downloader that gives up on a stalled server."""
-    return pooch.HTTPDownloader(timeout=30)
