@@ -69,6 +69,11 @@ class Evaluator:
         return self.model.network
 
     @property
+    def outputs(self) -> int:
+        """Number of outputs."""
+        return self.network.readout.units
+
+    @property
     def params(self) -> dict[str, Array]:
         """The model's parameters."""
         return self.model.params
@@ -90,11 +95,13 @@ class Evaluator:
         self._check_target(x_shape, y_shape)
         if mask is not None and tuple(np.shape(mask)) != x_shape[:2]:
             raise ValueError(f"mask has shape {tuple(np.shape(mask))!r}: expected (batch, time) = {x_shape[:2]!r}")
+        if self.objective.loss.sparse and isinstance(y, np.ndarray) and not 0 <= y.min() <= y.max() < self.outputs:
+            raise ValueError(f"y has classes {y.min()!r} to {y.max()!r}: expected 0 to {self.outputs - 1!r}")
         with self.xp.scope():
             return self.xp.asarray(x), self.xp.asarray(y), None if mask is None else self.xp.asarray(mask)
 
     def _check_target(self, x: tuple[int, ...], y: tuple[int, ...]) -> None:
-        outputs = () if self.objective.loss.sparse else (self.network.readout.units,)
+        outputs = () if self.objective.loss.sparse else (self.outputs,)
         held, timed = (x[0], *outputs), (*x[:2], *outputs)
         if y not in (held, timed):
             hint = " (sparse_categorical_crossentropy takes class numbers)" if outputs and y in (x[:1], x[:2]) else ""
