@@ -144,9 +144,7 @@ class Eprop(Rule):
         x, y, mask = self.model.arrays(x, y, mask)
         held = self.model.objective.is_held(y)
         if held and self.model.objective.target != "every":
-            raise ValueError(
-                f"online=True with target={self.model.objective.target!r}: each update needs a target, use target='every'"
-            )
+            raise ValueError(f"online=True with target={self.model.objective.target!r}: expected target='every'")
         measures: dict[str, Any] = {}
         for begin in range(0, x.shape[1], self.chunk):
             piece = slice(begin, begin + self.chunk)
