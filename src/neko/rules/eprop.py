@@ -103,6 +103,15 @@ class Eprop(Rule):
     References
     ----------
     Bellec et al. (2020), doi:10.1038/s41467-020-17236-y, eqs. 1-5, 22-28.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import neko
+    >>> model = neko.Evaluator(neko.ALIF(8, 2, "torch"), loss="categorical_crossentropy")
+    >>> x, y = np.ones((3, 20, 4)), np.eye(2)[[0, 1, 1]]
+    >>> sorted(neko.Eprop(model, mode="random").step(x, y))
+    ['loss']
     """
 
     def __init__(
