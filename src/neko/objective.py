@@ -26,6 +26,15 @@ class Batch(NamedTuple):
     weight: Array
     pooling: Array | None
 
+    def timed(self) -> tuple[Array | None, ...]:
+        """The parts that have a time axis, None in place of a target that holds for all steps."""
+        return self.x, None if self.pooling is not None else self.target, self.valid, self.weight, self.pooling
+
+    def with_timed(self, part: tuple[Any, ...]) -> Batch:
+        """A piece of this batch, from a piece of what `timed` gives."""
+        x, target, valid, weight, pooling = part
+        return Batch(x, self.target if target is None else target, valid, weight, pooling)
+
 
 class Forward(NamedTuple):
     """What is kept of a forward pass for the metrics.
@@ -148,9 +157,14 @@ class Objective:
         return sum(self.regularizer.penalty(xp, rate, dt) for rate in rates if rate is not None)
 
 
+def spike_count(xp: Any, z: Array, valid: Array) -> Array:
+    """Spikes of each neuron over the valid frames, shape (n,)."""
+    return xp.sum(z * xp.expand_dims(valid, axis=-1), axis=(0, 1))
+
+
 def mean_rate(xp: Any, z: Array, valid: Array) -> Array:
     """Spikes per step and neuron over the valid frames, shape (n,)."""
-    return xp.sum(z * xp.expand_dims(valid, axis=-1), axis=(0, 1)) / xp.sum(valid)
+    return spike_count(xp, z, valid) / xp.sum(valid)
 
 
 def spike_rates(

@@ -8,7 +8,7 @@ import numpy as np
 
 from neko import initializers, tree
 from neko.network import LayerTrace, NetworkState, Params, layer_params, split
-from neko.objective import Batch, Forward
+from neko.objective import Batch, Forward, spike_count
 from neko.readout import leaky_filter
 from neko.rules import eligibility
 from neko.rules.base import Gradient, Rule
@@ -231,7 +231,7 @@ class Eprop(Rule):
         state = network.initial_state(xp, batch.x.shape[1])
         _, recorded = self.record(params, batch, state)
         gradients = self.readout_gradients(recorded, None)
-        counts = tuple(count(xp, trace, batch.valid) for trace in recorded.traces)
+        counts = tuple(spike_count(xp, trace.z, batch.valid) for trace in recorded.traces)
         regularizer, frames = self.model.objective.regularizer, xp.sum(batch.valid)
         for i, (cell, credit) in enumerate(
             zip(network.cells, self.credits(params, feedback, batch, recorded), strict=True)
@@ -255,10 +255,10 @@ class Eprop(Rule):
         held = batch.pooling is not None
 
         def part(begin: int, end: int) -> Any:
-            return tree.map(lambda a: a[begin:end], timed(batch))
+            return tree.map(lambda a: a[begin:end], batch.timed())
 
         def step(carry: Carry, part: Any, keep: bool = True) -> tuple[Carry, Piece]:
-            piece, carry = self.piece(params, feedback, with_timed(batch, part), carry, keep)
+            piece, carry = self.piece(params, feedback, batch.with_timed(part), carry, keep)
             return carry, piece
 
         def accumulate(old: Any, part: Any, keep: bool = True) -> tuple[tuple[Carry, Piece], Array | None]:
@@ -299,7 +299,7 @@ class Eprop(Rule):
             if layer.rates:
                 rates |= self.layer_gradients(i, recorded.traces[i], layer.rates)
             traces.append(layer.traces)
-        counts = tuple(count(xp, trace, batch.valid) for trace in recorded.traces)
+        counts = tuple(spike_count(xp, trace.z, batch.valid) for trace in recorded.traces)
         filtered = tuple(
             leaky_filter(xp, network.readout.kappa, trace.z, f)[0]
             for trace, f in zip(recorded.traces, carry.filtered, strict=True)
@@ -373,7 +373,7 @@ class Eprop(Rule):
         """Zero traces and the network at rest; one step tells which traces there are."""
         xp, network = self.xp, self.model.network
         state = network.initial_state(xp, batch.x.shape[1])
-        _, recorded = self.record(params, with_timed(batch, tree.map(lambda a: a[:1], timed(batch))), state)
+        _, recorded = self.record(params, batch.with_timed(tree.map(lambda a: a[:1], batch.timed())), state)
         kappas = [0.0 if self.mode == "symmetric" else network.readout.kappa] * len(network.cells)
         kappas[-1] = network.readout.kappa
         traces = tuple(
@@ -381,20 +381,3 @@ class Eprop(Rule):
             for cell, local, trace, kappa in zip(network.cells, recorded.local, recorded.traces, kappas, strict=True)
         )
         return Carry(state, traces, tuple(xp.zeros_like(trace.z[0]) for trace in recorded.traces))
-
-
-def count(xp: Any, trace: LayerTrace, valid: Array) -> Array:
-    """Sum of a layer's emissions over the valid frames, (n,)."""
-    return xp.sum(trace.z * xp.expand_dims(valid, axis=-1), axis=(0, 1))
-
-
-def timed(batch: Batch) -> tuple[Array | None, ...]:
-    """The parts of a batch that have a time axis; None where one holds for all steps."""
-    held = batch.pooling is not None
-    return batch.x, None if held else batch.target, batch.valid, batch.weight, batch.pooling
-
-
-def with_timed(batch: Batch, part: tuple[Array | None, ...]) -> Batch:
-    """A piece of a batch from the parts of `timed`."""
-    x, target, valid, weight, pooling = part
-    return Batch(x, batch.target if target is None else target, valid, weight, pooling)
