@@ -248,7 +248,9 @@ def chunk_gradient(
         if credit.valid is not None:
             rates.append(total(1))
         if keep:
-            grown = xp.einsum("tbp,trbn->rbpn", p, d[:, sums:])
+            # A product per row: compilers are slow at one contraction over an array of four axes.
+            by_example = xp.permute_dims(p, (1, 2, 0))
+            grown = [by_example @ xp.permute_dims(d[:, row], (1, 0, 2)) for row in range(sums, len(rows))]
             if filtered is not None:
                 filtered = grown[0] + owed(sums) + float(powers[0]) * filtered
             vectors = {i: grown[first - sums + m] + owed(first + m) for m, i in enumerate(alive)}
