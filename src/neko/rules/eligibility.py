@@ -199,13 +199,13 @@ def outer_sum(xp: Any, pre: Array, post: Array) -> Array:
 
 
 def chunk_gradient(
-    xp: Any, local: Derivatives, pre: tuple[Array, ...], credit: Credit, traces: tuple[Traces, ...], keep: bool
+    xp: Any, local: Derivatives, pre: tuple[Array, ...], credit: Credit, traces: tuple[Traces, ...] | None, keep: bool
 ) -> LayerGradient:
     """Gradient of one piece of a sequence and, with `keep`, the traces that the next piece starts from.
 
     One backward scan answers several questions at once, as leading rows: the credit of the learning signal, the
     plain sum of traces for the rate term, and what each carried quantity at the end of the piece owes to each
-    current. The rest are matrix products.
+    current. The rest are matrix products. At the start of a sequence `traces` is None: there is nothing to add.
     """
     alive = [i for i, a in enumerate(local.alive) if a]
     nothing = xp.zeros_like(credit.reaching)
@@ -229,7 +229,8 @@ def chunk_gradient(
 
     credited = {i: credit for i, credit in enumerate(start) if credit is not None}
     weights, rates, later = [], [], []
-    for p, d, (vectors, filtered) in zip(pre, delta, traces, strict=True):
+    start_traces = (Traces({}, None),) * len(pre) if traces is None else traces
+    for p, d, (vectors, filtered) in zip(pre, delta, start_traces, strict=True):
 
         def owed(row: int, vectors: dict[int, Array] = vectors) -> Array | float:
             """What the traces before the piece still contribute to a row, (batch, n_pre, n)."""
@@ -251,15 +252,16 @@ def chunk_gradient(
             # A product per row: compilers are slow at one contraction over an array of four axes.
             by_example = xp.permute_dims(p, (1, 2, 0))
             grown = [by_example @ xp.permute_dims(d[:, row], (1, 0, 2)) for row in range(sums, len(rows))]
-            if filtered is not None:
-                filtered = grown[0] + owed(sums) + float(powers[0]) * filtered
+            if credit.kappa:
+                before = 0.0 if filtered is None else float(powers[0]) * filtered
+                filtered = grown[0] + owed(sums) + before
             vectors = {i: grown[first - sums + m] + owed(first + m) for m, i in enumerate(alive)}
         later.append(Traces(vectors, filtered))
     return LayerGradient(tuple(weights), tuple(rates), tuple(later))
 
 
 def stepwise_gradient(
-    xp: Any, local: Derivatives, pre: tuple[Array, ...], credit: Credit, traces: tuple[Traces, ...], keep: bool
+    xp: Any, local: Derivatives, pre: tuple[Array, ...], credit: Credit, traces: tuple[Traces, ...] | None, keep: bool
 ) -> LayerGradient:
     """The textbook recursion, one step after the other: the same numbers as `chunk_gradient`.
 
@@ -267,6 +269,8 @@ def stepwise_gradient(
     """
     n = credit.signal.shape[-1]
     zeros = tuple(xp.zeros((p.shape[-1], n)) for p in pre)
+    if traces is None:
+        traces = initial_traces(xp, local, pre, n, credit.kappa)
 
     def step(carry: Any, xs: Any) -> tuple[Any, None]:
         columns, pre_t, signal, valid = xs

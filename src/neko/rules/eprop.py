@@ -22,12 +22,12 @@ MODES = ("symmetric", "random", "adaptive")
 class Carry(NamedTuple):
     """What e-prop carries forward in time: its memory does not grow with the sequence.
 
-    ``traces`` per layer and current; ``filtered`` per layer the κ-filtered emission (batch, n), from which the
-    readout (and a feedback that learns like it) gets its gradient.
+    ``traces`` per layer and current, None at the start; ``filtered`` per layer the κ-filtered emission (batch, n),
+    from which the readout (and a feedback that learns like it) gets its gradient.
     """
 
     state: NetworkState
-    traces: tuple[tuple[Traces, ...], ...]
+    traces: tuple[tuple[Traces, ...], ...] | None
     filtered: tuple[Array, ...]
 
 
@@ -251,7 +251,7 @@ class Eprop(Rule):
         length = time if self.chunk is None else min(self.chunk, time)
         last = (time - 1) // length * length
         if carry is None:
-            carry = self.initial_carry(params, batch)
+            carry = self.initial_carry(batch)
         held = batch.pooling is not None
 
         def part(begin: int, end: int) -> Any:
@@ -294,7 +294,8 @@ class Eprop(Rule):
         gradient_of = eligibility.stepwise_gradient if self.stepwise else eligibility.chunk_gradient
         for i, credit in enumerate(self.credits(params, feedback, batch, recorded)):
             pre = joined(xp, presynaptic(xp, network.cells[i], recorded.traces[i]))
-            layer = gradient_of(xp, recorded.local[i], pre, credit, carry.traces[i], keep)
+            before = None if carry.traces is None else carry.traces[i]
+            layer = gradient_of(xp, recorded.local[i], pre, credit, before, keep)
             gradients |= self.layer_gradients(i, recorded.traces[i], layer.weights)
             if layer.rates:
                 rates |= self.layer_gradients(i, recorded.traces[i], layer.rates)
@@ -369,15 +370,7 @@ class Eprop(Rule):
         gradients = weight_gradients(self.xp, cell, trace.x.shape[-1], blocks)
         return {f"layers.{index}.{name}": g for name, g in gradients.items()}
 
-    def initial_carry(self, params: Params, batch: Batch) -> Carry:
-        """Zero traces and the network at rest; one step tells which traces there are."""
-        xp, network = self.xp, self.model.network
-        state = network.initial_state(xp, batch.x.shape[1])
-        _, recorded = self.record(params, batch.with_timed(tree.map(lambda a: a[:1], batch.timed())), state)
-        kappas = [0.0 if self.mode == "symmetric" else network.readout.kappa] * len(network.cells)
-        kappas[-1] = network.readout.kappa
-        traces = tuple(
-            eligibility.initial_traces(xp, local, joined(xp, presynaptic(xp, cell, trace)), cell.units, kappa)
-            for cell, local, trace, kappa in zip(network.cells, recorded.local, recorded.traces, kappas, strict=True)
-        )
-        return Carry(state, traces, tuple(xp.zeros_like(trace.z[0]) for trace in recorded.traces))
+    def initial_carry(self, batch: Batch) -> Carry:
+        """The network at rest, before any trace."""
+        state = self.model.network.initial_state(self.xp, batch.x.shape[1])
+        return Carry(state, None, tuple(self.xp.zeros_like(layer[-1]) for layer in state.layers))
