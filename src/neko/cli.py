@@ -23,7 +23,7 @@ Figures = Annotated[Path, typer.Option(help="Where to write the figure.")]
 @app.command()
 def demo(
     backend: Backend = "torch",
-    epochs: Epochs = 12,
+    epochs: Epochs = 45,
     seed: Seed = 0,
     figure: Figures = Path("runs/demo.png"),
 ) -> None:
