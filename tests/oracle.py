@@ -137,7 +137,7 @@ def eprop_by_autodiff(xp, evaluator, params, x, y, mask, feedback=None):
     network, objective = evaluator.network, evaluator.objective
     cells = [cell.eligibility_cell() for cell in network.cells]
     kappa, gain = network.readout.kappa, network.readout.gain
-    batch = objective.batch(xp, xp.asarray(x), xp.asarray(y), None if mask is None else xp.asarray(mask))
+    batch = evaluator.batch(xp.asarray(x), xp.asarray(y), None if mask is None else xp.asarray(mask))
     hold = xp.stop_gradient
 
     def loss(params):

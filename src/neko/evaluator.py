@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from neko import losses, metrics
+from neko import adaptors, losses, metrics
 from neko.metrics import Context, Metric
-from neko.models import Model
 from neko.network import Network
 from neko.objective import Batch, FiringRate, Forward, Objective, spike_rates
+from neko.trainable import Trainable
 from neko.typing import Array
 
 
@@ -20,8 +20,9 @@ class Evaluator:
 
     Parameters
     ----------
-    model : Model
-        The network.
+    model : Model, torch.nn.Module or keras.Model
+        The network, or your own module (see `neko.adaptors`), whose outputs are logits for the losses of
+        classification.
     loss : str or callable
         A name of `neko.losses` or a function ``(xp, prediction, target) -> (…)`` that reduces the last axis.
     metrics : sequence of str or Metric
@@ -43,7 +44,7 @@ class Evaluator:
 
     def __init__(
         self,
-        model: Model,
+        model: Any,
         loss: Any,
         metrics: Iterable[Any] = (),
         *,
@@ -51,9 +52,7 @@ class Evaluator:
         reduction: str = "mean",
         regularizer: FiringRate | None = None,
     ) -> None:
-        if not isinstance(model, Model):
-            raise TypeError(f"model={model!r}: expected a Model, for example ALIF(128, 10, pytorch_backend)")
-        self.model = model
+        self.model: Trainable = model if isinstance(model, Trainable) else adaptors.adapt(model)
         self.objective = Objective(losses.resolve(loss), target, reduction, regularizer)
         self.metrics: tuple[Metric, ...] = resolve_metrics(metrics)
         self._measure = self.xp.jit(self._measure_batch)
@@ -65,13 +64,15 @@ class Evaluator:
 
     @property
     def network(self) -> Network:
-        """The model's network."""
-        return self.model.network
+        """The model's network of cells; TypeError for a user's module, which has none."""
+        if not self.model.cells:
+            raise TypeError(f"{self.model!r} is no network of cells: rules that need only a gradient take it (BPTT)")
+        return self.model.network  # type: ignore[attr-defined]
 
     @property
     def outputs(self) -> int:
         """Number of outputs."""
-        return self.network.readout.units
+        return self.model.outputs
 
     @property
     def params(self) -> dict[str, Array]:
@@ -84,44 +85,63 @@ class Evaluator:
 
     def build(self, x: Any) -> None:
         """Draw the model's weights for inputs like `x`, if it has none."""
-        shape = np.shape(x)
-        if len(shape) != 3 or 0 in shape:
-            raise ValueError(f"x has shape {tuple(shape)!r}: expected (batch, time, n_in), none of them 0")
-        self.model.build(int(shape[2]))
+        self.model.prepare(x)
+
+    def clone(self) -> Evaluator:
+        """The same evaluator of a clone of the model."""
+        objective = self.objective
+        return Evaluator(
+            self.model.clone(),
+            objective.loss,
+            self.metrics,
+            target=objective.target,
+            reduction=objective.reduction,
+            regularizer=objective.regularizer,
+        )
+
+    def batch(self, x: Array, y: Array, mask: Array | None) -> Batch:
+        """A batch for `x`, `y` and `mask` with the batch axis first."""
+        shape = self.model.shape(x) or (x.shape[0], 1)
+        return self.objective.batch(self.xp, self.model.arrange(x), shape, y, mask)
 
     def arrays(self, x: Any, y: Any, mask: Any) -> tuple[Array, Array, Array | None]:
         """Input, target and mask as arrays of the backend, with their shapes checked."""
-        x_shape, y_shape = tuple(np.shape(x)), tuple(np.shape(y))
-        self._check_target(x_shape, y_shape)
-        if mask is not None and tuple(np.shape(mask)) != x_shape[:2]:
-            raise ValueError(f"mask has shape {tuple(np.shape(mask))!r}: expected (batch, time) = {x_shape[:2]!r}")
+        shape = self.model.shape(x)
+        self._check_target(np.shape(x)[:1] if shape is None else shape, tuple(np.shape(y)))
+        if mask is not None and (shape is None or tuple(np.shape(mask)) != shape):
+            expected = "none, since the outputs have no time axis" if shape is None else f"(batch, time) = {shape!r}"
+            raise ValueError(f"mask has shape {tuple(np.shape(mask))!r}: expected {expected}")
         if self.objective.loss.sparse and isinstance(y, np.ndarray) and not 0 <= y.min() <= y.max() < self.outputs:
             raise ValueError(f"y has classes {y.min()!r} to {y.max()!r}: expected 0 to {self.outputs - 1!r}")
         with self.xp.scope():
             return self.xp.asarray(x), self.xp.asarray(y), None if mask is None else self.xp.asarray(mask)
 
-    def _check_target(self, x: tuple[int, ...], y: tuple[int, ...]) -> None:
+    def _check_target(self, shape: tuple[int, ...], y: tuple[int, ...]) -> None:
         outputs = () if self.objective.loss.sparse else (self.outputs,)
-        held, timed = (x[0], *outputs), (*x[:2], *outputs)
+        held, timed = (shape[0], *outputs), (*shape, *outputs)
         if y not in (held, timed):
-            hint = " (sparse_categorical_crossentropy takes class numbers)" if outputs and y in (x[:1], x[:2]) else ""
-            raise ValueError(f"y has shape {y!r}: expected {held!r} or, for a target at every step, {timed!r}{hint}")
+            hint = " (sparse_categorical_crossentropy takes class numbers)" if outputs and y == shape[: len(y)] else ""
+            choice = "" if held == timed else f" or, for a target at every step, {timed!r}"
+            raise ValueError(f"y has shape {y!r}: expected {held!r}{choice}{hint}")
 
     def measure(self, forward: Forward, batch: Batch) -> dict[str, Any]:
         """(total, weight) of the loss and every metric, from a forward pass that is already done."""
         xp = self.xp
         held = batch.pooling is not None
-        size = batch.x.shape[1]
+        size = batch.valid.shape[1]
         weight = xp.ones((size,)) if held else batch.valid
         target = batch.target[0] if held else batch.target
-        context = Context(
-            forward.prediction, target, weight, forward.rates, xp.sum(batch.valid), self.network.readout.dt
-        )
-        # The loss averages like the objective: over frames, or over sequences where steps add up or are pooled.
-        by_frames = self.objective.reduction == "mean" and (not held or self.objective.target == "every")
-        share = xp.sum(batch.valid) if by_frames else xp.asarray(float(size))
+        context = Context(forward.prediction, target, weight, forward.rates, xp.sum(batch.valid), self.model.dt)
+        share = self.share(batch)
         measures = {"loss": (forward.loss * share, share)}
         return measures | {metric.name: metric.measure(xp, context) for metric in self.metrics}
+
+    def share(self, batch: Batch) -> Array:
+        """Weight of a batch in the loss of a data set: its frames, or its sequences where steps add up or are
+        pooled."""
+        held = batch.pooling is not None
+        by_frames = self.objective.reduction == "mean" and (not held or self.objective.target == "every")
+        return self.xp.sum(batch.valid) if by_frames else self.xp.asarray(float(batch.valid.shape[1]))
 
     def finalise(self, measures: dict[str, Any]) -> dict[str, float]:
         """Floats from sums of (total, weight)."""
@@ -156,18 +176,16 @@ class Evaluator:
             piece = slice(begin, begin + batch_size)
             part = self.arrays(x[piece], y[piece], None if mask is None else mask[piece])
             with self.xp.scope():
-                found = self._measure(self.params, *part)
+                found = self._measure(self.params, self.model.buffers, *part)
             for name, (total, weight) in found.items():
                 before = totals.get(name, (0.0, 0.0))
                 totals[name] = (before[0] + float(total), before[1] + float(weight))
         return self.finalise(totals)
 
-    def _measure_batch(self, params: Any, x: Array, y: Array, mask: Array | None) -> dict[str, Any]:
-        xp, network = self.xp, self.network
-        batch = self.objective.batch(xp, x, y, mask)
-        state = network.initial_state(xp, batch.x.shape[1])
-        _, outputs, emissions = network.unroll(xp.forward_only(), params, batch.x, state)
-        rates = spike_rates(xp, network.cells, emissions, batch.valid)
+    def _measure_batch(self, params: Any, carry: Any, x: Array, y: Array, mask: Array | None) -> dict[str, Any]:
+        xp, batch = self.xp, self.batch(x, y, mask)
+        _, outputs, emissions = self.model.forward(xp.forward_only(), params, batch.x, carry, training=False)
+        rates = spike_rates(xp, self.model.cells, emissions, batch.valid)
         loss = self.objective.value(xp, outputs, batch)
         return self.measure(Forward(loss, self.objective.prediction(xp, outputs, batch), rates), batch)
 

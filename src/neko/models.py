@@ -12,12 +12,13 @@ from neko import cells, tree
 from neko.cells.base import Cell
 from neko.network import Network, NetworkState, Params, following
 from neko.readout import LeakyReadout
+from neko.trainable import Trainable
 from neko.typing import Array
 
 TASKS = ("classification", "regression")
 
 
-class Model:
+class Model(Trainable):
     """A network of cells on a backend; it holds the parameters that rules train.
 
     Parameters
@@ -73,6 +74,9 @@ class Model:
         self.task_type = task_type
         self.seed = seed
         self.params: Params = {}
+        self.buffers = None
+        self.cells = self.network.cells
+        self.dt = dt
 
     def build(self, n_in: int) -> Model:
         """Draw the initial weights for inputs of width `n_in`; a built model is left as it is."""
@@ -83,6 +87,27 @@ class Model:
         if n_in != expected:
             raise ValueError(f"inputs of width {n_in!r}: this model was built for width {expected}")
         return self
+
+    def prepare(self, x: Any) -> None:
+        shape = np.shape(x)
+        if len(shape) != 3 or 0 in shape:
+            raise ValueError(f"x has shape {tuple(shape)!r}: expected (batch, time, n_in), none of them 0")
+        self.build(int(shape[2]))
+
+    @property
+    def outputs(self) -> int:
+        return self.network.readout.units
+
+    def shape(self, x: Any) -> tuple[int, int] | None:
+        return int(x.shape[0]), int(x.shape[1])
+
+    def arrange(self, x: Array) -> Array:
+        return self.xp.permute_dims(x, (1, 0, 2))
+
+    def forward(
+        self, xp: Any, params: Params, x: Array, carry: Any, *, training: bool
+    ) -> tuple[NetworkState, Array, tuple[Array, ...]]:
+        return self.network.unroll(xp, params, x, self.rest(x) if carry is None else carry)
 
     @property
     def n_in(self) -> int:
@@ -96,24 +121,13 @@ class Model:
         other.params = {name: self.xp.asarray(np.array(self.xp.to_numpy(p))) for name, p in self.params.items()}
         return other
 
-    def predict(self, x: Any) -> np.ndarray:
-        """Outputs (batch, time, outputs), class probabilities for classification, for `x` (batch, time, n_in)."""
-        xp = self.xp
-        with xp.scope():
-            x = xp.permute_dims(xp.asarray(x), (1, 0, 2))
-            self.build(x.shape[-1])
-            _, y, _ = self.network.unroll(xp.forward_only(), self.params, x, self.rest(x))
-            if self.task_type == "classification":
-                y = xp.exp(xp.log_softmax(y))
-            return np.asarray(xp.to_numpy(xp.permute_dims(y, (1, 0, 2))))
-
     def record(self, x: Any) -> list[Any]:
         """States of every layer over time for `x` (batch, time, n_in): a list of the cells' own state
         tuples, each field a NumPy array (batch, time, n)."""
         xp = self.xp
+        self.prepare(x)
         with xp.scope():
-            x = xp.permute_dims(xp.asarray(x), (1, 0, 2))
-            self.build(x.shape[-1])
+            x = self.arrange(xp.asarray(x))
             last, _, traces = self.network.record(xp.forward_only(), self.params, x, self.rest(x))
             states = [
                 tree.map(lambda a, b: following(xp, a, b), t.before, h)

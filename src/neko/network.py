@@ -64,7 +64,8 @@ class Network:
             n = cell.units
             recurrent = "fan_in_normal" if cell.spiking else "orthogonal"
             params[f"layers.{i}.w_in"] = initializers.draw("fan_in_normal", rng, (n_in, n), len(cell.input_currents))
-            params[f"layers.{i}.w_rec"] = initializers.draw(recurrent, rng, (n, n), len(cell.recurrent_currents))
+            if cell.recurrent_currents:
+                params[f"layers.{i}.w_rec"] = initializers.draw(recurrent, rng, (n, n), len(cell.recurrent_currents))
             if cell.bias:
                 params[f"layers.{i}.b"] = np.zeros(cell.n_currents * n)
             n_in = n
@@ -132,7 +133,7 @@ def layer_step(xp: Any, cell: Cell, params: Params, x: Array) -> tuple[Any, tupl
 
     The input's product needs no recurrence, so it is one matrix product over the whole sequence.
     """
-    w_rec = recurrent_weights(xp, cell, params["w_rec"])
+    w_rec = recurrent_weights(xp, cell, params["w_rec"]) if cell.recurrent_currents else None
     projected = split(x @ params["w_in"], len(cell.input_currents))
     bias = split(params["b"], cell.n_currents) if "b" in params else None
     feed: list[Array | None] = [None] * cell.n_currents
@@ -141,7 +142,7 @@ def layer_step(xp: Any, cell: Cell, params: Params, x: Array) -> tuple[Any, tupl
 
     def step(h: Any, drive: tuple[Array | None, ...]) -> tuple[Any, tuple[Array, ...]]:
         currents = list(drive)
-        recurrent = split(h[-1] @ w_rec, len(cell.recurrent_currents))
+        recurrent = () if w_rec is None else split(h[-1] @ w_rec, len(cell.recurrent_currents))
         for current, part in zip(cell.recurrent_currents, recurrent, strict=True):
             fed = currents[current]
             if fed is None:

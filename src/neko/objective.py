@@ -15,9 +15,10 @@ REDUCTIONS = ("mean", "sum")
 class Batch(NamedTuple):
     """A mini-batch with time leading, and what each of its steps weighs.
 
-    ``x`` (time, batch, n_in); ``target`` (time, batch, …) or, held, (1, batch, …); ``valid`` (time, batch) with
-    0 at padded frames; ``weight`` (time, batch) of each step's loss; ``pooling`` (time, batch) of each
-    step's output in a held target's prediction, None for a target at every step.
+    ``x`` inputs as the model takes them, (time, batch, n_in) for a network; ``target`` (time, batch, …) or,
+    held, (1, batch, …); ``valid`` (time, batch) with 0 at padded frames; ``weight`` (time, batch) of each step's
+    loss; ``pooling`` (time, batch) of each step's output in a held target's prediction, None for a target at every
+    step.
     """
 
     x: Array
@@ -108,10 +109,10 @@ class Objective:
         if self.reduction not in REDUCTIONS:
             raise ValueError(f"reduction={self.reduction!r}: expected one of {REDUCTIONS}")
 
-    def batch(self, xp: Any, x: Array, target: Array, mask: Array | None) -> Batch:
-        """A `Batch` from arrays with the batch axis first; `mask` (batch, time) is 0 at padded frames."""
-        time, size = x.shape[1], x.shape[0]
-        x = xp.permute_dims(x, (1, 0, 2))
+    def batch(self, xp: Any, x: Array, shape: tuple[int, int], target: Array, mask: Array | None) -> Batch:
+        """A `Batch` from inputs as the model takes them, the (batch, time) of its outputs, and a target and mask
+        with the batch axis first; `mask` (batch, time) is 0 at padded frames."""
+        size, time = shape
         valid = xp.ones((time, size)) if mask is None else xp.astype(xp.matrix_transpose(mask), xp.dtype)
         if not self.is_held(target):
             target = xp.permute_dims(target, (1, 0, *range(2, len(target.shape))))

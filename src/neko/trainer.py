@@ -11,6 +11,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from neko.rules.base import Rule
 
+LINES = 100
+"""Lines of progress that a call of `Trainer.train` prints at the most."""
+
 
 class Trainer:
     """Feeds batches to a learning rule and keeps the history.
@@ -65,7 +68,8 @@ class Trainer:
         validation : tuple (x, y[, mask]), optional
             Evaluated after each epoch.
         progress : bool
-            Show a bar with loss, metrics and the time left, where the output is a terminal, else a line an epoch.
+            Show a bar with loss, metrics and the time left, where the output is a terminal, and a line an epoch (of
+            more than a hundred epochs about a hundred lines).
 
         Returns
         -------
@@ -90,28 +94,17 @@ class Trainer:
             task = bar.add_task("train", total=batches * epochs, epoch=1, measures="")
             for epoch in range(1, epochs + 1):
                 order = rng.permutation(len(x)) if shuffle else np.arange(len(x))
-                measures = self._epoch(x, y, mask, order, batch_size, lambda shown: bar.update(task, **shown))
+                data = slices(x, y, mask, order, batch_size)
+                measures = self.rule.epoch(data, lambda: bar.update(task, advance=1))
                 if validation is not None:
                     found = self.rule.model.evaluate(*validation)
                     measures |= {f"val_{name}": value for name, value in found.items()}
                 for name, value in measures.items():
                     self.history.setdefault(name, []).append(value)
-                bar.update(task, epoch=min(epoch + 1, epochs))
-                if progress:
+                bar.update(task, completed=epoch * batches, epoch=min(epoch + 1, epochs), measures=describe(measures))
+                if progress and (epoch == epochs or epoch % -(-epochs // LINES) == 0):
                     bar.console.print(f"epoch {epoch}/{epochs}  {describe(measures)}")
         return self.history
-
-    def _epoch(self, x: Any, y: Any, mask: Any, order: np.ndarray, batch_size: int, show: Any) -> dict[str, float]:
-        totals: dict[str, Any] = {}
-        for index in portions(order, batch_size):
-            part = None if mask is None else mask[index]
-            for name, (total, weight) in self.rule.accumulate(x[index], y[index], part).items():
-                before = totals.get(name)
-                totals[name] = (total, weight) if before is None else (before[0] + total, before[1] + weight)
-            show({"advance": 1})
-        measures = self.rule.model.finalise(totals)
-        show({"measures": describe(measures)})
-        return measures
 
 
 def as_array(a: Any) -> Any:
@@ -119,10 +112,11 @@ def as_array(a: Any) -> Any:
     return a if hasattr(a, "shape") else np.asarray(a)
 
 
-def portions(order: np.ndarray, size: int) -> Iterator[np.ndarray]:
-    """The order in portions of `size`, the last one as long as what is left."""
+def slices(x: Any, y: Any, mask: Any, order: np.ndarray, size: int) -> Iterator[tuple[Any, Any, Any]]:
+    """Batches (x, y, mask) of `size` examples in this order, the last one as long as what is left."""
     for begin in range(0, len(order), size):
-        yield order[begin : begin + size]
+        index = order[begin : begin + size]
+        yield x[index], y[index], None if mask is None else mask[index]
 
 
 def check_sizes(x: Any, y: Any, mask: Any, **counts: int) -> None:

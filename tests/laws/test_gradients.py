@@ -23,6 +23,7 @@ VARIANTS = {
     **{name: {} for name in CELLS},
     "adex": {"resistance": 200.0},
     "lif zero reset": {"reset": "zero", "t_ref": 3.0, "input_scaling": True, "v_th": 0.15},
+    "lif feedforward": {"recurrent": False},
     "alif mixed": {"beta": [0.0] * 3 + [0.4] * 3, "tau_m": [5.0, 10.0, 20.0] * 2, "t_ref": 2.0},
 }
 ALL = sorted(VARIANTS)
@@ -122,7 +123,8 @@ def test_eprop_is_bptt_without_recurrence(xp, variant):
     data = data_of()
     cell = cell_of(variant, detach_reset=True) if hasattr(cell_of(variant), "detach_reset") else cell_of(variant)
     model = neko.Model(cell, OUT, xp, tau_out=7.0, seed=3).build(N_IN)
-    model.params["layers.0.w_rec"] = xp.zeros_like(model.params["layers.0.w_rec"])
+    if cell.recurrent_currents:
+        model.params["layers.0.w_rec"] = xp.zeros_like(model.params["layers.0.w_rec"])
     evaluator = neko.Evaluator(model, loss="mse")
     bptt = gradients_of(neko.BPTT(evaluator, jit=False), data)
     assert_live(evaluator, data[0], bptt, xp)
@@ -136,7 +138,7 @@ def test_true_credit_in_place_of_the_learning_signal_gives_bptt(xp, variant):
     evaluator = evaluator_of(xp, variant, regularizer=None)
     bptt = gradients_of(neko.BPTT(evaluator, jit=False), (x, y, mask))
     network, params = evaluator.network, evaluator.params
-    batch = evaluator.objective.batch(xp, xp.asarray(x), xp.asarray(y), xp.asarray(mask))
+    batch = evaluator.batch(xp.asarray(x), xp.asarray(y), xp.asarray(mask))
     cell, start = network.cells[0], network.initial_state(xp, BATCH)
     step, feed = layer_step(xp, cell, {k.split(".")[-1]: p for k, p in params.items() if "layers.0" in k}, batch.x)
 

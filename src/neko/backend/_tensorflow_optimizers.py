@@ -77,7 +77,9 @@ class KerasUpdate:
     def init(self, params: dict[str, Any]) -> list[Any]:
         """Values of the optimizer's variables before the first step."""
         if not self.scratch:
-            self.scratch = [keras.Variable(params[name], name=name.replace(".", "_")) for name in sorted(params)]
+            self.scratch = [
+                keras.Variable(params[name], name=name.replace(".", "_").replace("/", "_")) for name in sorted(params)
+            ]
             self.optimizer.build(self.scratch)
             self.start = read(self.optimizer.variables)
         return self.start

@@ -44,6 +44,8 @@ class LIF(Cell):
         What a spike does to the membrane.
     input_scaling : bool
         Scale currents by ``1 - α``.
+    recurrent : bool
+        Whether the neurons feed back to each other; without it the layer has no ``w_rec``.
     detach_reset : bool
         Give no credit through the reset, in any rule. e-prop never does.
     surrogate : Surrogate
@@ -71,6 +73,7 @@ class LIF(Cell):
     t_ref: float = 0.0
     reset: str = "subtract"
     input_scaling: bool = False
+    recurrent: bool = True
     detach_reset: bool = False
     surrogate: Surrogate = Triangular()
     dt: float = 1.0  # type: ignore[misc]
@@ -81,6 +84,11 @@ class LIF(Cell):
         check_not_negative(t_ref=self.t_ref)
         if self.reset not in ("subtract", "zero"):
             raise ValueError(f"reset={self.reset!r}: expected 'subtract' or 'zero'")
+
+    @property
+    def recurrent_currents(self) -> tuple[int, ...]:  # type: ignore[override]
+        """None for a feed-forward layer."""
+        return (0,) if self.recurrent else ()
 
     def initial_state(self, xp: Any, batch: int) -> Any:
         state = super().initial_state(xp, batch)

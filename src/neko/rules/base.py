@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable
+from typing import Any, ClassVar, NamedTuple
 
 from neko import updates
 from neko.evaluator import Evaluator
@@ -13,7 +13,8 @@ from neko.objective import Batch, Forward
 
 
 class Gradient(NamedTuple):
-    """What a rule found: the forward pass it ran, a gradient per parameter, and what a stream carries on."""
+    """What a rule found: the forward pass it ran, a gradient per parameter, and what the next call starts from (the
+    state of a stream, or the buffers of a user's module)."""
 
     forward: Forward
     gradients: Params
@@ -38,7 +39,17 @@ class Rule(ABC):
         stream fed in pieces is learnt as one sequence; `reset` starts anew.
     jit : bool
         Compile the step where the framework compiles; without it errors point to the line that made them.
+
+    Attributes
+    ----------
+    local : bool
+        Whether the rule looks into the cells of a network; if not, it takes a user's module too.
+    training : bool
+        Whether forward passes are training passes (dropout, batch statistics), where a model knows the difference.
     """
+
+    local: ClassVar[bool] = True
+    training = True
 
     def __init__(
         self,
@@ -52,6 +63,11 @@ class Rule(ABC):
     ) -> None:
         if not isinstance(model, Evaluator):
             raise TypeError(f"model={model!r}: expected an Evaluator, for example Evaluator(model, loss='mse')")
+        if self.local and not model.model.cells:
+            raise TypeError(
+                f"{type(self).__name__} reads the cells of a network, and {model.model!r} has none: "
+                "use BPTT, or a sampler with drift=BPTT"
+            )
         self.model = model
         self.xp = model.xp
         self.update = updates.resolve(self.xp, optimizer, learning_rate)
@@ -75,7 +91,7 @@ class Rule(ABC):
     def differentiate(self, params: Params, feedback: Params, batch: Batch, carry: Any) -> Gradient:
         """Loss and gradients of a batch, a pure function.
 
-        `carry` is None at the start of a sequence, else the last call's `Gradient.carry`.
+        `carry` is None at the start of a sequence, else the last call's `Gradient.carry` (or a module's buffers).
         """
 
     def initial_feedback(self) -> Params:
@@ -89,7 +105,8 @@ class Rule(ABC):
     def gradients(self, x: Any, y: Any, mask: Any = None) -> tuple[Any, Params]:
         """Loss and gradients of a batch, without an update: a scalar and arrays by parameter name."""
         self._start(x)
-        result = self._differentiate(self.model.params, self.feedback, *self.model.arrays(x, y, mask))
+        arrays = self.model.arrays(x, y, mask)
+        result = self._differentiate(self.model.params, self.feedback, self.model.model.buffers, *arrays)
         return result.forward.loss, result.gradients
 
     def step(self, x: Any, y: Any, mask: Any = None) -> dict[str, float]:
@@ -100,6 +117,17 @@ class Rule(ABC):
         """As `step`, but with each measure as (total, weight) on the device, to be summed over batches."""
         self._start(x)
         return self._advance(*self.model.arrays(x, y, mask))
+
+    def epoch(self, batches: Iterable[tuple[Any, Any, Any]], done: Callable[[], None]) -> dict[str, float]:
+        """Learn from every batch (x, y, mask) in turn, calling `done` after each; loss, metrics, and what the update
+        has to say."""
+        totals: dict[str, Any] = {}
+        for x, y, mask in batches:
+            for name, (total, weight) in self.accumulate(x, y, mask).items():
+                before = totals.get(name)
+                totals[name] = (total, weight) if before is None else (before[0] + total, before[1] + weight)
+            done()
+        return self.model.finalise(totals) | self.update.report(self._update_state)
 
     def reset(self) -> None:
         """Forget the state of the stream; parameters stay."""
@@ -130,10 +158,15 @@ class Rule(ABC):
     def _advance(self, x: Any, y: Any, mask: Any) -> dict[str, Any]:
         with self.xp.scope():
             rate = self.xp.asarray(self.update_rate())
+            buffers = self.model.model.buffers
+            start = self._carry if buffers is None else buffers
             self.model.params, self.feedback, self._update_state, carry, measures = self._train(
-                self.model.params, self.feedback, self._update_state, self._carry, rate, x, y, mask
+                self.model.params, self.feedback, self._update_state, start, rate, x, y, mask
             )
-        self._carry = carry if self.carries else None
+        if buffers is None:
+            self._carry = carry if self.carries else None
+        else:
+            self.model.model.buffers = carry
         self.steps += 1
         return measures
 
@@ -141,13 +174,13 @@ class Rule(ABC):
         """Learning rate of the coming update."""
         return self.update.rate(self.steps)
 
-    def _gradient(self, params: Params, feedback: Params, x: Any, y: Any, mask: Any) -> Gradient:
-        return self.differentiate(params, feedback, self.model.objective.batch(self.xp, x, y, mask), None)
+    def _gradient(self, params: Params, feedback: Params, carry: Any, x: Any, y: Any, mask: Any) -> Gradient:
+        return self.differentiate(params, feedback, self.model.batch(x, y, mask), carry)
 
     def _train_step(
         self, params: Params, feedback: Params, state: Any, carry: Any, rate: Any, x: Any, y: Any, mask: Any
     ) -> tuple[Params, Params, Any, Any, dict[str, Any]]:
-        batch = self.model.objective.batch(self.xp, x, y, mask)
+        batch = self.model.batch(x, y, mask)
         result = self.differentiate(params, feedback, batch, carry)
         gradients = result.gradients
         if self.clip_norm is not None:

@@ -17,7 +17,7 @@ class BPTT(Rule):
     Parameters
     ----------
     model : Evaluator
-        Model, loss and metrics.
+        Model, loss and metrics. For a user's module this is ordinary backpropagation.
     truncation : int, optional
         Cut the credit every so many steps: states cross the border, gradients do not. By default
         the whole sequence is differentiated.
@@ -29,38 +29,40 @@ class BPTT(Rule):
     Werbos (1990), doi:10.1109/5.58337; with surrogates Neftci et al. (2019), doi:10.1109/MSP.2019.2931595.
     """
 
+    local = False
+
     def __init__(self, model: Any, *, truncation: int | None = None, **options: Any) -> None:
         if truncation is not None and (not isinstance(truncation, int) or truncation < 1):
             raise ValueError(f"truncation={truncation!r}: expected a positive number of steps or None")
         super().__init__(model, **options)
+        if truncation is not None and not self.model.model.cells:
+            raise ValueError(f"truncation={truncation!r}: {self.model.model!r} has no steps to cut; leave it out")
         self.truncation = truncation
 
     def differentiate(self, params: Params, feedback: Params, batch: Batch, carry: Any) -> Gradient:
-        xp, network, objective = self.xp, self.model.network, self.model.objective
-        state = network.initial_state(xp, batch.x.shape[1]) if carry is None else carry
+        xp, model, objective = self.xp, self.model.model, self.model.objective
 
         def loss(params: Params) -> tuple[Array, Any]:
-            last, y, emissions = self.unroll(params, batch.x, state)
+            last, y, emissions = self.unroll(params, batch.x, carry)
             value = objective.value(xp, y, batch)
-            rates = spike_rates(xp, network.cells, emissions, batch.valid)
-            total = value + objective.penalty(xp, rates, network.readout.dt)
+            rates = spike_rates(xp, model.cells, emissions, batch.valid)
+            total = value + objective.penalty(xp, rates, model.dt)
             return total, (Forward(value, objective.prediction(xp, y, batch), rates), last)
 
         (_, (forward, last)), gradients = xp.value_and_grad(loss, has_aux=True)(params)
         return Gradient(forward, gradients, last)
 
-    def unroll(self, params: Params, x: Array, state: NetworkState) -> tuple[NetworkState, Array, Any]:
+    def unroll(self, params: Params, x: Array, state: Any) -> tuple[Any, Array, Any]:
         """The forward pass, with states detached at the borders of the truncation."""
-        xp, network = self.xp, self.model.network
-        time = x.shape[0]
-        length = time if self.truncation is None else self.truncation
+        xp, model = self.xp, self.model.model
+        if self.truncation is None:
+            return model.forward(xp, params, x, state, training=self.training)
         pieces = []
-        for begin in range(0, time, length):
+        for begin in range(0, x.shape[0], self.truncation):
             state = detach(xp, state) if begin else state
-            state, y, emissions = network.unroll(xp, params, x[begin : begin + length], state)
+            piece = x[begin : begin + self.truncation]
+            state, y, emissions = model.forward(xp, params, piece, state, training=self.training)
             pieces.append((y, *emissions))
-        if len(pieces) == 1:
-            return state, y, emissions
         y, *all_emissions = (xp.concat(list(parts), axis=0) for parts in zip(*pieces, strict=True))
         return state, y, tuple(all_emissions)
 

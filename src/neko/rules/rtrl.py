@@ -126,9 +126,10 @@ def wires_of(xp: Any, cell: Cell, params: Params) -> Wires:
     w_rec: list[Array | None] = [None] * cell.n_currents
     for current, w in zip(cell.input_currents, split(params["w_in"], len(cell.input_currents)), strict=True):
         w_in[current] = w
-    masked = recurrent_weights(xp, cell, params["w_rec"])
-    for current, w in zip(cell.recurrent_currents, split(masked, len(cell.recurrent_currents)), strict=True):
-        w_rec[current] = w
+    if cell.recurrent_currents:
+        masked = recurrent_weights(xp, cell, params["w_rec"])
+        for current, w in zip(cell.recurrent_currents, split(masked, len(cell.recurrent_currents)), strict=True):
+            w_rec[current] = w
     return Wires(tuple(w_in), tuple(w_rec))
 
 

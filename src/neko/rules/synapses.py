@@ -47,11 +47,11 @@ def weight_gradients(xp: Any, cell: Cell, n_in: int, blocks: tuple[Array, ...]) 
             w_rec[current] = block[row : row + n]
         if cell.bias:
             bias.append(block[-1])
-    gradients = {
-        "w_in": side_by_side(xp, [w_in[c] for c in cell.input_currents]),
+    gradients = {"w_in": side_by_side(xp, [w_in[c] for c in cell.input_currents])}
+    if cell.recurrent_currents:
         # the derivative of the mask that the forward pass puts on w_rec is the mask itself
-        "w_rec": recurrent_weights(xp, cell, side_by_side(xp, [w_rec[c] for c in cell.recurrent_currents])),
-    }
+        found = side_by_side(xp, [w_rec[c] for c in cell.recurrent_currents])
+        gradients["w_rec"] = recurrent_weights(xp, cell, found)
     if cell.bias:
         gradients["b"] = side_by_side(xp, bias)
     return gradients

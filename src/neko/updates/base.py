@@ -25,6 +25,15 @@ class Update(Protocol):
         """New parameters and state; on jax and tensorflow the backend compiles it, so it must be pure."""
 
 
+class Spec(Protocol):
+    """An update before it knows its backend, such as `Manhattan`; it brings its own learning rate."""
+
+    learning_rate: float | Callable[[int], float]
+
+    def bind(self, xp: Any) -> Update:
+        """The update on a backend."""
+
+
 @dataclass(frozen=True)
 class Scheduled:
     """An update with its learning rate: a number, or a schedule ``step -> rate`` evaluated before each step."""
@@ -51,6 +60,11 @@ class Scheduled:
         """New parameters and state."""
         return self.update.step(params, gradients, state, rate)
 
+    def report(self, state: Any) -> dict[str, float]:
+        """What the update itself has to say for the history, such as the pulses a device has had."""
+        report = getattr(self.update, "report", None)
+        return {} if report is None else report(state)
+
 
 def resolve(xp: Any, optimizer: Any, learning_rate: Any = None) -> Scheduled:
     r"""An update from a name, an optimizer of the framework, or an update.
@@ -62,7 +76,7 @@ def resolve(xp: Any, optimizer: Any, learning_rate: Any = None) -> Scheduled:
 
         - ``'naive'``: :math:`w - g`, no rate;
         - a name of the table, which is the framework's own optimizer with these numbers on every framework;
-        - an object with ``init`` and ``step`` (see `Update`);
+        - an object with ``init`` and ``step`` (see `Update`), or with ``bind`` (`Manhattan`);
         - the framework's own: what makes a torch optimizer, or an ``LRScheduler`` of one, from parameters
           (``functools.partial(torch.optim.SGD, lr=0.1)``), an ``optax.GradientTransformation``, or a
           ``keras.optimizers.Optimizer``.
@@ -100,6 +114,10 @@ def resolve(xp: Any, optimizer: Any, learning_rate: Any = None) -> Scheduled:
         raise ValueError("optimizer=None: expected a name such as 'adam', an optimizer of the framework or an update")
     if isinstance(optimizer, str) and optimizer != "naive":
         return Scheduled(xp.optimizer(optimizer), check_rate(learning_rate))
+    if hasattr(optimizer, "bind") and not isinstance(optimizer, type):
+        if learning_rate is not None:
+            raise ValueError(f"learning_rate={learning_rate!r}: {optimizer!r} brings its own")
+        return Scheduled(optimizer.bind(xp), check_rate(optimizer.learning_rate))
     if hasattr(optimizer, "init") and hasattr(optimizer, "step"):
         if isinstance(optimizer, type):
             raise TypeError(f"optimizer={optimizer!r} is a class: pass an object, {optimizer.__name__}(…)")

@@ -1,0 +1,83 @@
+"""What the evaluator and the rules ask of a model."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import numpy as np
+
+from neko.typing import Array
+
+
+class Trainable(ABC):
+    """A function from parameters and inputs to outputs over time.
+
+    `neko.models.Model` is one, a network of cells; `neko.adaptors` make one of a user's own module.
+
+    Attributes
+    ----------
+    xp : Backend
+        Where arrays live.
+    params : dict of Array
+        The trainable parameters by name.
+    buffers : dict of Array or None
+        What a training pass changes beside the parameters (the running mean of a batch normalisation, the state of
+        a random generator); None for a network of cells, whose state starts anew with each sequence.
+    cells : tuple of Cell
+        The layers whose emissions `forward` returns; none for a user's module.
+    dt : float
+        Length of a time step in ms.
+    """
+
+    xp: Any
+    params: dict[str, Array]
+    buffers: dict[str, Array] | None
+    cells: tuple[Any, ...]
+    dt: float
+    task_type: str
+
+    @abstractmethod
+    def prepare(self, x: Any) -> None:
+        """Make the parameters for inputs like `x`, if there are none; ValueError for inputs that do not fit."""
+
+    @property
+    @abstractmethod
+    def outputs(self) -> int:
+        """Number of outputs at each step."""
+
+    @abstractmethod
+    def shape(self, x: Any) -> tuple[int, int] | None:
+        """(batch, time) of the outputs for inputs `x`; None where the outputs have no time axis."""
+
+    @abstractmethod
+    def arrange(self, x: Array) -> Array:
+        """Inputs as `forward` takes them."""
+
+    @abstractmethod
+    def forward(
+        self, xp: Any, params: dict[str, Array], x: Array, carry: Any, *, training: bool
+    ) -> tuple[Any, Array, tuple[Array, ...]]:
+        """Outputs (time, batch, outputs) and the emissions of the cells, a pure function.
+
+        `carry` is the state or the buffers before, None for a network at rest; the first result is the one after.
+        """
+
+    @abstractmethod
+    def clone(self) -> Any:
+        """The same model with a copy of parameters and buffers."""
+
+    def predict(self, x: Any) -> np.ndarray:
+        """Outputs for `x` (batch, …), class probabilities for classification.
+
+        The shape is (batch, time, outputs), or (batch, outputs) where the outputs have no time axis.
+        """
+        xp = self.xp
+        self.prepare(x)
+        with xp.scope():
+            x = xp.asarray(x)
+            _, y, _ = self.forward(xp.forward_only(), self.params, self.arrange(x), self.buffers, training=False)
+            if self.task_type == "classification":
+                y = xp.exp(xp.log_softmax(y))
+            y = np.asarray(xp.to_numpy(y))
+            return y[0] if self.shape(x) is None else y.swapaxes(0, 1)
