@@ -29,6 +29,7 @@ ARROWS = {
     "evaluator": {"typing", "losses", "metrics", "adaptors", "trainable", "network", "objective"},
     "rules": {"typing", "tree", "cells", "network", "readout", "objective", "evaluator", "updates", "initializers"},
     "trainer": {"rules"},
+    "compare": {"rules", "evaluator", "trainer", "updates"},
     "plots": set(),
     "cli": {"plots", "datasets", "models", "evaluator", "trainer", "cells", "rules", ""},
     "__main__": {"cli"},

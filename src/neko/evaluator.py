@@ -56,6 +56,7 @@ class Evaluator:
         self.objective = Objective(losses.resolve(loss), target, reduction, regularizer)
         self.metrics: tuple[Metric, ...] = resolve_metrics(metrics)
         self._measure = self.xp.jit(self._measure_batch)
+        self._predict = self.xp.jit(self._predict_batch)
 
     @property
     def xp(self) -> Any:
@@ -181,6 +182,25 @@ class Evaluator:
                 before = totals.get(name, (0.0, 0.0))
                 totals[name] = (before[0] + float(total), before[1] + float(weight))
         return self.finalise(totals)
+
+    def predict(self, x: Any, mask: Any = None) -> np.ndarray:
+        """What the metrics judge, with class probabilities for classification.
+
+        The shape is (examples, outputs) for one target a sequence, the output of the last valid step or, with
+        ``target='mean'``, of all steps.
+        """
+        self.build(x)
+        with self.xp.scope():
+            x, mask = self.xp.asarray(x), None if mask is None else self.xp.asarray(mask)
+            return np.asarray(self.xp.to_numpy(self._predict(self.params, self.model.buffers, x, mask)))
+
+    def _predict_batch(self, params: Any, carry: Any, x: Array, mask: Array | None) -> Array:
+        xp = self.xp
+        target = xp.zeros((x.shape[0],) if self.objective.loss.sparse else (x.shape[0], self.outputs))
+        batch = self.batch(x, target, mask)
+        _, outputs, _ = self.model.forward(xp.forward_only(), params, batch.x, carry, training=False)
+        y = self.objective.prediction(xp, outputs, batch)
+        return xp.exp(xp.log_softmax(y)) if self.model.task_type == "classification" else y
 
     def _measure_batch(self, params: Any, carry: Any, x: Array, y: Array, mask: Array | None) -> dict[str, Any]:
         xp, batch = self.xp, self.batch(x, y, mask)

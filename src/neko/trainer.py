@@ -9,7 +9,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from neko.rules.base import Rule
+from neko.rules.base import Learner
 
 LINES = 100
 """Lines of progress that a call of `Trainer.train` prints at the most."""
@@ -20,8 +20,8 @@ class Trainer:
 
     Parameters
     ----------
-    rule : Rule
-        What learns, for example ``Eprop(model, mode='symmetric')``.
+    rule : Learner
+        What learns: a rule such as ``Eprop(model, mode='symmetric')`` or a sampler such as ``Langevin(model)``.
 
     Attributes
     ----------
@@ -30,8 +30,8 @@ class Trainer:
         update), and with validation data the same names with the prefix ``val_``.
     """
 
-    def __init__(self, rule: Rule) -> None:
-        if not isinstance(rule, Rule):
+    def __init__(self, rule: Learner) -> None:
+        if not isinstance(rule, Learner):
             raise TypeError(f"rule={rule!r}: expected a learning rule, for example Eprop(model)")
         self.rule = rule
         self.history: dict[str, list[float]] = {}

@@ -21,7 +21,23 @@ class Gradient(NamedTuple):
     carry: Any
 
 
-class Rule(ABC):
+class Learner(ABC):
+    """What a trainer trains: something that learns from the batches of an epoch.
+
+    Attributes
+    ----------
+    model : Evaluator
+        Model, loss and metrics.
+    """
+
+    model: Evaluator
+
+    @abstractmethod
+    def epoch(self, batches: Iterable[tuple[Any, Any, Any]], done: Callable[[], None]) -> dict[str, float]:
+        """Learn from every batch (x, y, mask) in turn, calling `done` after each; what the history keeps."""
+
+
+class Rule(Learner):
     """A gradient rule composed with an update; a subclass writes `differentiate` and nothing else.
 
     Parameters
@@ -83,6 +99,11 @@ class Rule(ABC):
         self._differentiate = compiled(self._gradient)
 
     @property
+    def name(self) -> str:
+        """What figures and tables call the rule."""
+        return type(self).__name__.lower()
+
+    @property
     def carries(self) -> bool:
         """Whether the state after an update is where the next one starts."""
         return self.stream
@@ -104,7 +125,7 @@ class Rule(ABC):
 
     def gradients(self, x: Any, y: Any, mask: Any = None) -> tuple[Any, Params]:
         """Loss and gradients of a batch, without an update: a scalar and arrays by parameter name."""
-        self._start(x)
+        self.start(x)
         arrays = self.model.arrays(x, y, mask)
         result = self._differentiate(self.model.params, self.feedback, self.model.model.buffers, *arrays)
         return result.forward.loss, result.gradients
@@ -115,12 +136,10 @@ class Rule(ABC):
 
     def accumulate(self, x: Any, y: Any, mask: Any = None) -> dict[str, Any]:
         """As `step`, but with each measure as (total, weight) on the device, to be summed over batches."""
-        self._start(x)
+        self.start(x)
         return self._advance(*self.model.arrays(x, y, mask))
 
     def epoch(self, batches: Iterable[tuple[Any, Any, Any]], done: Callable[[], None]) -> dict[str, float]:
-        """Learn from every batch (x, y, mask) in turn, calling `done` after each; loss, metrics, and what the update
-        has to say."""
         totals: dict[str, Any] = {}
         for x, y, mask in batches:
             for name, (total, weight) in self.accumulate(x, y, mask).items():
@@ -142,8 +161,8 @@ class Rule(ABC):
 
         return run
 
-    def _start(self, x: Any) -> None:
-        """Build the model on the first batch, then the feedback and the update's state."""
+    def start(self, x: Any) -> None:
+        """Build the model for inputs like `x`, the feedback and the update's state, if that is not done."""
         self.model.build(x)
         if not self._started:
             self._started = True

@@ -143,13 +143,17 @@ class Eprop(Rule):
         self.feedback_seed = feedback_seed
 
     @property
+    def name(self) -> str:
+        return f"eprop:{self.mode}"
+
+    @property
     def carries(self) -> bool:
         return self.stream or self.online
 
     def accumulate(self, x: Any, y: Any, mask: Any = None) -> dict[str, Any]:
         if self.chunk is None or not self.online:
             return super().accumulate(x, y, mask)
-        self._start(x)
+        self.start(x)
         x, y, mask = self.model.arrays(x, y, mask)
         held = self.model.objective.is_held(y)
         if held and self.model.objective.target != "every":

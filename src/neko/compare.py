@@ -1,0 +1,300 @@
+"""Rules against each other: gradients, or weight changes, at the same state from the same batch."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from neko import rules as registry
+from neko.evaluator import Evaluator
+from neko.rules.base import Learner, Rule
+from neko.trainer import Trainer
+from neko.updates import Naive
+
+EDGES = np.linspace(-4.0, 4.0, 82)
+"""Edges of the histograms, in units of the reference's root mean square; what lies beyond falls into the outer bins."""
+ALL = "all"
+"""Name of all tensors taken as one."""
+
+Changes = dict[str, np.ndarray]
+
+
+class Deviation(NamedTuple):
+    r"""How values g, a gradient or a weight change, lie to the reference's values r.
+
+    ``cosine`` :math:`g·r / (‖g‖ ‖r‖)`; ``norm_ratio`` :math:`‖g‖ / ‖r‖`; ``relative`` :math:`‖g - r‖ / ‖r‖`;
+    ``sign_agreement`` the share of entries with the same sign (zero is a sign of its own); ``bias`` and ``spread``
+    the mean and standard deviation of :math:`(g - r) / r_{rms}`; ``histogram`` the counts of these between `EDGES`.
+    Where r is zero, a ratio to it is NaN.
+    """
+
+    cosine: float
+    norm_ratio: float
+    relative: float
+    sign_agreement: float
+    bias: float
+    spread: float
+    histogram: np.ndarray
+
+
+FIELDS = Deviation._fields[:-1]
+
+
+def deviation(g: np.ndarray, r: np.ndarray) -> Deviation:
+    """The `Deviation` of two arrays of equal shape, in double precision."""
+    g, r = np.asarray(g, np.float64).ravel(), np.asarray(r, np.float64).ravel()
+    norm, rms = np.linalg.norm(r), np.sqrt(np.mean(r * r))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        scaled = (g - r) / rms
+        return Deviation(
+            float(g @ r / (np.linalg.norm(g) * norm)),
+            float(np.linalg.norm(g) / norm),
+            float(np.linalg.norm(g - r) / norm),
+            float(np.mean(np.sign(g) == np.sign(r))),
+            float(np.mean(scaled)),
+            float(np.std(scaled)),
+            np.histogram(np.clip(scaled, EDGES[0], EDGES[-1]), EDGES)[0],
+        )
+
+
+def deviations(found: Changes, reference: Changes) -> dict[str, Deviation]:
+    """A `Deviation` per tensor that both have, and of all of them together."""
+    names = sorted(found.keys() & reference.keys())
+    result = {name: deviation(found[name], reference[name]) for name in names}
+    joined = [np.concatenate([side[name].ravel() for name in names]) for side in (found, reference)]
+    return result | {ALL: deviation(*joined)}
+
+
+def gradients(
+    model: Evaluator, x: Any, y: Any, rules: Iterable[Any], mask: Any = None
+) -> dict[str, dict[str, Deviation]]:
+    """Gradients of several rules at one state, each against the first rule's.
+
+    Parameters
+    ----------
+    model : Evaluator
+        Model, loss and metrics; nothing of it changes.
+    x, y, mask
+        A batch, as for `Rule.step`.
+    rules : iterable of str or callable
+        Names such as ``'bptt'`` or ``'eprop:random'``, or what makes a rule from an evaluator. The first is the
+        reference. Rules with feedback weights get the same ones.
+
+    Returns
+    -------
+    dict
+        Deviations by rule, then by tensor (``'all'`` for all together).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import neko
+    >>> model = neko.Evaluator(neko.ALIF(8, 2, "torch"), loss="categorical_crossentropy")
+    >>> x, y = np.ones((3, 20, 4)), np.eye(2)[[0, 1, 1]]
+    >>> found = gradients(model, x, y, ["bptt", "eprop:symmetric"])
+    >>> found["bptt"]["all"].relative
+    0.0
+    """
+    model.build(x)
+    made = clones(model, rules)
+    share_feedback(list(made.values()), x)
+    reference = None
+    result = {}
+    for name, rule in made.items():
+        found = weights_only(rule, rule.gradients(x, y, mask)[1])
+        reference = found if reference is None else reference
+        result[name] = deviations(found, reference)
+    return result
+
+
+class GradientComparison(Trainer):
+    """Trains one rule, and follows how the others' gradients deviate along its way.
+
+    Every so many batches, before the primary learns from one, every rule computes its gradient on a clone with
+    the primary's parameters, from the same batch, objective and mask; no optimizer is between. Only statistics are
+    kept.
+
+    Parameters
+    ----------
+    primary : Rule
+        What trains.
+    others : iterable of str or callable
+        As for `gradients`.
+    reference : str, optional
+        Name of the rule that the others are held against; the primary by default.
+    every : int
+        Batches between two comparisons.
+    sync_feedback : bool
+        Give the primary's feedback weights, if it has any, to every rule at every comparison. Without it, or
+        where the primary has none, rules with feedback begin with the same weights, and a rule that learns its
+        feedback goes on learning it.
+    changes : bool
+        Compare weight changes by each rule's own update in place of gradients; so a rule with pulses or a
+        sampler has its place beside the others (with the naive optimizer a change is minus the gradient).
+
+    Attributes
+    ----------
+    records : list of dict
+        A row per comparison, rule and tensor: 'batch', 'rule', 'tensor', and the fields of `Deviation`.
+    histograms : dict
+        Counts per rule and tensor, summed over all comparisons.
+    """
+
+    def __init__(
+        self,
+        primary: Rule,
+        others: Iterable[Any],
+        *,
+        reference: str | None = None,
+        every: int = 1,
+        sync_feedback: bool = True,
+        changes: bool = False,
+    ) -> None:
+        super().__init__(primary)
+        if isinstance(every, bool) or not isinstance(every, int) or every < 1:
+            raise ValueError(f"every={every!r}: expected a positive number of batches")
+        self.primary = primary
+        self.others = clones(primary.model, others)
+        if primary.name in self.others:
+            raise ValueError(f"others hold {primary.name!r}, which is the primary: expected other rules")
+        self.reference = primary.name if reference is None else reference
+        if self.reference not in (primary.name, *self.others):
+            raise ValueError(f"reference={reference!r}: expected one of {[primary.name, *self.others]!r}")
+        self.every = every
+        self.sync_feedback = sync_feedback
+        self.changes = changes
+        self.rule = Watched(self)
+        self.batches = 0
+        self.records: list[dict[str, Any]] = []
+        self.histograms: dict[str, dict[str, np.ndarray]] = {}
+
+    def watch(self, batches: Iterable[tuple[Any, Any, Any]]) -> Iterator[tuple[Any, Any, Any]]:
+        """The batches as they are, each compared on before the primary learns from it or, for changes, after."""
+        for batch in batches:
+            due = self.batches % self.every == 0
+            self.synchronise(batch[0])
+            if due and not self.changes:
+                self.compare(batch, self.primary.gradients(*batch)[1])
+            before = self.primary.model.params
+            yield batch
+            if due and self.changes:
+                after = self.primary.model.params
+                self.compare(batch, {name: after[name] - p for name, p in before.items()})
+            self.learn_feedback(batch, stepped=due and self.changes)
+            self.batches += 1
+
+    def synchronise(self, x: Any) -> None:
+        """Give the clones the primary's parameters, and the same feedback weights to all."""
+        self.primary.model.build(x)
+        for other in self.others.values():
+            other.model.params = self.primary.model.params
+            if other.model.model.buffers is not None:
+                other.model.model.buffers = self.primary.model.model.buffers
+        if self.batches == 0 or self.synced:
+            share_feedback([self.primary, *self.others.values()], x)
+
+    @property
+    def synced(self) -> bool:
+        """Whether feedback weights are the primary's at every comparison."""
+        return self.sync_feedback and bool(self.primary.feedback)
+
+    def learn_feedback(self, batch: tuple[Any, Any, Any], *, stepped: bool) -> None:
+        """Let rules that learn their feedback do so, on clones that had the primary's parameters."""
+        for rule in self.others.values():
+            if rule.learnt_feedback() and not self.synced and not (stepped and not is_naive(rule)):
+                before = rule.model.params
+                rule.step(*batch)
+                rule.model.params = before
+
+    def compare(self, batch: tuple[Any, Any, Any], of_primary: Any) -> None:
+        """Every rule's values against the reference's; of the others one rule at a time is held."""
+        primary = weights_only(self.primary, of_primary)
+        reference = primary if self.reference == self.primary.name else self.of_other(self.reference, batch)
+        for name in (self.primary.name, *self.others):
+            if name == self.primary.name:
+                found = primary
+            else:
+                found = reference if name == self.reference else self.of_other(name, batch)
+            for tensor, measures in deviations(found, reference).items():
+                row = {field: getattr(measures, field) for field in FIELDS}
+                self.records.append({"batch": self.batches, "rule": name, "tensor": tensor, **row})
+                counts = self.histograms.setdefault(name, {})
+                counts[tensor] = counts.get(tensor, 0) + measures.histogram
+
+    def of_other(self, name: str, batch: tuple[Any, Any, Any]) -> Changes:
+        """Gradient or weight change of a rule on its clone."""
+        rule = self.others[name]
+        if not self.changes:
+            return weights_only(rule, rule.gradients(*batch)[1])
+        if is_naive(rule):
+            # the change before it is rounded into the weights
+            return {name: -g for name, g in weights_only(rule, rule.gradients(*batch)[1]).items()}
+        before = rule.model.params
+        rule.step(*batch)
+        after = rule.model.params
+        rule.model.params = before
+        return weights_only(rule, {name: after[name] - p for name, p in before.items()})
+
+    def mean(self, field: str, tensor: str = ALL) -> dict[str, float]:
+        """Mean over all comparisons of one field of `Deviation`, by rule."""
+        found: dict[str, list[float]] = {}
+        for row in self.records:
+            if row["tensor"] == tensor:
+                found.setdefault(row["rule"], []).append(row[field])
+        return {name: math.fsum(values) / len(values) for name, values in found.items()}
+
+    def save(self, path: str | Path) -> Path:
+        """Write `records` as CSV."""
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("w", newline="") as file:
+            writer = csv.DictWriter(file, ["batch", "rule", "tensor", *FIELDS])
+            writer.writeheader()
+            writer.writerows(self.records)
+        return path
+
+
+class Watched(Learner):
+    """The primary, with a comparison on its batches."""
+
+    def __init__(self, comparison: GradientComparison) -> None:
+        self.comparison = comparison
+        self.model = comparison.primary.model
+
+    def epoch(self, batches: Iterable[tuple[Any, Any, Any]], done: Callable[[], None]) -> dict[str, float]:
+        return self.comparison.primary.epoch(self.comparison.watch(batches), done)
+
+
+def clones(model: Evaluator, rules: Iterable[Any]) -> dict[str, Rule]:
+    """Each rule by its name, on a clone of the model."""
+    if isinstance(rules, str | Mapping):
+        raise TypeError(f"rules={rules!r}: expected a list, for example ['bptt', 'eprop:random']")
+    made = [registry.resolve(rule)(model.clone()) for rule in rules]
+    names = [rule.name for rule in made]
+    if not names or len(set(names)) != len(names):
+        raise ValueError(f"rules {names!r}: expected one or more, each once")
+    return dict(zip(names, made, strict=True))
+
+
+def is_naive(rule: Rule) -> bool:
+    """Whether a weight change of the rule is minus its gradient."""
+    return isinstance(rule.update.update, Naive)
+
+
+def share_feedback(rules: list[Rule], x: Any) -> None:
+    """Give the feedback weights of the first rule that has some to all that have."""
+    for rule in rules:
+        rule.start(x)
+    holders = [rule for rule in rules if rule.feedback]
+    for rule in holders[1:]:
+        rule.feedback = dict(holders[0].feedback)
+
+
+def weights_only(rule: Rule, values: Mapping[str, Any]) -> Changes:
+    """The values of the model's own parameters, without learnt feedback, as NumPy arrays."""
+    return {name: np.asarray(rule.xp.to_numpy(values[name])) for name in rule.model.params}
