@@ -17,9 +17,30 @@ _PUBLIC = {
     "BPTT": "rules",
     "Eprop": "rules",
     "RTRL": "rules",
+    "Langevin": "rules",
+    "HMC": "rules",
+    "SGLD": "rules",
+    "ManhattanRule": "rules",
+    "ManhattanMaterialRule": "rules",
+    "Manhattan": "updates",
+    "GradientComparison": "compare",
     "Trainer": "trainer",
 }
-_MODULES = ("backend", "cells", "datasets", "losses", "metrics", "plots", "rules", "updates")
+_MODULES = (
+    "adaptors",
+    "backend",
+    "cells",
+    "compare",
+    "datasets",
+    "devices",
+    "losses",
+    "metrics",
+    "plots",
+    "posterior",
+    "rules",
+    "samplers",
+    "updates",
+)
 
 
 def __getattr__(name: str) -> Any:

@@ -2,6 +2,7 @@
 
 from neko.updates.base import Scheduled, Update, resolve
 from neko.updates.clipping import check_clip_norm, clip_by_global_norm
+from neko.updates.manhattan import Manhattan
 from neko.updates.naive import Naive
 from neko.updates.schedules import Constant, Cosine, Exponential, Warmup
 
@@ -9,6 +10,7 @@ __all__ = [
     "Constant",
     "Cosine",
     "Exponential",
+    "Manhattan",
     "Naive",
     "Scheduled",
     "Update",

@@ -1,9 +1,8 @@
-"""Figures: learning curves, and what a network does with one example."""
+"""Learning curves, and what a network does with one example."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -57,11 +56,3 @@ def overview(histories: Mapping[str, Mapping[str, list[float]]], model: Any, x: 
     membrane(potential, states.v[0][:, busiest], threshold, z[:, busiest], cell.dt)
     potential.set_title(f"neuron {busiest}", fontsize="medium")
     return figure
-
-
-def save(figure: Figure, path: str | Path) -> Path:
-    """Write a figure, making its folder; the format follows the suffix."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=150)
-    return path

@@ -1,0 +1,108 @@
+"""``neko sample``."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from rich.table import Table
+
+from neko.cli import common
+from neko.cli.common import console
+
+
+def sample(
+    data: common.Data = "mnist1d-step",
+    sampler: Annotated[str, typer.Option(help="langevin, hmc or sgld.")] = "langevin",
+    drift: Annotated[str, typer.Option(help="Rule whose gradient drives the sampler.")] = "eprop",
+    cell: common.Cell = "lif",
+    hidden: common.Hidden = 1000,
+    recurrent: common.Recurrent = False,
+    chains: Annotated[int, typer.Option(min=1, help="Number of chains.")] = 2,
+    pretrain: Annotated[int, typer.Option(min=0, help="Epochs of Adam from which each chain starts.")] = 40,
+    epochs: common.Epochs = 600,
+    warmup: Annotated[int, typer.Option(min=0, help="Epochs that adapt the step size and leave no draw.")] = 300,
+    thinning: Annotated[int, typer.Option(min=1, help="Epochs between two draws.")] = 5,
+    prior: Annotated[float, typer.Option(help="Standard deviation of weights onto one neuron, all together.")] = 5.0,
+    step_size: Annotated[float, typer.Option(help="Step size at the start.")] = 1e-7,
+    backend: common.Backend = "torch",
+    batch_size: common.BatchSize = 1000,
+    seed: common.Seed = 0,
+    figure: common.Figure = Path("runs/posterior.png"),
+) -> None:
+    """Sample a spiking network's weights from their posterior, and show what it is unsure about."""
+    from neko import Trainer, plots, rules
+
+    with common.plain_errors():
+        loaded = common.load_data(data)
+        labels = loaded.y_test.argmax(axis=-1)
+        models = [pretrained(loaded, cell, hidden, recurrent, drift, backend, pretrain, seed + c) for c in range(chains)]
+        adam = [model.evaluate(loaded.x_test, loaded.y_test)["accuracy"] for model in models]
+        model = models[0]
+        rule = rules.get_sampler(sampler)(
+            model,
+            drift=rules.resolve(drift),
+            prior=fan_in_prior(model.params, prior),
+            starts=[each.params for each in models],
+            x_pred=loaded.x_test,
+            warmup=warmup,
+            thinning=thinning,
+            step_size=step_size,
+            seed=seed,
+        )
+        trainer = Trainer(rule)
+        begin = time.perf_counter()
+        trainer.train(loaded.x_train, loaded.y_train, epochs=epochs, batch_size=batch_size, shuffle=False)
+        seconds = time.perf_counter() - begin
+        found = rule.posterior
+        print_summary(data, found, labels, adam, seconds / (epochs * chains))
+        x = loaded.x_test.reshape(len(loaded.x_test), -1)
+        common.save_figure(plots.posterior(found, x, labels, trainer.history), figure)
+
+
+def pretrained(
+    data: Any, cell: str, hidden: int, recurrent: bool, drift: str, backend: str, epochs: int, seed: int
+) -> Any:
+    """A model trained by Adam, where a chain starts."""
+    from neko import Trainer, rules
+
+    model = common.evaluator_of(data, cell, hidden, backend, seed, recurrent=recurrent)
+    model.build(data.x_train)
+    if epochs:
+        console.print(f"Adam, {epochs} epochs, seed {seed}")
+        Trainer(rules.resolve(drift)(model)).train(data.x_train, data.y_train, epochs=epochs, seed=seed, progress=False)
+    return model
+
+
+def fan_in_prior(params: dict[str, Any], scale: float) -> dict[str, float]:
+    """Standard deviation of each parameter: ``scale / √(rows)`` for a matrix, `scale` for a bias."""
+    return {name: scale / float(np.sqrt(w.shape[0])) if len(w.shape) == 2 else scale for name, w in params.items()}
+
+
+def print_summary(data: str, found: Any, labels: np.ndarray, adam: list[float], seconds: float) -> None:
+    """What the posterior is worth on the test set, and how its chains mixed."""
+    values = found.mean_cross_entropy()
+    right = found.mean_prediction.argmax(axis=-1) == labels
+    rows = {
+        "accuracy of the posterior mean": f"{100 * found.accuracy(labels):.1f} %",
+        "accuracy after Adam, by chain": ", ".join(f"{100 * a:.1f} %" for a in adam),
+        "negative log likelihood": f"{found.negative_log_likelihood(labels):.3f}",
+        "calibration error": f"{found.calibration_error(labels):.3f}",
+        "uncertainty, right and wrong": f"{values[right].mean():.3f}, {values[~right].mean():.3f} nats",
+        "rank test, wrong above right": f"p = {found.error_rank_test(labels):.1e}",
+        "AUROC of uncertainty for errors": f"{found.error_auroc(labels):.3f}",
+        "acceptance after warm-up": f"{np.mean(found.acceptance):.3f}",
+        "step size": ", ".join(f"{size:.2e}" for size in found.step_size),
+        "draws": " x ".join(str(n) for n in found.logdensity.shape),
+        "seconds a transition": f"{seconds:.3f}",
+    }
+    if len(found.step_size) > 1:
+        rhat = found.rhat()
+        rows["R-hat, largest"] = ", ".join(f"{name} {np.max(value):.2f}" for name, value in rhat.items())
+    table = Table("measure", "value", title=f"Posterior on the test set of {data}")
+    for row in rows.items():
+        table.add_row(*row)
+    console.print(table)

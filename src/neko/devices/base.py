@@ -1,0 +1,115 @@
+"""What a conductance device is: documented constants, a state, and a pure step for each pulse."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import KW_ONLY, dataclass
+from typing import Any, NamedTuple
+
+from neko.typing import Array
+
+
+class DeviceState(NamedTuple):
+    """Devices of one array: conductance `g`, steps `step_up` and `step_down` at mid-range, bounds `lower` and
+    `upper`, all in siemens, and the number of `pulses` each device has had."""
+
+    g: Array
+    step_up: Array
+    step_down: Array
+    lower: Array
+    upper: Array
+    pulses: Array
+
+
+@dataclass(frozen=True)
+class Device(ABC):
+    r"""A device whose conductance moves by a small step with each pulse.
+
+    .. math::
+        g ← \mathrm{clip}\big(g + d\, Δ_d\, f_d(g)\, (1 + σ ξ),\; g_{min},\; g_{max}\big), \qquad d = ±1
+
+    A subclass gives the shape f of the step; ``f = 1`` at the middle of the range.
+
+    Parameters
+    ----------
+    g_min, g_max : float
+        Bounds of the conductance in siemens.
+    dg_min : float
+        Δ, mean step of one pulse at mid-range in siemens.
+    up_down : float
+        Asymmetry: up steps are ``Δ (1 + up_down)``, down steps ``Δ (1 - up_down)``.
+    dg_min_dtod : float
+        Spread of Δ from device to device, the standard deviation relative to Δ, drawn once; up and down steps of a device
+        are drawn independently. A draw below zero counts as zero: such a device is stuck.
+    dg_min_std : float
+        Cycle-to-cycle noise σ, relative to the step, drawn for every pulse.
+    g_max_dtod : float
+        Spread of the range from device to device, relative: both bounds move about the middle of the range.
+
+    Raises
+    ------
+    ValueError
+        For bounds out of order, a step that is not positive, or a negative spread.
+    """
+
+    _: KW_ONLY
+    g_min: float = 1e-6
+    g_max: float = 2e-3
+    dg_min: float = 1e-5
+    up_down: float = 0.0
+    dg_min_dtod: float = 0.0
+    dg_min_std: float = 0.0
+    g_max_dtod: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.g_min < self.g_max < math.inf:
+            raise ValueError(f"g_min={self.g_min!r}, g_max={self.g_max!r}: expected 0 <= g_min < g_max in siemens")
+        if not 0.0 < self.dg_min <= self.g_max - self.g_min:
+            raise ValueError(f"dg_min={self.dg_min!r}: expected a step above 0 and no larger than g_max - g_min")
+        if not -1.0 <= self.up_down <= 1.0:
+            raise ValueError(f"up_down={self.up_down!r}: expected a number from -1 to 1")
+        for name in ("dg_min_dtod", "dg_min_std", "g_max_dtod"):
+            value = getattr(self, name)
+            if not 0.0 <= value < math.inf:
+                raise ValueError(f"{name}={value!r}: expected a finite relative spread of at least 0")
+
+    @property
+    def g_mid(self) -> float:
+        """Middle of the range in siemens."""
+        return 0.5 * (self.g_min + self.g_max)
+
+    @abstractmethod
+    def shape(self, xp: Any, state: DeviceState, up: bool) -> Array | float:
+        """f_d(g), the step relative to the one at mid-range, for up or for down pulses."""
+
+    def init(self, xp: Any, key: Array, g: Array) -> DeviceState:
+        """Devices with their spreads drawn, at conductances `g` as far as their bounds allow."""
+        size = tuple(g.shape)
+        keys = xp.unstack(xp.random.split(key, 3))
+        half = 0.5 * (self.g_max - self.g_min) * self.spread(xp, keys[2], self.g_max_dtod, size)
+        lower, upper = self.g_mid - half, self.g_mid + half
+        return DeviceState(
+            xp.maximum(xp.minimum(g, upper), lower),
+            self.dg_min * (1.0 + self.up_down) * self.spread(xp, keys[0], self.dg_min_dtod, size),
+            self.dg_min * (1.0 - self.up_down) * self.spread(xp, keys[1], self.dg_min_dtod, size),
+            lower,
+            upper,
+            xp.zeros(size),
+        )
+
+    def spread(self, xp: Any, key: Array, relative: float, size: tuple[int, ...]) -> Array:
+        """Factors with mean 1 and a standard deviation, none below 0."""
+        if relative == 0.0:
+            return xp.ones(size)
+        return xp.maximum(1.0 + relative * xp.random.normal(key, size), 0.0)
+
+    def pulse(self, xp: Any, key: Array, state: DeviceState, direction: Array) -> DeviceState:
+        """One pulse to every device: up where `direction` is 1, down where it is -1, none where it is 0."""
+        up = state.step_up * self.shape(xp, state, True)
+        down = state.step_down * self.shape(xp, state, False)
+        change = direction * xp.where(direction > 0.0, up, down)
+        if self.dg_min_std:
+            change = change * (1.0 + self.dg_min_std * xp.random.normal(key, tuple(state.g.shape)))
+        g = xp.maximum(xp.minimum(state.g + change, state.upper), state.lower)
+        return state._replace(g=g, pulses=state.pulses + xp.abs(direction))

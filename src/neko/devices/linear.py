@@ -1,0 +1,43 @@
+"""A device whose step changes linearly with its conductance."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import KW_ONLY, dataclass
+from typing import Any
+
+from neko.devices.base import Device, DeviceState
+from neko.typing import Array
+
+
+@dataclass(frozen=True)
+class LinearStep(Device):
+    r"""``Δg = d Δ (1 + γ_d ĝ)`` with ĝ from -1 at the lower to 1 at the upper bound; other parameters as for `Device`.
+
+    The conductance follows an affine recurrence until it meets a bound. ``γ_up = -1, γ_down = 1`` is `SoftBounds`.
+
+    Parameters
+    ----------
+    gamma_up, gamma_down : float
+        Slope of the up and of the down step; a step never turns its direction (it is zero where it would).
+
+    References
+    ----------
+    The linear-step device of Rasch et al. (2021), arXiv 2104.02184.
+    """
+
+    _: KW_ONLY
+    gamma_up: float = 0.0
+    gamma_down: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("gamma_up", "gamma_down"):
+            if not math.isfinite(getattr(self, name)):
+                raise ValueError(f"{name}={getattr(self, name)!r}: expected a finite slope")
+
+    def shape(self, xp: Any, state: DeviceState, up: bool) -> Array | float:
+        middle, half = 0.5 * (state.upper + state.lower), 0.5 * (state.upper - state.lower)
+        # a device whose range has shrunk to nothing stays at the bound whatever its step
+        relative = (state.g - middle) / xp.where(half > 0.0, half, xp.ones_like(half))
+        return xp.maximum(1.0 + (self.gamma_up if up else self.gamma_down) * relative, 0.0)

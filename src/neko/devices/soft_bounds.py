@@ -1,0 +1,33 @@
+"""A device whose step vanishes at the bound that it moves to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from neko.devices.base import Device, DeviceState
+from neko.typing import Array
+
+
+@dataclass(frozen=True)
+class SoftBounds(Device):
+    r"""``Δg = Δ (1 - ĝ)`` up and ``-Δ (1 + ĝ)`` down, ĝ from -1 at the lower to 1 at the upper bound.
+
+    With b the distance from the middle of the range to a bound, k up pulses lead from g_0 to
+
+    .. math::
+        g = b - (b - g_0) (1 - Δ/b)^k
+
+    measured from the middle. Up and down steps are equal at the symmetry point, ``ĝ = (Δ_up - Δ_down) / (Δ_up +
+    Δ_down)``, to which alternating pulses pull. Parameters as for `Device`.
+
+    References
+    ----------
+    Fusi & Abbott (2007), doi:10.1038/nn1859; the soft-bounds device of Rasch et al. (2021), arXiv 2104.02184.
+    """
+
+    def shape(self, xp: Any, state: DeviceState, up: bool) -> Array | float:
+        half = 0.5 * (state.upper - state.lower)
+        left = state.upper - state.g if up else state.g - state.lower
+        # a device whose range has shrunk to nothing stays at the bound whatever its step
+        return left / xp.where(half > 0.0, half, xp.ones_like(half))

@@ -1,0 +1,39 @@
+"""How learning rules deviate from one another: figure 4 of the paper."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from neko.compare import ALL, EDGES
+
+
+def comparison(followed: Any) -> Figure:
+    """Distributions of the deviations of a `GradientComparison` above, a panel per tensor; deviation over time below.
+
+    A deviation is that of one entry from the reference's, in units of the reference's root mean square; over time it is
+    the norm of the difference over the norm of the reference.
+
+    References
+    ----------
+    Zhao et al. (2021), "Neko: a library for exploring neuromorphic learning rules", figure 4.
+    """
+    rules = [name for name in followed.histograms if name != followed.reference]
+    tensors = sorted(followed.histograms[followed.reference], key=lambda name: (name == ALL, name))
+    figure = Figure(figsize=(3.0 * len(tensors), 5.4), layout="constrained")
+    above, below = figure.subplots(2, len(tensors), squeeze=False, sharex="row")
+    for column, tensor in enumerate(tensors):
+        for rule in rules:
+            counts = followed.histograms[rule][tensor]
+            above[column].stairs(counts / counts.sum() / np.diff(EDGES), EDGES, label=rule)
+            rows = [row for row in followed.records if row["rule"] == rule and row["tensor"] == tensor]
+            batches, relative = [row["batch"] for row in rows], [row["relative"] for row in rows]
+            below[column].plot(batches, relative, label=rule, linewidth=1.0)
+        above[column].set(title=f"{tensor} tensors" if tensor == ALL else tensor, xlabel="deviation", yscale="log")
+        below[column].set(xlabel="batch", ylim=(0.0, None))
+    above[0].set_ylabel("density")
+    below[0].set_ylabel(f"relative deviation from {followed.reference}")
+    below[0].legend(frameon=False, fontsize="small")
+    return figure

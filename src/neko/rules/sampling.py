@@ -1,0 +1,309 @@
+"""What the samplers share as learning rules: chains over a network's weights, and the posterior they leave."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from neko import tree
+from neko.evaluator import Evaluator
+from neko.network import Params
+from neko.posterior import Posterior
+from neko.rules.base import Learner, Rule
+from neko.rules.bptt import BPTT
+from neko.samplers import adaptation
+from neko.samplers import prior as priors
+from neko.typing import Array
+
+
+class Chain:
+    """One Markov chain: where it is, its own random key, and the draws it has left."""
+
+    def __init__(self, position: Params, key: Array) -> None:
+        self.position = position
+        self.key = key
+        self.state: Any = None
+        self.step: Any = None
+        self.draws: list[dict[str, np.ndarray]] = []
+        self.predictions: list[np.ndarray] = []
+        self.logdensity: list[float] = []
+        self.acceptance: list[float] = []
+
+
+class Sampling(Learner):
+    r"""Learning as sampling from the posterior of the weights.
+
+    .. math::
+        \log π(θ) = -N \bar E(θ) + \log p(θ) + const
+
+    with the loss :math:`\bar E` of the whole data set as the evaluator reports it, N sequences and the prior p. With
+    a loss that is a negative log likelihood per sequence (cross-entropy, or 'half_squared_error' for unit noise) this
+    is the Bayesian posterior.
+
+    Parameters
+    ----------
+    model : Evaluator
+        Model and loss. Its present parameters are where the first chain starts.
+    drift : rule class, or what makes a rule from an evaluator
+        Whose gradient drives the proposals, for example ``Eprop`` or ``functools.partial(Eprop, mode='random')``.
+        It may be any deterministic function of the weights; feedback weights are drawn once and stay.
+    prior : Prior, float or dict
+        One for all parameters, or by name or pattern (``{'readout.*': Normal(0.3), '*': 1.0}``); a number is the
+        standard deviation of a normal.
+    x_pred : array (examples, …), optional
+        Inputs whose predictions each draw leaves in the posterior.
+    chains : int
+        Number of chains, one after the other. The second and later ones start from the first one's weights shuffled
+        within each tensor: as wide, and independent.
+    starts : sequence of dict, optional
+        Parameters where the chains start, one dict a chain, in place of `chains`.
+    warmup : int
+        Epochs at the beginning that leave no draw.
+    thinning : int
+        Epochs between two draws.
+    seed : int
+        Seed of proposals and starts.
+    jit : bool
+        Compile the step where the framework compiles.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a drift that is no rule, a regularizer (a penalty is not part of a posterior: give a prior), and counts
+        below 1.
+    """
+
+    def __init__(
+        self,
+        model: Evaluator,
+        *,
+        drift: Any = BPTT,
+        prior: Any = 1.0,
+        x_pred: Any = None,
+        chains: int = 1,
+        starts: Sequence[Params] | None = None,
+        warmup: int = 100,
+        thinning: int = 1,
+        seed: int = 0,
+        jit: bool = True,
+    ) -> None:
+        if not isinstance(model, Evaluator):
+            raise TypeError(f"model={model!r}: expected an Evaluator, for example Evaluator(model, loss='mse')")
+        if model.objective.regularizer is not None:
+            raise ValueError(f"{model.objective.regularizer!r} is not part of a posterior: give a prior instead")
+        for name, value, least in (("chains", chains, 1), ("warmup", warmup, 0), ("thinning", thinning, 1)):
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                raise ValueError(f"{name}={value!r}: expected an integer of at least {least}")
+        self.model = model
+        self.xp = model.xp
+        self.drift: Rule = drift(model)
+        if not isinstance(self.drift, Rule):
+            raise TypeError(f"drift={drift!r}: expected a gradient rule such as BPTT or Eprop")
+        # A target must be a function: no dropout, and buffers that stay.
+        self.drift.training = False
+        self.prior = prior
+        self.priors: dict[str, Any] = {}
+        self.x_pred = x_pred
+        self.starts = None if starts is None else list(starts)
+        self.n_chains = chains if self.starts is None else len(self.starts)
+        self.warmup = warmup
+        self.thinning = thinning
+        self.seed = seed
+        self.chains: list[Chain] = []
+        self.epochs = 0
+        self.examples = 0
+        self.compiled: Callable[..., Any] = self.xp.jit if jit else (lambda f: f)
+
+    @property
+    def warming(self) -> bool:
+        """Whether the chains are still in their warm-up."""
+        return self.epochs < self.warmup
+
+    @abstractmethod
+    def advance(self, batches: Iterable[tuple[Any, Any, Any]], done: Callable[[], None]) -> dict[str, float]:
+        """Move every chain on; what the history keeps. A chain's `logdensity` and `acceptance` get one entry each."""
+
+    @abstractmethod
+    def step_sizes(self) -> list[float]:
+        """The step size of every chain."""
+
+    def epoch(self, batches: Iterable[tuple[Any, Any, Any]], done: Callable[[], None]) -> dict[str, float]:
+        measures = self.advance(self.begin(batches), done)
+        if not self.warming and (self.epochs - self.warmup) % self.thinning == 0:
+            for chain in self.chains:
+                self.keep(chain)
+        self.model.params = self.chains[0].position
+        self.epochs += 1
+        return measures
+
+    def begin(self, batches: Iterable[tuple[Any, Any, Any]]) -> Iterable[tuple[Any, Any, Any]]:
+        """On the first epoch count the examples, and put the chains where they start."""
+        if self.chains:
+            return batches
+        batches = list(batches)
+        self.examples = sum(len(x) for x, _, _ in batches)
+        self.model.build(batches[0][0])
+        self.priors = priors.resolve(self.prior, self.model.params)
+        with self.xp.scope():
+            self.drift.feedback = self.drift.initial_feedback()
+            keys = self.xp.random.split(self.xp.random.key(self.seed), self.n_chains)
+            for position, key in zip(self.positions(), self.xp.unstack(keys), strict=True):
+                self.chains.append(Chain(position, key))
+        return batches
+
+    def positions(self) -> list[Params]:
+        """Where the chains start."""
+        if self.starts is not None:
+            return self.starts
+        rng = np.random.default_rng(self.seed)
+
+        def shuffled(w: Array) -> Array:
+            w = np.asarray(self.xp.to_numpy(w))
+            return self.xp.asarray(rng.permutation(w.ravel()).reshape(w.shape))
+
+        first = self.model.params
+        return [first] + [{name: shuffled(w) for name, w in first.items()} for _ in range(self.n_chains - 1)]
+
+    def keep(self, chain: Chain) -> None:
+        """A draw of a chain: its weights, and its predictions for `x_pred`."""
+        chain.draws.append({name: np.array(self.xp.to_numpy(w)) for name, w in chain.position.items()})
+        if self.x_pred is not None:
+            self.model.params = chain.position
+            chain.predictions.append(self.model.predict(self.x_pred))
+
+    @property
+    def posterior(self) -> Posterior:
+        """The draws so far; ValueError before the first one."""
+        kept = len(self.chains[0].draws) if self.chains else 0
+        if not kept:
+            raise ValueError(f"no draws after {self.epochs!r} epochs: train for more than warmup={self.warmup!r}")
+        draws = {
+            name: np.stack([[draw[name] for draw in chain.draws] for chain in self.chains])
+            for name in self.chains[0].draws[0]
+        }
+
+        def traces(name: str) -> np.ndarray:
+            after = slice(self.warmup, None, self.thinning)
+            return np.array([getattr(chain, name)[after] for chain in self.chains])
+
+        return Posterior(
+            draws=draws,
+            logdensity=traces("logdensity"),
+            acceptance=traces("acceptance"),
+            step_size=np.array(self.step_sizes()),
+            predictions=None if self.x_pred is None else np.stack([chain.predictions for chain in self.chains]),
+        )
+
+    def logprior(self, position: Params) -> tuple[Array, Params]:
+        """Log density of the prior and its gradient."""
+        found = {name: self.priors[name].logdensity_and_gradient(self.xp, w) for name, w in position.items()}
+        return sum(value for value, _ in found.values()), {name: g for name, (_, g) in found.items()}
+
+    def batch_loss(self, position: Params, feedback: Params, buffers: Any, portion: Any) -> tuple[Array, Params, Array]:
+        """Loss of a batch times its share in the data set, the drift rule's gradient of it, and the share."""
+        batch = self.model.batch(*portion)
+        result = self.drift.differentiate(position, feedback, batch, buffers)
+        share = self.model.share(batch)
+        return result.forward.loss * share, {name: share * result.gradients[name] for name in position}, share
+
+
+class FullData(Sampling):
+    """A sampler with an accept test, which needs the whole data set: an epoch is one transition of every chain.
+
+    The batches of the first epoch are kept; they are the portions in which the log posterior is summed, so choose
+    `batch_size` as large as memory allows. During warm-up the step size of every chain is adapted to the acceptance
+    that is wanted, then it is frozen.
+    """
+
+    sampler: ClassVar[Any]
+    """Module of `neko.samplers` with init and step."""
+
+    def __init__(self, model: Evaluator, *, step_size: float, target_acceptance: float, **options: Any) -> None:
+        super().__init__(model, **options)
+        if not 0.0 < target_acceptance < 1.0:
+            raise ValueError(f"target_acceptance={target_acceptance!r}: expected a number between 0 and 1")
+        self.target_acceptance = target_acceptance
+        self.step_size = check_step_size(step_size)
+        self.data: Any = None
+        self._init = self.compiled(self.initial_state)
+        self._transition = self.compiled(self.transition)
+
+    def settings(self) -> dict[str, Any]:
+        """What else the sampler's step takes."""
+        return {}
+
+    def step_sizes(self) -> list[float]:
+        return [self.chain_step_size(chain) for chain in self.chains]
+
+    def chain_step_size(self, chain: Chain) -> float:
+        """Step size of the coming transition of a chain."""
+        return float(adaptation.current(chain.step) if self.warming else adaptation.final(chain.step))
+
+    def advance(self, batches: Iterable[tuple[Any, Any, Any]], done: Callable[[], None]) -> dict[str, float]:
+        xp, buffers = self.xp, self.model.model.buffers
+        if self.data is None:
+            self.data = self.portions([self.model.arrays(*batch) for batch in batches])
+        arguments = (self.drift.feedback, buffers, self.data)
+        with xp.scope():
+            for chain in self.chains:
+                if chain.state is None:
+                    chain.state = self._init(chain.position, *arguments)
+                    chain.step = adaptation.init(xp, self.step_size)
+                chain.key, key = xp.unstack(xp.random.split(chain.key))
+                step_size = xp.asarray(self.chain_step_size(chain))
+                chain.state, info = self._transition(key, chain.state, step_size, *arguments)
+                if self.warming:
+                    chain.step = adaptation.update(xp, chain.step, info.acceptance_probability, self.target_acceptance)
+                chain.position = chain.state.position
+                chain.logdensity.append(float(chain.state.logdensity))
+                chain.acceptance.append(float(info.acceptance_probability))
+                done()
+        return {
+            "logdensity": float(np.mean([chain.logdensity[-1] for chain in self.chains])),
+            "acceptance": float(np.mean([chain.acceptance[-1] for chain in self.chains])),
+            "step_size": float(np.mean(self.step_sizes())),
+        }
+
+    def portions(self, batches: list[Any]) -> tuple[Any, Any]:
+        """The equal batches stacked, and the last one if it is shorter."""
+        odd = batches.pop() if len(batches) > 1 and batches[-1][0].shape[0] != batches[0][0].shape[0] else None
+        if len({tuple(batch[0].shape) for batch in batches}) != 1:
+            raise ValueError(f"batches of shapes {[tuple(b[0].shape) for b in batches]!r}: expected equal ones")
+        return tree.map(lambda *parts: self.xp.stack(list(parts)), *batches), odd
+
+    def logdensity_and_drift(self, position: Params, feedback: Params, buffers: Any, data: Any) -> tuple[Array, Params]:
+        """log π of the full data, exact up to a constant, and the drift rule's word for its gradient."""
+        xp = self.xp
+        stacked, odd = data
+
+        def add(carry: Any, portion: Any) -> tuple[Any, None]:
+            return tree.map(lambda a, b: a + b, carry, self.batch_loss(position, feedback, buffers, portion)), None
+
+        sums = (xp.zeros(()), tree.map(xp.zeros_like, position), xp.zeros(()))
+        sums, _ = xp.scan(add, sums, stacked)
+        if odd is not None:
+            sums, _ = add(sums, odd)
+        loss, gradients, share = sums
+        value, drift = self.logprior(position)
+        scale = self.examples / share
+        return value - scale * loss, {name: g - scale * gradients[name] for name, g in drift.items()}
+
+    def initial_state(self, position: Params, *arguments: Any) -> Any:
+        """The sampler's state at a position."""
+        return self.sampler.init(self.xp, position, lambda p: self.logdensity_and_drift(p, *arguments))
+
+    def transition(self, key: Array, state: Any, step_size: Array, *arguments: Any) -> Any:
+        """One step of the sampler: a state and an info."""
+        target = lambda p: self.logdensity_and_drift(p, *arguments)  # noqa: E731
+        return self.sampler.step(self.xp, key, state, target, step_size, **self.settings())
+
+
+def check_step_size(step_size: Any) -> float:
+    """ValueError unless the step size is a finite number above 0."""
+    if isinstance(step_size, bool) or not isinstance(step_size, int | float) or not 0.0 < step_size < math.inf:
+        raise ValueError(f"step_size={step_size!r}: expected a finite number above 0")
+    return float(step_size)

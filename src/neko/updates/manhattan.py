@@ -1,0 +1,177 @@
+"""The Manhattan rule: a step of one size by the sign of the gradient, or a pulse through a device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import KW_ONLY, dataclass
+from typing import Any, NamedTuple
+
+from neko import tree
+from neko.devices import Device, DifferentialPair, PairState
+from neko.typing import Array
+
+DEFAULT_DELTA = 1e-3
+HEADROOM = 2.0
+"""Range of a weight's devices, in units of the largest initial weight of its tensor."""
+
+
+class State(NamedTuple):
+    """Pairs of devices by parameter (or None), a random key, the gradients gathered, and since how many updates."""
+
+    pairs: dict[str, PairState] | None
+    key: Array
+    gathered: dict[str, Array] | None
+    count: Array
+
+
+@dataclass(frozen=True)
+class Manhattan:
+    r"""Every weight moves by one step against the sign of its gradient.
+
+    .. math::
+        w ← w - δ\, \mathrm{sign}(g), \qquad \mathrm{sign}(g) = 0 \text{ for } |g| ≤ dead\_zone
+
+    A zero gradient moves nothing. With a device the step is a pulse to the pair of conductances that holds the weight, and
+    its size is the device's, not ours.
+
+    Parameters
+    ----------
+    delta : float or callable, optional
+        δ, a number or a schedule ``step -> δ``; default 1e-3. Not with a device, whose step is its own.
+    dead_zone : float
+        Gradients up to this size move nothing.
+    accumulate : int
+        Gradients are summed over so many updates before a step by the sign of the sum.
+    device : Device, optional
+        What holds the weights, two of them a weight.
+    w_max : float, optional
+        The largest weight that a pair can hold; by default twice the largest initial weight of each tensor (1 for a
+        tensor of zeros). Larger weights are clipped.
+    seed : int
+        Seed of the device's spread and noise.
+
+    Raises
+    ------
+    ValueError
+        For a delta with a device, w_max without one, a negative dead zone, or accumulate below 1.
+
+    References
+    ----------
+    Zhao et al. (2021), section 3.3; Zamanidoost et al. (2015), doi:10.1109/SIPS.2015.7345007.
+
+    Examples
+    --------
+    >>> import neko
+    >>> from neko.devices import SoftBounds
+    >>> model = neko.Evaluator(neko.LIF(8, 2, "torch"), loss="categorical_crossentropy")
+    >>> rule = neko.Eprop(model, optimizer=Manhattan(device=SoftBounds(dg_min_std=0.3)))
+    """
+
+    _: KW_ONLY
+    delta: float | Callable[[int], float] | None = None
+    dead_zone: float = 0.0
+    accumulate: int = 1
+    device: Device | None = None
+    w_max: float | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.device is not None and not isinstance(self.device, Device):
+            raise TypeError(f"device={self.device!r}: expected a Device, for example SoftBounds()")
+        if self.device is not None and self.delta is not None:
+            raise ValueError(f"delta={self.delta!r}: with a device the step is the device's, dg_min")
+        if self.w_max is not None and (self.device is None or not self.w_max > 0.0):
+            raise ValueError(f"w_max={self.w_max!r}: expected a weight above 0, and a device that holds it")
+        if not self.dead_zone >= 0.0:
+            raise ValueError(f"dead_zone={self.dead_zone!r}: expected a number of at least 0")
+        if isinstance(self.accumulate, bool) or not isinstance(self.accumulate, int) or self.accumulate < 1:
+            raise ValueError(f"accumulate={self.accumulate!r}: expected a positive integer")
+
+    @property
+    def learning_rate(self) -> float | Callable[[int], float]:
+        """δ; with a device it is not used."""
+        return DEFAULT_DELTA if self.delta is None else self.delta
+
+    def bind(self, xp: Any) -> ManhattanUpdate:
+        """The update on a backend."""
+        return ManhattanUpdate(self, xp)
+
+
+@dataclass(frozen=True, eq=False)
+class ManhattanUpdate:
+    """`Manhattan` on a backend; see `neko.updates.Update`."""
+
+    rule: Manhattan
+    xp: Any
+
+    @property
+    def pair(self) -> DifferentialPair | None:
+        """What holds a weight."""
+        return None if self.rule.device is None else DifferentialPair(self.rule.device)
+
+    def init(self, params: dict[str, Array]) -> State:
+        """Devices programmed to the weights, nothing gathered."""
+        xp, pair = self.xp, self.pair
+        key = xp.random.key(self.rule.seed)
+        pairs = None
+        if pair is not None:
+            names = sorted(params)
+            keys = xp.unstack(xp.random.split(key, len(names) + 1))
+            key = keys[-1]
+            pairs = {
+                name: pair.program(xp, k, params[name], self.largest(params[name]))
+                for name, k in zip(names, keys, strict=False)
+            }
+        gathered = tree.map(xp.zeros_like, params) if self.rule.accumulate > 1 else None
+        return State(pairs, key, gathered, xp.zeros(()))
+
+    def largest(self, w: Array) -> Array | float:
+        """The largest weight that the devices of a tensor can hold."""
+        if self.rule.w_max is not None:
+            return self.rule.w_max
+        most = self.xp.max(self.xp.abs(w))
+        return self.xp.where(most > 0.0, HEADROOM * most, self.xp.ones_like(most))
+
+    def step(self, params: dict[str, Array], gradients: dict[str, Array], state: State, rate: Array) -> Any:
+        """Weights after a step or a pulse, and the state."""
+        xp, pair = self.xp, self.pair
+        direction, gathered, count = self.directions(gradients, state)
+        if pair is None or state.pairs is None:
+            moved = {name: w - rate * direction[name] for name, w in params.items()}
+            return moved, State(None, state.key, gathered, count)
+        names = sorted(params)
+        keys = xp.unstack(xp.random.split(state.key, len(names) + 1))
+        pairs = {
+            name: pair.pulse(xp, key, state.pairs[name], -direction[name])
+            for name, key in zip(names, keys, strict=False)
+        }
+        moved = {name: pair.weights(xp, pairs[name]) for name in params}
+        return moved, State(pairs, keys[-1], gathered, count)
+
+    def directions(self, gradients: dict[str, Array], state: State) -> tuple[dict[str, Array], Any, Array]:
+        """The sign of each gradient, 0 in the dead zone and while gradients are gathered."""
+        xp = self.xp
+        if state.gathered is None:
+            return tree.map(self.sign, gradients), None, state.count
+        gathered = tree.map(lambda a, g: a + g, state.gathered, {name: gradients[name] for name in state.gathered})
+        due = xp.astype(state.count + 1.0 >= self.rule.accumulate, xp.dtype)
+        direction = tree.map(lambda g: due * self.sign(g), gathered)
+        return direction, tree.map(lambda g: (1.0 - due) * g, gathered), (1.0 - due) * (state.count + 1.0)
+
+    def sign(self, g: Array) -> Array:
+        """-1, 0 or 1."""
+        if not self.rule.dead_zone:
+            return self.xp.sign(g)
+        return self.xp.where(self.xp.abs(g) > self.rule.dead_zone, self.xp.sign(g), self.xp.zeros_like(g))
+
+    def report(self, state: State) -> dict[str, float]:
+        """For the history: mean number of pulses that a device has had."""
+        if state.pairs is None:
+            return {}
+        counts = [self.xp.to_numpy(p.plus.pulses) for p in state.pairs.values()]
+        return {"pulses": float(sum(c.sum() for c in counts) / sum(c.size for c in counts))}
+
+    def conductances(self, state: State) -> dict[str, tuple[Any, Any]]:
+        """g⁺ and g⁻ of every parameter as NumPy arrays, in siemens."""
+        pairs = {} if state.pairs is None else state.pairs
+        return {name: (self.xp.to_numpy(p.plus.g), self.xp.to_numpy(p.minus.g)) for name, p in pairs.items()}
