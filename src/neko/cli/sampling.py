@@ -39,10 +39,13 @@ def sample(
     with common.plain_errors():
         loaded = common.load_data(data)
         labels = loaded.y_test.argmax(axis=-1)
-        models = [pretrained(loaded, cell, hidden, recurrent, drift, backend, pretrain, seed + c) for c in range(chains)]
+        models = [
+            pretrained(loaded, cell, hidden, recurrent, drift, backend, pretrain, seed + c) for c in range(chains)
+        ]
         adam = [model.evaluate(loaded.x_test, loaded.y_test)["accuracy"] for model in models]
         model = models[0]
-        rule = rules.get_sampler(sampler)(
+        made: Any = rules.get_sampler(sampler)
+        rule = made(
             model,
             drift=rules.resolve(drift),
             prior=fan_in_prior(model.params, prior),

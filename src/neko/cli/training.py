@@ -42,7 +42,9 @@ def train(
     data: common.Data = "digits",
     cell: common.Cell = "alif",
     hidden: common.Hidden = 128,
-    rule: Annotated[str, typer.Option(help="Learning rule: bptt, rtrl, eprop, eprop:random, eprop:adaptive.")] = "eprop",
+    rule: Annotated[
+        str, typer.Option(help="Learning rule: bptt, rtrl, eprop, eprop:random, eprop:adaptive.")
+    ] = "eprop",
     optimizer: Annotated[str, typer.Option(help="adam, sgd, … of the framework, naive, or manhattan.")] = "adam",
     device: Annotated[str | None, typer.Option(help="Device of manhattan: constant, linear or soft_bounds.")] = None,
     backend: common.Backend = "torch",
@@ -82,9 +84,7 @@ def optimizer_options(optimizer: str, device: str | None, learning_rate: float) 
     return {"optimizer": Manhattan(device=devices.get(device)())}
 
 
-def fit(
-    data: Any, model: Any, rule: str, epochs: int, batch_size: int, seed: int, **options: Any
-) -> tuple[Any, float]:
+def fit(data: Any, model: Any, rule: str, epochs: int, batch_size: int, seed: int, **options: Any) -> tuple[Any, float]:
     """A trainer that has run, and the seconds it took."""
     from neko import Trainer, rules
 

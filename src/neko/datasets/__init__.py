@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from neko.datasets import digits, mnist
+from neko.datasets import digits, mnist, mnist1d
 from neko.datasets.dataset import Dataset
 
-DATASETS: dict[str, Callable[[], Dataset]] = {"digits": digits.load, "mnist": mnist.load}
+DATASETS: dict[str, Callable[[], Dataset]] = {
+    "digits": digits.load,
+    "mnist": mnist.load,
+    "mnist1d": mnist1d.load,
+    "mnist1d-step": mnist1d.load_step,
+}
 
 
 def load(name: str) -> Dataset:

@@ -40,8 +40,8 @@ class Device(ABC):
     up_down : float
         Asymmetry: up steps are ``Δ (1 + up_down)``, down steps ``Δ (1 - up_down)``.
     dg_min_dtod : float
-        Spread of Δ from device to device, the standard deviation relative to Δ, drawn once; up and down steps of a device
-        are drawn independently. A draw below zero counts as zero: such a device is stuck.
+        Spread of Δ from device to device, the standard deviation relative to Δ, drawn once; up and down steps of a
+        device are drawn independently. A draw below zero counts as zero: such a device is stuck.
     dg_min_std : float
         Cycle-to-cycle noise σ, relative to the step, drawn for every pulse.
     g_max_dtod : float

@@ -25,8 +25,8 @@ class DifferentialPair:
     .. math::
         w = (g^+ - g^-) \cdot scale, \qquad scale = w_{max} / (g_{max} - g_{min})
 
-    A weight goes up by an up pulse on g⁺ and a down pulse on g⁻, and down the other way, so that one pulse changes it by
-    ``2 Δ scale`` at mid-range.
+    A weight goes up by an up pulse on g⁺ and a down pulse on g⁻, and down the other way, so that one pulse changes it
+    by ``2 Δ scale`` at mid-range.
 
     Parameters
     ----------

@@ -37,7 +37,7 @@ def posterior(
     signal.plot(np.ravel(x[example]))
     signal.set(title=f"input, class {y[example]}", xlabel="position", ylabel="value")
 
-    draws = found.predictions[:, :, example].reshape(-1, found.mean_prediction.shape[-1])
+    draws = found.probabilities[:, example]
     low, middle, high = np.quantile(draws, (0.05, 0.5, 0.95), axis=0)
     bars.bar(range(len(middle)), found.mean_prediction[example], color="lightgray")
     bars.errorbar(range(len(middle)), middle, (middle - low, high - middle), fmt=".", color="black", linewidth=1.0)

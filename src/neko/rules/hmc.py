@@ -12,9 +12,9 @@ from neko.samplers import hmc
 class HMC(FullData):
     """Draw a network's weights from their posterior by Hamiltonian Monte Carlo.
 
-    Each transition draws a momentum, takes `leapfrog_steps` leapfrog steps with the drift rule's gradient as the force, and
-    accepts by the exact change of energy. A force that depends on the position only keeps the leapfrog reversible and
-    volume-preserving, so any gradient rule may give it. See `neko.samplers.hmc`.
+    Each transition draws a momentum, takes `leapfrog_steps` leapfrog steps with the drift rule's gradient as the
+    force, and accepts by the exact change of energy. A force that depends on the position only keeps the leapfrog
+    reversible and volume-preserving, so any gradient rule may give it. See `neko.samplers.hmc`.
 
     Parameters
     ----------

@@ -16,8 +16,8 @@ class Langevin(FullData):
         θ' = θ + ε\, s^2 g(θ) + \sqrt{2ε}\, s\, ξ, \qquad
         α = \min\Big(1, \frac{π(θ')\, q(θ|θ')}{π(θ)\, q(θ'|θ)}\Big)
 
-    The drift g is any gradient rule's; the accept test, with the correction for the proposal, uses the exact posterior of
-    the full data, so that a wrong drift costs acceptance and not truth. See `neko.samplers.langevin`.
+    The drift g is any gradient rule's; the accept test, with the correction for the proposal, uses the exact
+    posterior of the full data, so that a wrong drift costs acceptance and not truth. See `neko.samplers.langevin`.
 
     Parameters
     ----------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -219,7 +219,7 @@ class FullData(Sampling):
     that is wanted, then it is frozen.
     """
 
-    sampler: ClassVar[Any]
+    sampler: Any
     """Module of `neko.samplers` with init and step."""
 
     def __init__(self, model: Evaluator, *, step_size: float, target_acceptance: float, **options: Any) -> None:
@@ -241,7 +241,7 @@ class FullData(Sampling):
 
     def chain_step_size(self, chain: Chain) -> float:
         """Step size of the coming transition of a chain."""
-        return float(adaptation.current(chain.step) if self.warming else adaptation.final(chain.step))
+        return adaptation.current(chain.step) if self.warming else adaptation.final(chain.step)
 
     def advance(self, batches: Iterable[tuple[Any, Any, Any]], done: Callable[[], None]) -> dict[str, float]:
         xp, buffers = self.xp, self.model.model.buffers
@@ -252,15 +252,15 @@ class FullData(Sampling):
             for chain in self.chains:
                 if chain.state is None:
                     chain.state = self._init(chain.position, *arguments)
-                    chain.step = adaptation.init(xp, self.step_size)
+                    chain.step = adaptation.init(self.step_size)
                 chain.key, key = xp.unstack(xp.random.split(chain.key))
                 step_size = xp.asarray(self.chain_step_size(chain))
                 chain.state, info = self._transition(key, chain.state, step_size, *arguments)
-                if self.warming:
-                    chain.step = adaptation.update(xp, chain.step, info.acceptance_probability, self.target_acceptance)
                 chain.position = chain.state.position
                 chain.logdensity.append(float(chain.state.logdensity))
                 chain.acceptance.append(float(info.acceptance_probability))
+                if self.warming:
+                    chain.step = adaptation.update(chain.step, chain.acceptance[-1], self.target_acceptance)
                 done()
         return {
             "logdensity": float(np.mean([chain.logdensity[-1] for chain in self.chains])),

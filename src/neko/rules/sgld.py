@@ -21,8 +21,8 @@ class SGLD(Sampling):
     .. math::
         θ' = θ + ε\, \hat g(θ) + \sqrt{2ε}\, ξ
 
-    with the gradient of the log posterior estimated from a mini-batch and scaled to the full data. An epoch is a pass over
-    the batches and leaves at most one draw a chain. Nothing corrects for the step size, for the noise of the
+    with the gradient of the log posterior estimated from a mini-batch and scaled to the full data. An epoch is a pass
+    over the batches and leaves at most one draw a chain. Nothing corrects for the step size, for the noise of the
     mini-batches, or for a drift that is no gradient: the draws are biased, the less the smaller ε is.
 
     Parameters
@@ -32,8 +32,8 @@ class SGLD(Sampling):
     step_size : float
         ε.
     **options
-        See `Sampling`: ``drift``, ``prior``, ``x_pred``, ``chains``, ``warmup``, ``thinning``, ``seed``. The posterior's
-        log density is the mean over the last epoch's batches.
+        See `Sampling`: ``drift``, ``prior``, ``x_pred``, ``chains``, ``warmup``, ``thinning``, ``seed``. The
+        posterior's log density is the mean over the last epoch's batches.
 
     References
     ----------

@@ -31,8 +31,8 @@ class Manhattan:
     .. math::
         w ← w - δ\, \mathrm{sign}(g), \qquad \mathrm{sign}(g) = 0 \text{ for } |g| ≤ dead\_zone
 
-    A zero gradient moves nothing. With a device the step is a pulse to the pair of conductances that holds the weight, and
-    its size is the device's, not ours.
+    A zero gradient moves nothing. With a device the step is a pulse to the pair of conductances that holds the
+    weight, and its size is the device's, not ours.
 
     Parameters
     ----------

@@ -1,0 +1,109 @@
+"""Hamiltonian Monte Carlo."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from neko import tree
+from neko.samplers.proposals import Position, Target, accept, normals, scales
+from neko.typing import Array
+
+
+class State(NamedTuple):
+    """Where the chain is, with the log density and the force there."""
+
+    position: Position
+    logdensity: Array
+    force: Position
+
+
+class Info(NamedTuple):
+    """How the step went; `energy_error` is the change of the energy along the trajectory."""
+
+    acceptance_probability: Array
+    accepted: Array
+    energy_error: Array
+
+
+def init(xp: Any, position: Position, target: Target) -> State:
+    """The chain at a position; `target` gives the log density there (up to a constant) and the force."""
+    return State(position, *target(position))
+
+
+def step(
+    xp: Any,
+    key: Array,
+    state: State,
+    target: Target,
+    step_size: Array,
+    *,
+    steps: int,
+    mass: dict[str, Any] | None = None,
+) -> tuple[State, Info]:
+    r"""One trajectory of leapfrog steps, accepted by the exact change of the energy.
+
+    .. math::
+        H(θ, p) = -\log π(θ) + \tfrac12 \sum p^2 / m, \qquad p \sim N(0, m), \qquad α = \min(1, e^{H - H'})
+
+    The force should be ∇ log π; another function of the position keeps the leapfrog reversible and its volume, so that
+    the accept test still makes the chain right. A trajectory that ends where a number is not finite is rejected.
+
+    Parameters
+    ----------
+    key : Array
+        Random key of this step.
+    state : State
+        From `init` or the step before.
+    target : callable
+        ``position -> (log π, force)``.
+    step_size : Array
+        ε of a leapfrog step.
+    steps : int
+        Leapfrog steps, one evaluation of the target each.
+    mass : dict of str to float or array, optional
+        m by parameter, 1 where it is not given.
+
+    References
+    ----------
+    Duane et al. (1987), doi:10.1016/0370-2693(87)91197-X; Neal (2011), arXiv 1206.1901.
+    """
+    key_momentum, key_accept = xp.unstack(xp.random.split(key))
+    m = scales(state.position, mass)
+    noise = normals(xp, key_momentum, state.position)
+    momentum = {name: m[name] ** 0.5 * p for name, p in noise.items()}
+    proposed, after = leapfrog(xp, state, momentum, target, step_size, steps=steps, mass=mass)
+    change = 0.0
+    for name, p in momentum.items():
+        # a difference of squares as a product: see `neko.samplers.langevin`
+        change = change + 0.5 * xp.sum((after[name] - p) * (after[name] + p) / m[name])
+    energy_error = change - (proposed.logdensity - state.logdensity)
+    probability, accepted = accept(xp, key_accept, -energy_error)
+    chosen = tree.map(lambda new, old: xp.where(accepted, new, old), proposed, state)
+    return chosen, Info(probability, accepted, energy_error)
+
+
+def leapfrog(
+    xp: Any,
+    state: State,
+    momentum: Position,
+    target: Target,
+    step_size: Array,
+    *,
+    steps: int,
+    mass: dict[str, Any] | None = None,
+) -> tuple[State, Position]:
+    """State and momentum after `steps` leapfrog steps; with the momentum turned round it runs back."""
+    m = scales(state.position, mass)
+
+    def kick(momentum: Position, force: Position) -> Position:
+        return {name: p + (0.5 * step_size) * force[name] for name, p in momentum.items()}
+
+    def move(carry: tuple[State, Position], _: None) -> tuple[tuple[State, Position], None]:
+        state, momentum = carry
+        momentum = kick(momentum, state.force)
+        position = {name: w + step_size * momentum[name] / m[name] for name, w in state.position.items()}
+        state = State(position, *target(position))
+        return (state, kick(momentum, state.force)), None
+
+    (state, momentum), _ = xp.scan(move, (state, momentum), None, length=steps)
+    return state, momentum

@@ -1,0 +1,79 @@
+"""The Metropolis-adjusted Langevin algorithm (MALA)."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from neko import tree
+from neko.samplers.proposals import Position, Target, accept, normals, scales
+from neko.typing import Array
+
+
+class State(NamedTuple):
+    """Where the chain is, with the log density and the drift there."""
+
+    position: Position
+    logdensity: Array
+    drift: Position
+
+
+class Info(NamedTuple):
+    """How the step went: the probability of acceptance, and whether the proposal was accepted."""
+
+    acceptance_probability: Array
+    accepted: Array
+
+
+def init(xp: Any, position: Position, target: Target) -> State:
+    """The chain at a position; `target` gives the log density there (up to a constant) and the drift."""
+    return State(position, *target(position))
+
+
+def step(
+    xp: Any, key: Array, state: State, target: Target, step_size: Array, *, scale: dict[str, Any] | None = None
+) -> tuple[State, Info]:
+    r"""One step.
+
+    .. math::
+        θ' = θ + ε s^2 g(θ) + \sqrt{2ε}\, s ξ, \quad ξ \sim N(0, 1), \qquad
+        α = \min\Big(1, \frac{π(θ')\, q(θ|θ')}{π(θ)\, q(θ'|θ)}\Big), \qquad
+        \log q(y|x) = -‖(y - x - ε s^2 g(x)) / s‖^2 / 4ε
+
+    g may be any deterministic function of θ; the correction makes up for it. A proposal whose log density or drift is
+    not finite is rejected.
+
+    Parameters
+    ----------
+    key : Array
+        Random key of this step.
+    state : State
+        From `init` or the step before.
+    target : callable
+        ``position -> (log π, g)``.
+    step_size : Array
+        ε.
+    scale : dict of str to float or array, optional
+        s by parameter, 1 where it is not given.
+
+    References
+    ----------
+    Roberts & Tweedie (1996), doi:10.2307/3318418.
+    """
+    key_noise, key_accept = xp.unstack(xp.random.split(key))
+    noise = normals(xp, key_noise, state.position)
+    s = scales(state.position, scale)
+    root = xp.sqrt(2.0 * step_size)
+    proposal = {
+        name: w + step_size * s[name] ** 2 * state.drift[name] + root * s[name] * noise[name]
+        for name, w in state.position.items()
+    }
+    logdensity, drift = target(proposal)
+    # log q(θ|θ') - log q(θ'|θ) = ½ Σ (ξ - ξ')(ξ + ξ') with ξ' the noise that would lead back; as a product, since the
+    # difference of two sums over a million weights would lose what matters.
+    correction = 0.0
+    for name, forth in noise.items():
+        back = -forth - (0.5 * root) * s[name] * (state.drift[name] + drift[name])
+        correction = correction + 0.5 * xp.sum((forth - back) * (forth + back))
+    probability, accepted = accept(xp, key_accept, logdensity - state.logdensity + correction)
+    proposed = State(proposal, logdensity, drift)
+    return tree.map(lambda new, old: xp.where(accepted, new, old), proposed, state), Info(probability, accepted)

@@ -1,0 +1,91 @@
+"""Priors of parameters."""
+
+from __future__ import annotations
+
+import fnmatch
+import math
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from neko.typing import Array
+
+
+class Prior(Protocol):
+    """A density over the entries of a parameter, independent of each other."""
+
+    def logdensity_and_gradient(self, xp: Any, w: Array) -> tuple[Array, Array]:
+        """log p(w), up to a constant, and its gradient."""
+
+
+@dataclass(frozen=True)
+class Normal:
+    """``log p(w) = -Σ w² / 2σ²`` with the standard deviation σ, `scale`."""
+
+    scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_scale(self.scale)
+
+    def logdensity_and_gradient(self, xp: Any, w: Array) -> tuple[Array, Array]:
+        """log p(w) and its gradient."""
+        precision = self.scale**-2
+        return -0.5 * precision * xp.sum(xp.square(w)), -precision * w
+
+
+@dataclass(frozen=True)
+class Laplace:
+    """``log p(w) = -Σ |w| / b`` with `scale` b; few large weights. Its gradient at 0 is 0."""
+
+    scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_scale(self.scale)
+
+    def logdensity_and_gradient(self, xp: Any, w: Array) -> tuple[Array, Array]:
+        """log p(w) and its gradient."""
+        return -xp.sum(xp.abs(w)) / self.scale, -xp.sign(w) / self.scale
+
+
+def check_scale(scale: Any) -> None:
+    """ValueError unless the scale is a finite number above 0."""
+    if isinstance(scale, bool) or not isinstance(scale, int | float) or not 0.0 < scale < math.inf:
+        raise ValueError(f"scale={scale!r}: expected a finite number above 0")
+
+
+def resolve(prior: Any, params: dict[str, Any]) -> dict[str, Prior]:
+    """A prior for each parameter.
+
+    Parameters
+    ----------
+    prior : Prior, float or dict
+        One for all, a number being the scale of a `Normal`; or a dict from names or patterns such as ``'readout.*'`` to
+        these, of which the first that fits counts.
+    params : dict
+        The parameters.
+
+    Raises
+    ------
+    ValueError
+        For a parameter without a prior, or a pattern that fits none.
+    """
+    if not isinstance(prior, dict):
+        return dict.fromkeys(params, one(prior))
+    idle = [pattern for pattern in prior if not fnmatch.filter(params, pattern)]
+    if idle:
+        raise ValueError(f"prior for {idle!r}: expected names or patterns of {sorted(params)!r}")
+    result = {}
+    for name in params:
+        fitting = [value for pattern, value in prior.items() if fnmatch.fnmatchcase(name, pattern)]
+        if not fitting:
+            raise ValueError(f"no prior for {name!r}: give one by its name, or for '*'")
+        result[name] = one(fitting[0])
+    return result
+
+
+def one(prior: Any) -> Prior:
+    """A prior as it is, a number as the scale of a normal."""
+    if hasattr(prior, "logdensity_and_gradient") and not isinstance(prior, type):
+        return prior
+    if isinstance(prior, int | float):
+        return Normal(prior)
+    raise TypeError(f"prior={prior!r}: expected a prior such as Normal(0.5), or its standard deviation")

@@ -1,0 +1,48 @@
+"""Stochastic gradient Langevin dynamics."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from neko.samplers.proposals import Position, normals
+from neko.typing import Array
+
+
+class State(NamedTuple):
+    """Where the chain is."""
+
+    position: Position
+
+
+class Info(NamedTuple):
+    """Nothing: there is no accept test."""
+
+
+def init(xp: Any, position: Position) -> State:
+    """The chain at a position."""
+    return State(position)
+
+
+def step(xp: Any, key: Array, state: State, drift: Position, step_size: Array | float) -> tuple[State, Info]:
+    r"""One step, :math:`θ' = θ + ε \hat g + \sqrt{2ε}\, ξ`, always taken.
+
+    Parameters
+    ----------
+    key : Array
+        Random key of this step.
+    state : State
+        From `init` or the step before.
+    drift : dict of Array
+        An unbiased estimate of ∇ log π at the position, scaled to the full data.
+    step_size : Array or float
+        ε. The stationary distribution is π in the limit of small ε only: on N(0, 1) with the exact gradient its
+        variance is ``1 / (1 - ε/2)``.
+
+    References
+    ----------
+    Welling & Teh (2011), "Bayesian learning via stochastic gradient Langevin dynamics", ICML.
+    """
+    noise = normals(xp, key, state.position)
+    root = (2.0 * step_size) ** 0.5
+    moved = {name: w + step_size * drift[name] + root * noise[name] for name, w in state.position.items()}
+    return State(moved), Info()
