@@ -1,9 +1,9 @@
 """The paper's finding on gradients: symmetric e-prop lies closest to BPTT, and adaptive deviates more than random.
 
-``python -m benchmarks.compare_seeds [SEEDS] [EPOCHS]`` follows ALIF-128 on MNIST rows along three ways of training: by BPTT,
-by adaptive e-prop, and by adaptive e-prop with a decay of output and feedback weights. Every rule starts with the same
-feedback weights; random feedback keeps them, adaptive feedback learns. Mean over seeds ± standard deviation, of the
-relative deviation from BPTT and the cosine with it, over the weights that feedback trains.
+``python -m benchmarks.compare_seeds [SEEDS] [EPOCHS]`` follows ALIF-128 on MNIST rows along three ways of training:
+by BPTT, by adaptive e-prop, and by adaptive e-prop with a decay of output and feedback weights. Every rule starts
+with the same feedback weights; random feedback keeps them, adaptive feedback learns. Mean over seeds ± standard
+deviation, of the relative deviation from BPTT and the cosine with it, over the weights that feedback trains.
 """
 
 from __future__ import annotations
