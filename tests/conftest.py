@@ -7,8 +7,10 @@ import pytest
 from neko import backend as backends
 
 BACKENDS = backends.installed()
-# Compiling is slow: the compiled backends take these cells in every run, and all cells in `make proofs`.
-QUICK = {"alif mixed", "dendritic"}
+# What a backend runs in every test run, by parameter; the rest is left to `make proofs`. Compiling many cells is slow,
+# and so is a long chain where it does not compile.
+QUICK = {"variant": {"alif mixed", "dendritic"}, "drift": {"rotated"}, "force": {"exact"}}
+ALL = {"variant": "torch", "drift": "jax", "force": "jax"}
 
 
 @pytest.fixture(params=BACKENDS)
@@ -21,8 +23,9 @@ def xp(request):
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Mark what the compiled backends leave to `make proofs`."""
+    """Mark what is left to `make proofs`."""
     for item in items:
         params = item.callspec.params if hasattr(item, "callspec") else {}
-        if params.get("xp", "torch") != "torch" and params.get("variant", "alif mixed") not in QUICK:
-            item.add_marker(pytest.mark.slow)
+        for name, quick in QUICK.items():
+            if name in params and params.get("xp", ALL[name]) != ALL[name] and params[name] not in quick:
+                item.add_marker(pytest.mark.slow)

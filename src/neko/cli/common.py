@@ -41,7 +41,9 @@ def load_data(name: str) -> Any:
     return datasets.load(name).one_hot()
 
 
-def evaluator_of(data: Any, cell: str, hidden: int, backend: str, seed: int, *, recurrent: bool = True) -> Any:
+def evaluator_of(
+    data: Any, cell: str, hidden: int, backend: str, seed: int, *, recurrent: bool = True, target: str = "every"
+) -> Any:
     """A layer of cells with a readout, judged by cross-entropy and accuracy."""
     from neko import Evaluator, Model, cells
 
@@ -50,7 +52,7 @@ def evaluator_of(data: Any, cell: str, hidden: int, backend: str, seed: int, *, 
         raise ValueError(f"cell {cell!r} has no feed-forward form: expected lif or alif")
     model = Model(made(hidden, **({} if recurrent else {"recurrent": False})), data.classes, backend, seed=seed)
     metrics = ["accuracy", "firing_rate"] if made.spiking else ["accuracy"]
-    return Evaluator(model, loss="categorical_crossentropy", metrics=metrics)
+    return Evaluator(model, loss="categorical_crossentropy", metrics=metrics, target=target)
 
 
 def save_figure(figure: Any, path: Path | None) -> None:

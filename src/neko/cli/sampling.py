@@ -26,8 +26,10 @@ def sample(
     epochs: common.Epochs = 600,
     warmup: Annotated[int, typer.Option(min=0, help="Epochs that adapt the step size and leave no draw.")] = 300,
     thinning: Annotated[int, typer.Option(min=1, help="Epochs between two draws.")] = 5,
+    target: Annotated[str, typer.Option(help="Output that is judged: every, last or mean (over time).")] = "every",
     prior: Annotated[float, typer.Option(help="Standard deviation of weights onto one neuron, all together.")] = 5.0,
     step_size: Annotated[float, typer.Option(help="Step size at the start.")] = 1e-7,
+    learning_rate: Annotated[float, typer.Option(help="Rate of Adam.")] = 1e-3,
     backend: common.Backend = "torch",
     batch_size: common.BatchSize = 1000,
     seed: common.Seed = 0,
@@ -40,8 +42,11 @@ def sample(
         loaded = common.load_data(data)
         labels = loaded.y_test.argmax(axis=-1)
         models = [
-            pretrained(loaded, cell, hidden, recurrent, drift, backend, pretrain, seed + c) for c in range(chains)
+            common.evaluator_of(loaded, cell, hidden, backend, seed + c, recurrent=recurrent, target=target)
+            for c in range(chains)
         ]
+        for each in models:
+            train(each, loaded, drift, pretrain, learning_rate, seed)
         adam = [model.evaluate(loaded.x_test, loaded.y_test)["accuracy"] for model in models]
         model = models[0]
         made: Any = rules.get_sampler(sampler)
@@ -66,18 +71,15 @@ def sample(
         common.save_figure(plots.posterior(found, x, labels, trainer.history), figure)
 
 
-def pretrained(
-    data: Any, cell: str, hidden: int, recurrent: bool, drift: str, backend: str, epochs: int, seed: int
-) -> Any:
-    """A model trained by Adam, where a chain starts."""
+def train(model: Any, data: Any, rule: str, epochs: int, learning_rate: float, seed: int) -> None:
+    """Adam, for the point where a chain starts."""
     from neko import Trainer, rules
 
-    model = common.evaluator_of(data, cell, hidden, backend, seed, recurrent=recurrent)
     model.build(data.x_train)
     if epochs:
-        console.print(f"Adam, {epochs} epochs, seed {seed}")
-        Trainer(rules.resolve(drift)(model)).train(data.x_train, data.y_train, epochs=epochs, seed=seed, progress=False)
-    return model
+        console.print(f"Adam, {epochs} epochs")
+        trainer = Trainer(rules.resolve(rule)(model, learning_rate=learning_rate))
+        trainer.train(data.x_train, data.y_train, epochs=epochs, seed=seed, progress=False)
 
 
 def fan_in_prior(params: dict[str, Any], scale: float) -> dict[str, float]:

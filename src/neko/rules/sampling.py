@@ -253,9 +253,8 @@ class FullData(Sampling):
                 if chain.state is None:
                     chain.state = self._init(chain.position, *arguments)
                     chain.step = adaptation.init(self.step_size)
-                chain.key, key = xp.unstack(xp.random.split(chain.key))
                 step_size = xp.asarray(self.chain_step_size(chain))
-                chain.state, info = self._transition(key, chain.state, step_size, *arguments)
+                chain.key, chain.state, info = self._transition(chain.key, chain.state, step_size, *arguments)
                 chain.position = chain.state.position
                 chain.logdensity.append(float(chain.state.logdensity))
                 chain.acceptance.append(float(info.acceptance_probability))
@@ -297,9 +296,13 @@ class FullData(Sampling):
         return self.sampler.init(self.xp, position, lambda p: self.logdensity_and_drift(p, *arguments))
 
     def transition(self, key: Array, state: Any, step_size: Array, *arguments: Any) -> Any:
-        """One step of the sampler: a state and an info."""
-        target = lambda p: self.logdensity_and_drift(p, *arguments)  # noqa: E731
-        return self.sampler.step(self.xp, key, state, target, step_size, **self.settings())
+        """One step of the sampler: a key, a state and an info."""
+        key, now = self.xp.unstack(self.xp.random.split(key))
+
+        def target(position: Params) -> tuple[Array, Params]:
+            return self.logdensity_and_drift(position, *arguments)
+
+        return key, *self.sampler.step(self.xp, now, state, target, step_size, **self.settings())
 
 
 def check_step_size(step_size: Any) -> float:

@@ -64,20 +64,20 @@ class SGLD(Sampling):
 
     def move(self, chain: Chain, arrays: Any) -> Array:
         """A step of a chain; the batch's estimate of the log density before it."""
-        chain.key, key = self.xp.unstack(self.xp.random.split(chain.key))
-        chain.position, value = self._transition(
-            key, chain.position, self.drift.feedback, self.model.model.buffers, arrays
+        chain.key, chain.position, value = self._transition(
+            chain.key, chain.position, self.drift.feedback, self.model.model.buffers, arrays
         )
         return value
 
     def transition(
         self, key: Array, position: Params, feedback: Params, buffers: Any, arrays: Any
-    ) -> tuple[Params, Array]:
+    ) -> tuple[Array, Params, Array]:
         """A step from a batch, whose mean loss stands for that of the whole data set."""
         xp = self.xp
         loss, gradients, share = self.batch_loss(position, feedback, buffers, arrays)
         value, drift = self.logprior(position)
         scale = self.examples / share
         drift = tree.map(lambda g, e: g - scale * e, drift, gradients)
-        state, _ = sgld.step(xp, key, sgld.State(position), drift, self.step_size)
-        return state.position, value - scale * loss
+        key, now = xp.unstack(xp.random.split(key))
+        state, _ = sgld.step(xp, now, sgld.init(xp, position), drift, self.step_size)
+        return key, state.position, value - scale * loss
