@@ -9,8 +9,15 @@ from neko import backend as backends
 BACKENDS = backends.installed()
 # What a backend runs in every test run, by parameter; the rest is left to `make proofs`. Compiling many cells is slow,
 # and so is a long chain where it does not compile.
-QUICK = {"variant": {"alif mixed", "dendritic"}, "drift": {"rotated"}, "force": {"exact"}}
-ALL = {"variant": "torch", "drift": "jax", "force": "jax"}
+QUICK = {
+    "variant": {"alif mixed", "dendritic"},
+    "drift": {"rotated"},
+    "force": {"exact"},
+    "update": {"adam", "manhattan, soft_bounds"},
+    "sampler": {"langevin"},
+    "chain": {"hmc", "langevin, wrong drift"},
+}
+ALL = {"variant": "torch", "drift": "jax", "force": "jax", "update": "torch", "sampler": "torch", "chain": "jax"}
 
 
 @pytest.fixture(params=BACKENDS)

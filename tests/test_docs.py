@@ -12,7 +12,16 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-EXAMPLES = ["neko.cells.base", "neko.models", "neko.evaluator", "neko.losses", "neko.rules.eprop"]
+EXAMPLES = [
+    "neko.cells.base",
+    "neko.compare",
+    "neko.evaluator",
+    "neko.losses",
+    "neko.models",
+    "neko.rules.eprop",
+    "neko.rules.langevin",
+    "neko.updates.manhattan",
+]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

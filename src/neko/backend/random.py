@@ -12,6 +12,8 @@ from neko.typing import Array
 ROTATIONS = (13, 15, 26, 6, 17, 29, 16, 24)
 MASK = 0xFFFFFFFF
 PARITY = 0x1BD11BDA
+SHIFTS = (5, 6, 8)
+CONSTANTS = {MASK, PARITY, *SHIFTS, *range(1, 6), *ROTATIONS, *(32 - r for r in ROTATIONS)}
 
 
 class Random:
@@ -28,6 +30,8 @@ class Random:
     def __init__(self, xp: Any, word: Any) -> None:
         self.xp = xp
         self.word = word
+        # Made once: a conversion for each of the hundreds of operations of a draw costs more than the operation.
+        self.constants = {c: self._words(np.int64(c)) for c in CONSTANTS}
 
     def key(self, seed: int) -> Array:
         """The key of an integer seed."""
@@ -68,14 +72,14 @@ class Random:
     def threefry(self, k0: Array, k1: Array, x0: Array, x1: Array) -> tuple[Array, Array]:
         """The 20-round block function, on words."""
         xor = self.xp.bitwise_xor
-        keys = (k0, k1, xor(xor(k0, k1), self._words(np.int64(PARITY))))
+        keys = (k0, k1, xor(xor(k0, k1), self.constants[PARITY]))
         x0, x1 = self._low(x0 + keys[0]), self._low(x1 + keys[1])
         for group in range(5):
             for rotation in ROTATIONS[:4] if group % 2 == 0 else ROTATIONS[4:]:
                 x0 = self._low(x0 + x1)
                 x1 = xor(self._rotate(x1, rotation), x0)
             x0 = self._low(x0 + keys[(group + 1) % 3])
-            x1 = self._low(x1 + keys[(group + 2) % 3] + self._words(np.int64(group + 1)))
+            x1 = self._low(x1 + keys[(group + 2) % 3] + self.constants[group + 1])
         return x0, x1
 
     def _words(self, values: Any) -> Array:
@@ -84,11 +88,11 @@ class Random:
         return self.xp.asarray(values, dtype=self.word)
 
     def _low(self, x: Array) -> Array:
-        return self.xp.bitwise_and(x, self._words(np.int64(MASK)))
+        return self.xp.bitwise_and(x, self.constants[MASK])
 
     def _right(self, x: Array, bits: int) -> Array:
-        return self.xp.bitwise_right_shift(x, self._words(np.int64(bits)))
+        return self.xp.bitwise_right_shift(x, self.constants[bits])
 
     def _rotate(self, x: Array, bits: int) -> Array:
-        left = self._low(self.xp.bitwise_left_shift(x, self._words(np.int64(bits))))
+        left = self._low(self.xp.bitwise_left_shift(x, self.constants[bits]))
         return self.xp.bitwise_or(left, self._right(x, 32 - bits))

@@ -92,7 +92,7 @@ class Rule(Learner):
         self.steps = 0
         self.feedback: Params = {}
         self._carry: Any = None
-        self._update_state: Any = None
+        self.update_state: Any = None
         self._started = False
         compiled = self.xp.jit if jit else self._scoped
         self._train = compiled(self._train_step)
@@ -146,7 +146,7 @@ class Rule(Learner):
                 before = totals.get(name)
                 totals[name] = (total, weight) if before is None else (before[0] + total, before[1] + weight)
             done()
-        return self.model.finalise(totals) | self.update.report(self._update_state)
+        return self.model.finalise(totals) | self.update.report(self.update_state)
 
     def reset(self) -> None:
         """Forget the state of the stream; parameters stay."""
@@ -168,7 +168,7 @@ class Rule(Learner):
             self._started = True
             with self.xp.scope():
                 self.feedback = self.initial_feedback()
-                self._update_state = self.update.init({**self.model.params, **self.learnt_feedback()})
+                self.update_state = self.update.init({**self.model.params, **self.learnt_feedback()})
 
     def learnt_feedback(self) -> Params:
         """The part of the feedback that the update trains; none unless a rule says so."""
@@ -179,8 +179,8 @@ class Rule(Learner):
             rate = self.xp.asarray(self.update_rate())
             buffers = self.model.model.buffers
             start = self._carry if buffers is None else buffers
-            self.model.params, self.feedback, self._update_state, carry, measures = self._train(
-                self.model.params, self.feedback, self._update_state, start, rate, x, y, mask
+            self.model.params, self.feedback, self.update_state, carry, measures = self._train(
+                self.model.params, self.feedback, self.update_state, start, rate, x, y, mask
             )
         if buffers is None:
             self._carry = carry if self.carries else None
