@@ -1,7 +1,7 @@
 """The Manhattan rule on MNIST: a user's own 784-64-32-10 network, plain and held by a material, beside Adam.
 
-``python -m benchmarks.manhattan_mnist torch|keras [SEEDS] [EPOCHS]`` prints the test accuracy after the last epoch, mean ±
-standard deviation over seeds. Keras takes the backend that KERAS_BACKEND names.
+``python -m benchmarks.manhattan_mnist torch|keras [SEEDS] [EPOCHS]`` prints the test accuracy after the last epoch,
+mean ± standard deviation over seeds. Keras takes the backend that KERAS_BACKEND names.
 """
 
 from __future__ import annotations

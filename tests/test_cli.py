@@ -36,13 +36,83 @@ def test_demo_shows_eprop_beside_bptt(tmp_path):
         (["--data", "minst"], "'digits', 'mnist'"),
         (["--cell", "alf"], "'alif'"),
         (["--rule", "prop"], "'bptt', 'eprop', 'rtrl'"),
-        (["--mode", "symetric"], "'symmetric', 'random', 'adaptive'"),
+        (["--rule", "eprop:symetric"], "'symmetric', 'random', 'adaptive'"),
+        (["--optimizer", "manhattan", "--device", "memristor"], "'constant', 'linear', 'soft_bounds'"),
+        (["--device", "constant"], "only the optimizer 'manhattan'"),
         (["--backend", "pytorch"], "'torch', 'jax', 'tensorflow'"),
-        (["--rule", "bptt", "--mode", "random"], "only the rule 'eprop' has modes"),
+        (["--rule", "bptt:random"], "only 'eprop' has modes"),
         (["--learning-rate", "-1"], "expected a finite number"),
     ],
 )
 def test_a_wrong_choice_lists_the_right_ones(arguments, right):
     result = run("train", "--epochs", "1", "--hidden", "4", *arguments)
     assert result.exit_code == 2
+    assert right in " ".join(result.output.split())
+
+
+def test_train_writes_pulses_into_a_device(tmp_path):
+    arguments = ["--hidden", "16", "--epochs", "1", "--optimizer", "manhattan", "--device", "soft_bounds"]
+    result = run("train", *arguments, "--figure", str(tmp_path / "curves.png"))
+    assert result.exit_code == 0, result.output
+    assert "pulses" in result.output
+    assert (tmp_path / "curves-conductances.png").stat().st_size > 1000
+
+
+def test_sample_shows_uncertainty_and_mixing(tmp_path):
+    figure = tmp_path / "posterior.png"
+    arguments = ["--hidden", "12", "--pretrain", "3", "--epochs", "12", "--warmup", "4", "--thinning", "1"]
+    result = run("sample", *arguments, "--batch-size", "4000", "--figure", str(figure))
+    assert result.exit_code == 0, result.output
+    for words in ("AUROC", "acceptance", "R-hat", "step size", "accuracy after Adam"):
+        assert words in result.output
+    assert figure.stat().st_size > 1000
+
+
+@pytest.mark.parametrize("sampler", ["hmc", "sgld"])
+def test_sample_takes_every_sampler(tmp_path, sampler):
+    arguments = [
+        "--hidden",
+        "8",
+        "--pretrain",
+        "1",
+        "--epochs",
+        "4",
+        "--warmup",
+        "1",
+        "--thinning",
+        "1",
+        "--chains",
+        "1",
+    ]
+    result = run("sample", "--sampler", sampler, *arguments, "--step-size", "1e-6", "--figure", str(tmp_path / "a.png"))
+    assert result.exit_code == 0, result.output
+    assert "AUROC" in result.output
+    assert "R-hat" not in result.output
+
+
+def test_compare_draws_and_writes_numbers(tmp_path):
+    figure, numbers = tmp_path / "compare.png", tmp_path / "compare.csv"
+    arguments = ["--hidden", "8", "--epochs", "1", "--rules", "bptt,eprop:symmetric,eprop:random"]
+    result = run("compare", *arguments, "--figure", str(figure), "--csv", str(numbers))
+    assert result.exit_code == 0, result.output
+    assert "eprop:symmetric" in result.output
+    assert figure.stat().st_size > 1000
+    assert numbers.read_text().startswith("batch,rule,tensor,cosine")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "right"),
+    [
+        (["sample", "--sampler", "nuts"], "'hmc', 'langevin', 'sgld'"),
+        (["sample", "--drift", "hebb", "--pretrain", "0"], "'bptt', 'eprop', 'rtrl'"),
+        (["sample", "--cell", "gru"], "has no feed-forward form"),
+        (["sample", "--pretrain", "0", "--epochs", "1", "--hidden", "4"], "no draws after 1 epochs"),
+        (["compare", "--rules", "bptt"], "one or more"),
+        (["compare", "--rules", "bptt,eprop:mirror"], "'symmetric'"),
+    ],
+)
+def test_a_wrong_choice_of_the_other_commands_is_named(arguments, right, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = run(*arguments)
+    assert result.exit_code == 2, result.output
     assert right in " ".join(result.output.split())

@@ -183,16 +183,20 @@ class Evaluator:
                 totals[name] = (before[0] + float(total), before[1] + float(weight))
         return self.finalise(totals)
 
-    def predict(self, x: Any, mask: Any = None) -> np.ndarray:
+    def predict(self, x: Any, mask: Any = None, *, batch_size: int = 500) -> np.ndarray:
         """What the metrics judge, with class probabilities for classification.
 
         The shape is (examples, outputs) for one target a sequence, the output of the last valid step or, with
         ``target='mean'``, of all steps.
         """
         self.build(x)
-        with self.xp.scope():
-            x, mask = self.xp.asarray(x), None if mask is None else self.xp.asarray(mask)
-            return np.asarray(self.xp.to_numpy(self._predict(self.params, self.model.buffers, x, mask)))
+        xp, found = self.xp, []
+        with xp.scope():
+            for begin in range(0, len(x), batch_size):
+                piece = slice(begin, begin + batch_size)
+                part = xp.asarray(x[piece]), None if mask is None else xp.asarray(mask[piece])
+                found.append(np.asarray(xp.to_numpy(self._predict(self.params, self.model.buffers, *part))))
+        return np.concatenate(found)
 
     def _predict_batch(self, params: Any, carry: Any, x: Array, mask: Array | None) -> Array:
         xp = self.xp

@@ -71,7 +71,7 @@ def test_without_noise_and_away_from_bounds_a_device_is_the_plain_rule(xp):
     for name in START:
         np.testing.assert_allclose(found[name], plain[name], rtol=1e-10, atol=1e-13)
     nonzero = np.mean([g != 0 for group in GRADIENTS.values() for g in group.ravel()])
-    assert scheduled.report(state) == {"pulses": pytest.approx(5 * nonzero)}
+    assert scheduled.report(state) == {"pulses": pytest.approx(5 * nonzero), "at_bounds": 0.0}
     g = scheduled.update.conductances(state)
     assert g["w"][0].shape == (2, 3)
     np.testing.assert_allclose((g["w"][0] - g["w"][1]) * 2.0 / 1e-3, found["w"], rtol=1e-9, atol=1e-12)
@@ -84,7 +84,7 @@ def test_a_noisy_device_is_not_moved_by_a_zero_gradient(xp):
     once, _, _ = run(xp, rule, gradients=zero)
     often, state, scheduled = run(xp, rule, steps=6, gradients=zero)
     assert all(np.array_equal(once[name], often[name]) for name in START)
-    assert scheduled.report(state) == {"pulses": 0.0}
+    assert scheduled.report(state)["pulses"] == 0.0
     moved, _, _ = run(xp, rule, steps=6)
     assert not np.array_equal(moved["w"], once["w"])
 
@@ -104,6 +104,19 @@ def test_weights_begin_within_half_of_their_devices_range(xp):
     # a step of the whole range takes every weight to a bound: twice the largest of its tensor, 1 for zeros
     np.testing.assert_allclose(np.abs(found["w"][GRADIENTS["w"] != 0]), 1.0)
     np.testing.assert_allclose(found["b"], [-1.0, 0.0, 1.0], atol=1e-12)
+
+
+def test_weights_that_change_between_steps_are_written_into_the_devices(xp):
+    rule = Manhattan(device=ConstantStep(g_min=0.0, g_max=1e-3, dg_min=1e-5), w_max=1.0)
+    update = updates.resolve(xp, rule).update
+    w = xp.asarray(np.array([0.3, -0.2, 0.9]))
+    state = update.init({"w": w})
+    zero, rate = {"w": xp.zeros((3,))}, xp.asarray(0.0)
+    same, state = update.step({"w": w}, zero, state, rate)
+    decayed, state = update.step({"w": 0.5 * same["w"]}, zero, state, rate)
+    np.testing.assert_allclose(xp.to_numpy(decayed["w"]), [0.15, -0.1, 0.45], rtol=1e-9)
+    too_large, _ = update.step({"w": 4.0 * decayed["w"]}, zero, state, rate)
+    np.testing.assert_allclose(xp.to_numpy(too_large["w"]), [0.6, -0.4, 1.0], rtol=1e-9)
 
 
 def test_the_papers_names_are_the_usual_compositions():

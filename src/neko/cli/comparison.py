@@ -42,7 +42,7 @@ def compare(
         followed = GradientComparison(primary, others, reference=reference, every=every)
         followed.train(loaded.x_train, loaded.y_train, epochs=epochs, batch_size=batch_size, seed=seed)
         table = Table(title=f"Gradients against {followed.reference}, all tensors, mean over the batches")
-        table.add_column("rule")
+        table.add_column("rule", no_wrap=True)
         for field in FIELDS:
             table.add_column(field.replace("_", " "), justify="right")
         means = {field: followed.mean(field, ALL) for field in FIELDS}

@@ -68,6 +68,10 @@ def train(
         drawing = Figure(figsize=(5, 3.6), layout="constrained")
         plots.learning_curves(drawing.subplots(), {rule: trainer.history}, "val_accuracy")
         common.save_figure(drawing, figure)
+        if device is not None and figure is not None:
+            rule_used = trainer.rule
+            pairs = rule_used.update.update.conductances(rule_used.update_state)
+            common.save_figure(plots.conductances(pairs), figure.with_stem(f"{figure.stem}-conductances"))
 
 
 def optimizer_options(optimizer: str, device: str | None, learning_rate: float) -> dict[str, Any]:

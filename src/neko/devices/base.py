@@ -98,6 +98,10 @@ class Device(ABC):
             xp.zeros(size),
         )
 
+    def program(self, xp: Any, state: DeviceState, g: Array) -> DeviceState:
+        """The same devices at conductances `g`, as far as their bounds allow."""
+        return state._replace(g=xp.maximum(xp.minimum(g, state.upper), state.lower))
+
     def spread(self, xp: Any, key: Array, relative: float, size: tuple[int, ...]) -> Array:
         """Factors with mean 1 and a standard deviation, none below 0."""
         if relative == 0.0:
@@ -111,5 +115,5 @@ class Device(ABC):
         change = direction * xp.where(direction > 0.0, up, down)
         if self.dg_min_std:
             change = change * (1.0 + self.dg_min_std * xp.random.normal(key, tuple(state.g.shape)))
-        g = xp.maximum(xp.minimum(state.g + change, state.upper), state.lower)
-        return state._replace(g=g, pulses=state.pulses + xp.abs(direction))
+        moved = self.program(xp, state, state.g + change)
+        return moved._replace(pulses=state.pulses + xp.abs(direction))

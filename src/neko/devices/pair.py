@@ -9,6 +9,9 @@ from typing import Any, NamedTuple
 from neko.devices.base import Device, DeviceState
 from neko.typing import Array
 
+ROUNDING = 0.1
+"""Changes of a conductance below this share of a pulse are taken for rounding."""
+
 
 class PairState(NamedTuple):
     """The devices of a differential pair, and the factor from siemens to weight."""
@@ -56,6 +59,18 @@ class DifferentialPair:
     def weights(self, xp: Any, state: PairState) -> Array:
         """The weights that the devices hold."""
         return (state.plus.g - state.minus.g) * state.scale
+
+    def write(self, xp: Any, state: PairState, weights: Array) -> PairState:
+        """Devices that hold `weights` where these differ from what they held, as far as their bounds allow.
+
+        Programming is exact, and half of the change goes to each of the two. Differences of rounding are none.
+        """
+        away = (weights - self.weights(xp, state)) / state.scale
+        away = xp.where(xp.abs(away) > ROUNDING * self.device.dg_min, away, xp.zeros_like(away))
+        return state._replace(
+            plus=self.device.program(xp, state.plus, state.plus.g + 0.5 * away),
+            minus=self.device.program(xp, state.minus, state.minus.g - 0.5 * away),
+        )
 
     def pulse(self, xp: Any, key: Array, state: PairState, direction: Array) -> PairState:
         """One pulse to each device of every weight, by the sign of `direction`; none where it is 0."""

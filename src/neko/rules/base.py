@@ -58,6 +58,8 @@ class Rule(Learner):
 
     Attributes
     ----------
+    update_state : object
+        The state of the update, such as the conductances of devices; None before the first batch.
     local : bool
         Whether the rule looks into the cells of a network; if not, it takes a user's module too.
     training : bool

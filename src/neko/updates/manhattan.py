@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from neko import tree
 from neko.devices import Device, DifferentialPair, PairState
 from neko.typing import Array
@@ -32,7 +34,8 @@ class Manhattan:
         w ← w - δ\, \mathrm{sign}(g), \qquad \mathrm{sign}(g) = 0 \text{ for } |g| ≤ dead\_zone
 
     A zero gradient moves nothing. With a device the step is a pulse to the pair of conductances that holds the
-    weight, and its size is the device's, not ours.
+    weight, and its size is the device's, not ours. What else changes the weights between two steps (a decay, a
+    checkpoint) is written into the devices exactly.
 
     Parameters
     ----------
@@ -142,7 +145,7 @@ class ManhattanUpdate:
         names = sorted(params)
         keys = xp.unstack(xp.random.split(state.key, len(names) + 1))
         pairs = {
-            name: pair.pulse(xp, key, state.pairs[name], -direction[name])
+            name: pair.pulse(xp, key, pair.write(xp, state.pairs[name], params[name]), -direction[name])
             for name, key in zip(names, keys, strict=False)
         }
         moved = {name: pair.weights(xp, pairs[name]) for name in params}
@@ -165,11 +168,21 @@ class ManhattanUpdate:
         return self.xp.where(self.xp.abs(g) > self.rule.dead_zone, self.xp.sign(g), self.xp.zeros_like(g))
 
     def report(self, state: State) -> dict[str, float]:
-        """For the history: mean number of pulses that a device has had."""
+        """For the history: the mean number of pulses that a device has had, and the share of devices at a bound."""
         if state.pairs is None:
             return {}
-        counts = [self.xp.to_numpy(p.plus.pulses) for p in state.pairs.values()]
-        return {"pulses": float(sum(c.sum() for c in counts) / sum(c.size for c in counts))}
+        pulses, at_bounds = [], []
+        for pair in state.pairs.values():
+            for device in (pair.plus, pair.minus):
+                g, lower, upper, count = (
+                    self.xp.to_numpy(a).ravel() for a in (device.g, device.lower, device.upper, device.pulses)
+                )
+                pulses.append(count)
+                at_bounds.append((g <= lower) | (g >= upper))
+        return {
+            "pulses": float(np.concatenate(pulses).mean()),
+            "at_bounds": float(np.concatenate(at_bounds).mean()),
+        }
 
     def conductances(self, state: State) -> dict[str, tuple[Any, Any]]:
         """g⁺ and g⁻ of every parameter as NumPy arrays, in siemens."""

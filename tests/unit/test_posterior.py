@@ -1,0 +1,124 @@
+"""The posterior's measures against numbers worked by hand, identities, and known chains."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from neko.posterior import Posterior
+
+P = np.array([[[0.8, 0.2], [0.5, 0.5], [0.9, 0.1]], [[0.4, 0.6], [0.5, 0.5], [0.7, 0.3]]])
+"""Two draws, three examples, two classes."""
+
+
+def entropy(*p):
+    return -sum(q * np.log(q) for q in p if q > 0)
+
+
+def posterior(predictions=P, chains=1, draws=None):
+    draws = predictions.shape[0] // chains if draws is None else draws
+    rng = np.random.default_rng(0)
+    return Posterior(
+        draws={"w": rng.standard_normal((chains, draws, 3))},
+        logdensity=rng.standard_normal((chains, draws)),
+        acceptance=np.full((chains, draws), 0.6),
+        step_size=np.full(chains, 0.1),
+        predictions=predictions.reshape(chains, draws, *predictions.shape[1:]),
+    )
+
+
+def test_entropies_by_hand():
+    found = posterior()
+    np.testing.assert_allclose(found.mean_prediction, [[0.6, 0.4], [0.5, 0.5], [0.8, 0.2]])
+    np.testing.assert_allclose(found.entropy(), [entropy(0.6, 0.4), np.log(2), entropy(0.8, 0.2)])
+    expected = [
+        (entropy(0.8, 0.2) + entropy(0.4, 0.6)) / 2,
+        np.log(2),
+        (entropy(0.9, 0.1) + entropy(0.7, 0.3)) / 2,
+    ]
+    np.testing.assert_allclose(found.expected_entropy(), expected)
+    assert found.mutual_information()[1] == pytest.approx(0.0, abs=1e-12)
+    assert found.mutual_information()[0] > 0.05
+    first = -(0.6 * (np.log(0.8) + np.log(0.4)) + 0.4 * (np.log(0.2) + np.log(0.6))) / 2
+    assert found.mean_cross_entropy()[0] == pytest.approx(first)
+
+
+def test_mean_cross_entropy_is_entropy_plus_mean_divergence():
+    rng = np.random.default_rng(1)
+    p = rng.dirichlet(np.ones(4), size=(20, 6))
+    found = posterior(p, chains=2)
+    mean = p.mean(axis=0)
+    divergence = (mean * (np.log(mean) - np.log(p))).sum(axis=-1).mean(axis=0)
+    np.testing.assert_allclose(found.mean_cross_entropy(), found.entropy() + divergence)
+    assert divergence.min() > 0.01
+
+
+def test_a_certain_and_wrong_draw_stays_finite():
+    found = posterior(np.array([[[1.0, 0.0]], [[0.0, 1.0]]]))
+    assert np.isfinite(found.mean_cross_entropy()).all()
+    assert found.entropy()[0] == pytest.approx(np.log(2))
+    assert found.expected_entropy()[0] == 0.0
+
+
+def test_scores_by_hand():
+    found = posterior()
+    y = np.array([0, 1, 0])
+    assert found.accuracy(y) == pytest.approx(2 / 3)
+    assert found.accuracy(np.eye(2)[y]) == pytest.approx(2 / 3)
+    assert found.negative_log_likelihood(y) == pytest.approx(-np.log([0.6, 0.5, 0.8]).mean())
+    # confidences .6, .5, .8 in bins of a tenth; right, wrong, right
+    assert found.calibration_error(y, bins=10) == pytest.approx((0.4 + 0.5 + 0.2) / 3)
+    # the first example is right and a little more unsure than the second, which is wrong; the third is sure
+    assert found.error_auroc(y) == 0.5
+    assert found.error_auroc(y, np.array([3.0, 2.0, 1.0])) == 0.5
+    assert found.error_auroc(np.array([1, 0, 0]), np.array([0.0, 1.0, 2.0])) == 0.0
+
+
+def test_the_rank_test_tells_shifted_uncertainties():
+    rng = np.random.default_rng(2)
+    y = rng.integers(0, 2, 400)
+    p = np.full((1, 400, 2), 0.5)
+    p[0, :, 0] += np.where(rng.random(400) < 0.5, 0.1, -0.1)
+    p[0, :, 1] = 1 - p[0, :, 0]
+    found = posterior(p)
+    wrong = found.mean_prediction.argmax(-1) != y
+    noise = rng.standard_normal(400)
+    assert found.error_rank_test(y, noise + wrong) < 1e-10
+    assert found.error_rank_test(y, noise) > 1e-3
+    assert found.error_rank_test(y, noise - wrong) > 0.999
+
+
+def test_diagnostics_tell_mixed_from_separate_chains():
+    rng = np.random.default_rng(3)
+    w = rng.standard_normal((3, 400, 2))
+    mixed = Posterior({"w": w}, w[..., 0], np.full((3, 400), np.nan), np.ones(3))
+    assert mixed.rhat()["w"].max() < 1.03
+    assert mixed.ess()["w"].min() > 600
+    apart = Posterior({"w": w + np.arange(3)[:, None, None] * 5}, w[..., 0], np.full((3, 400), np.nan), np.ones(3))
+    assert apart.rhat()["w"].min() > 1.5
+    assert apart.rhat()["logdensity"] < 1.03
+
+
+def test_arviz_gets_everything():
+    found = posterior(np.tile(P, (4, 1, 1)), chains=2)
+    data = found.to_arviz()
+    assert set(data.groups()) >= {"posterior", "sample_stats", "predictions"}
+    np.testing.assert_array_equal(data.posterior["w"].values, found.draws["w"])
+    np.testing.assert_array_equal(data.sample_stats["lp"].values, found.logdensity)
+    assert data.predictions["probability"].shape == (2, 4, 3, 2)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (lambda: posterior().rhat(), "two or more"),
+        (lambda: posterior().accuracy([0, 1]), "2 examples: expected 3"),
+        (lambda: posterior().error_auroc([0, 0, 0]), "0 of 3 examples are wrong"),
+        (lambda: Posterior({"w": np.zeros((1, 3))}, np.zeros((1, 2)), np.zeros((1, 2)), np.zeros(1)), "w has shape"),
+        (lambda: Posterior({}, np.zeros((1, 2)), np.zeros((1, 2)), np.zeros(2)), "step_size has shape"),
+        (lambda: Posterior({}, np.zeros((1, 2)), np.zeros((1, 2)), np.zeros(1)).entropy(), "x_pred"),
+    ],
+)
+def test_what_does_not_fit_is_named(wrong, words):
+    with pytest.raises(ValueError, match=words):
+        wrong()
