@@ -9,6 +9,9 @@ from matplotlib.figure import Figure
 
 from neko.posterior import Posterior
 
+WINDOW = 50
+"""Epochs over which the acceptance is averaged for the eye."""
+
 
 def posterior(
     found: Posterior, x: np.ndarray, y: np.ndarray, history: Mapping[str, list[float]], example: int = 0
@@ -55,6 +58,13 @@ def posterior(
     trace.set(xlabel="epoch", ylabel="log density (mean of chains)", title="traces")
     if "acceptance" in history:
         right_axis = trace.twinx()
-        right_axis.plot(history["acceptance"], color="tab:orange", linewidth=0.5, alpha=0.6)
-        right_axis.set(ylabel="acceptance probability", ylim=(0.0, 1.0))
+        right_axis.plot(running_mean(history["acceptance"]), color="tab:orange", linewidth=1.0)
+        right_axis.set(ylabel=f"acceptance, mean of {WINDOW} epochs", ylim=(0.0, 1.0))
     return figure
+
+
+def running_mean(values: list[float]) -> np.ndarray:
+    """Mean of the last `WINDOW` values at each place."""
+    sums = np.cumsum(np.concatenate([[0.0], values]))
+    begin = np.maximum(np.arange(1, len(sums)) - WINDOW, 0)
+    return (sums[1:] - sums[begin]) / (np.arange(1, len(sums)) - begin)
