@@ -35,6 +35,23 @@ class Posterior:
     ------
     ValueError
         For arrays whose shapes do not fit each other.
+
+    References
+    ----------
+    Zhao et al. (2021), "Neko: a library for exploring neuromorphic learning rules", section 3.2.
+    Houlsby et al. (2011), "Bayesian active learning for classification and preference learning", eq. 2.
+    Guo et al. (2017), "On calibration of modern neural networks", eq. 3.
+    Mann & Whitney (1947), doi:10.1214/aoms/1177730491.
+    Vehtari et al. (2021), "Rank-normalization, folding, and localization: an improved R̂", doi:10.1214/20-BA1221.
+
+    Examples
+    --------
+    >>> trace = np.zeros((1, 2))
+    >>> found = Posterior({}, trace, trace, np.ones(1), np.array([[[[0.8, 0.2]], [[0.4, 0.6]]]]))
+    >>> found.mean_prediction.round(3)
+    array([[0.6, 0.4]])
+    >>> found.mutual_information().round(3)
+    array([0.086])
     """
 
     draws: dict[str, np.ndarray]
@@ -48,9 +65,14 @@ class Posterior:
         named = {"acceptance": self.acceptance, **self.draws}
         if self.predictions is not None:
             named["predictions"] = self.predictions
+        if len(size) != 2:
+            raise ValueError(f"logdensity has shape {size!r}: expected (chains, draws)")
         for name, a in named.items():
-            if len(size) != 2 or a.shape[:2] != size:
+            if a.shape[:2] != size:
                 raise ValueError(f"{name} has shape {a.shape!r}: expected (chains, draws, …) with {size!r}")
+        if self.predictions is not None and self.predictions.ndim != 4:
+            shape = self.predictions.shape
+            raise ValueError(f"predictions has shape {shape!r}: expected (chains, draws, examples, classes)")
         if self.step_size.shape != size[:1]:
             raise ValueError(f"step_size has shape {self.step_size.shape!r}: expected {size[:1]!r}")
 
@@ -64,7 +86,8 @@ class Posterior:
     @property
     def mean_prediction(self) -> np.ndarray:
         """The posterior predictive p̄, (examples, classes)."""
-        return np.asarray(self.probabilities.mean(axis=0))
+        # Over thousands of draws in single precision the sum's rounding would exceed a small mutual information.
+        return np.asarray(self.probabilities.mean(axis=0, dtype=np.float64))
 
     def entropy(self) -> np.ndarray:
         r"""Total uncertainty :math:`H(\bar p)`, (examples,)."""
@@ -72,18 +95,19 @@ class Posterior:
 
     def expected_entropy(self) -> np.ndarray:
         r"""What no further data would remove: the mean of :math:`H(p_s)`, (examples,)."""
-        return np.asarray(entropy(self.probabilities).mean(axis=0))
+        return np.asarray(entropy(self.probabilities).mean(axis=0, dtype=np.float64))
 
     def mutual_information(self) -> np.ndarray:
-        r"""Between prediction and weights, :math:`H(\bar p) - E_s H(p_s)`, (examples,) (Houlsby et al. 2011, eq. 2)."""
-        return self.entropy() - self.expected_entropy()
+        r"""Between prediction and weights, :math:`H(\bar p) - E_s H(p_s) \ge 0`, (examples,) (Houlsby et al. 2011)."""
+        # It is never negative; rounding is.
+        return np.maximum(self.entropy() - self.expected_entropy(), 0.0)
 
     def mean_cross_entropy(self) -> np.ndarray:
         r"""The paper's uncertainty: :math:`E_s[-\sum_k \bar p_k \log p_{s,k}]`, (examples,).
 
-        It is :math:`H(\bar p) + E_s KL(\bar p ‖ p_s)`.
+        It is :math:`H(\bar p) + E_s KL(\bar p ‖ p_s)`, with probabilities below `TINY` taken as `TINY`.
         """
-        logs = np.log(np.maximum(self.probabilities, TINY)).mean(axis=0)
+        logs = np.log(np.maximum(self.probabilities, TINY)).mean(axis=0, dtype=np.float64)
         return np.asarray(-(self.mean_prediction * logs).sum(axis=-1))
 
     def accuracy(self, y: Any) -> float:
@@ -97,7 +121,9 @@ class Posterior:
 
     def calibration_error(self, y: Any, bins: int = 15) -> float:
         """Expected calibration error: over equal bins of the largest probability, the mean distance of accuracy and
-        confidence, weighted by examples (Guo et al. 2017, eq. 3)."""
+        confidence, weighted by examples (Guo et al. 2017, eq. 3); ValueError for fewer than one bin."""
+        if bins < 1:
+            raise ValueError(f"bins={bins!r}: expected one or more")
         confidence = self.mean_prediction.max(axis=-1)
         right = self.mean_prediction.argmax(axis=-1) == self.classes(y)
         index = np.minimum((confidence * bins).astype(int), bins - 1)
@@ -123,32 +149,59 @@ class Posterior:
         wrong = self.mean_prediction.argmax(axis=-1) != self.classes(y)
         if wrong.all() or not wrong.any():
             raise ValueError(f"{wrong.sum()} of {len(wrong)} examples are wrong: expected some of each kind")
-        values = self.mean_cross_entropy() if uncertainty is None else uncertainty
-        return wrong, np.asarray(values, np.float64)
+        values = np.asarray(self.mean_cross_entropy() if uncertainty is None else uncertainty, np.float64)
+        if values.shape != wrong.shape:
+            raise ValueError(f"uncertainty has shape {values.shape!r}: expected {wrong.shape!r}, one for each example")
+        if np.isnan(values).any():
+            raise ValueError(
+                f"uncertainty is NaN for {np.isnan(values).sum()} of {len(values)} examples: they have no rank"
+            )
+        return wrong, values
 
     def classes(self, y: Any) -> np.ndarray:
         """Class numbers of a target; ValueError if it does not fit the predictions."""
         y = np.asarray(y)
+        examples, classes = self.probabilities.shape[1:]
+        if y.shape not in ((examples,), (examples, classes)):
+            count = f"{len(y)} examples" if y.ndim else "no examples"
+            raise ValueError(
+                f"y has {count}: expected {examples}, as in x_pred; its shape {y.shape!r} must be "
+                f"{(examples,)!r} for class numbers or {(examples, classes)!r} for one-hot"
+            )
         y = y.argmax(axis=-1) if y.ndim == 2 else y
-        if y.shape != self.mean_prediction.shape[:1]:
-            raise ValueError(f"y has {len(y)!r} examples: expected {len(self.mean_prediction)!r}, as in x_pred")
-        return y
+        if not np.isin(y, np.arange(classes)).all():
+            raise ValueError(f"y has values from {y.min()!r} to {y.max()!r}: expected class numbers 0 to {classes - 1}")
+        return y.astype(np.int64)
 
     def to_arviz(self) -> Any:
-        """An ArviZ ``InferenceData``: 'posterior', 'sample_stats' (lp, acceptance_rate) and 'predictions'."""
-        stats = {"lp": self.logdensity, "acceptance_rate": self.acceptance}
+        """An ArviZ ``InferenceData``: the groups 'posterior', 'sample_stats' (lp, acceptance_rate, step_size) and, if
+        there are any, 'predictions' (probability)."""
+        step_size = np.broadcast_to(self.step_size[:, None], self.logdensity.shape)
+        stats = {"lp": self.logdensity, "acceptance_rate": self.acceptance, "step_size": step_size}
         predictions = None if self.predictions is None else {"probability": self.predictions}
         return arviz().from_dict(posterior=self.draws, sample_stats=stats, predictions=predictions)
 
     def rhat(self) -> dict[str, np.ndarray]:
-        """Rank-normalised split R̂ by ArviZ (Vehtari et al. 2021) of every parameter, of 'logdensity' and, if there are
-        any, 'predictions'; 1 where chains agree. ValueError for fewer than two chains."""
+        """Rank-normalised split R̂ by ArviZ (Vehtari et al. 2021), near 1 where chains agree.
+
+        One for each number of every parameter, of 'logdensity' and, if there are any, of 'predictions', in the shape
+        of a draw. NaN where no draw differs from another, and everywhere for fewer than four draws in a chain. The
+        largest of a tensor is ``np.nanmax``.
+
+        Raises
+        ------
+        ValueError
+            For fewer than two chains.
+        """
         if len(self.step_size) < 2:
             raise ValueError("R-hat compares chains: expected two or more, this posterior has one")
         return self.diagnose("rhat")
 
     def ess(self) -> dict[str, np.ndarray]:
-        """Effective sample size (bulk) by ArviZ, as `rhat`."""
+        """Effective sample size (bulk) by ArviZ over all chains, in the form of `rhat`; one chain is enough.
+
+        Numbers that no draw changes count as if all draws were independent. NaN for fewer than four draws in a chain.
+        """
         return self.diagnose("ess")
 
     def diagnose(self, name: str) -> dict[str, np.ndarray]:
@@ -169,9 +222,11 @@ def entropy(p: np.ndarray) -> np.ndarray:
 
 
 def arviz() -> Any:
-    """ArviZ, without the notice of its coming versions that each import prints."""
+    """ArviZ, without the notice of its coming versions.
+
+    It warns once a day, on import: no concern of who asks for an R̂, and a failure where warnings are errors.
+    """
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", category=FutureWarning, module="arviz")
         warnings.filterwarnings("ignore", message=r"\s*ArviZ is undergoing", category=FutureWarning)
         import arviz as az
     return az
