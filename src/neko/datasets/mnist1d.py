@@ -36,7 +36,8 @@ def load() -> Dataset:
 
     References
     ----------
-    Greydanus & Kobak (2024), "Scaling down deep learning with MNIST-1D", ICML. Licence: Apache-2.0.
+    Greydanus & Kobak (2024), "Scaling down deep learning with MNIST-1D", ICML; github.com/greydanus/mnist1d.
+    Licence: Apache-2.0, under which the strokes and the recipe are taken.
     """
     x, y = generate()
     x = x.astype(np.float32)[..., None]
