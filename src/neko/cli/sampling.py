@@ -104,9 +104,10 @@ def print_summary(data: str, found: Any, labels: np.ndarray, adam: list[float], 
         "draws": " x ".join(str(n) for n in found.logdensity.shape),
         "seconds a transition": f"{seconds:.3f}",
     }
-    if len(found.step_size) > 1:
+    # fewer draws have no R-hat
+    if len(found.step_size) > 1 and found.logdensity.shape[1] >= 4:
         rhat = found.rhat()
-        rows["R-hat, largest"] = ", ".join(f"{name} {np.max(value):.2f}" for name, value in rhat.items())
+        rows["R-hat, largest"] = ", ".join(f"{name} {np.nanmax(value):.2f}" for name, value in rhat.items())
     table = Table("measure", "value", title=f"Posterior on the test set of {data}")
     for row in rows.items():
         table.add_row(*row)

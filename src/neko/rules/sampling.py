@@ -27,7 +27,7 @@ class Chain:
         self.position = position
         self.key = key
         self.state: Any = None
-        self.step: Any = None
+        self.tuning: Any = None
         self.draws: list[dict[str, np.ndarray]] = []
         self.predictions: list[np.ndarray] = []
         self.logdensity: list[float] = []
@@ -241,7 +241,7 @@ class FullData(Sampling):
 
     def chain_step_size(self, chain: Chain) -> float:
         """Step size of the coming transition of a chain."""
-        return adaptation.current(chain.step) if self.warming else adaptation.final(chain.step)
+        return adaptation.current(chain.tuning) if self.warming else adaptation.final(chain.tuning)
 
     def advance(self, batches: Iterable[tuple[Any, Any, Any]], done: Callable[[], None]) -> dict[str, float]:
         xp, buffers = self.xp, self.model.model.buffers
@@ -252,14 +252,14 @@ class FullData(Sampling):
             for chain in self.chains:
                 if chain.state is None:
                     chain.state = self._init(chain.position, *arguments)
-                    chain.step = adaptation.init(self.step_size)
+                    chain.tuning = adaptation.init(self.step_size)
                 step_size = xp.asarray(self.chain_step_size(chain))
                 chain.key, chain.state, info = self._transition(chain.key, chain.state, step_size, *arguments)
                 chain.position = chain.state.position
                 chain.logdensity.append(float(chain.state.logdensity))
                 chain.acceptance.append(float(info.acceptance_probability))
                 if self.warming:
-                    chain.step = adaptation.update(chain.step, chain.acceptance[-1], self.target_acceptance)
+                    chain.tuning = adaptation.update(chain.tuning, chain.acceptance[-1], self.target_acceptance)
                 done()
         return {
             "logdensity": float(np.mean([chain.logdensity[-1] for chain in self.chains])),
