@@ -9,9 +9,14 @@ from matplotlib.figure import Figure
 
 from neko.compare import ALL, EDGES
 
+ROUNDING = 1e-5
+"""A relative deviation up to which two gradients are the same."""
+
 
 def comparison(followed: Any) -> Figure:
     """Distributions of the deviations of a `GradientComparison` above, a panel per tensor; deviation over time below.
+
+    Tensors that no rule differs in, such as a readout that all rules train alike, are left out.
 
     A deviation is that of one entry from the reference's, in units of the reference's root mean square; over time it is
     the norm of the difference over the norm of the reference.
@@ -21,7 +26,8 @@ def comparison(followed: Any) -> Figure:
     Zhao et al. (2021), "Neko: a library for exploring neuromorphic learning rules", figure 4.
     """
     rules = [name for name in followed.histograms if name != followed.reference]
-    tensors = sorted(followed.histograms[followed.reference], key=lambda name: (name == ALL, name))
+    deviating = {row["tensor"] for row in followed.records if row["relative"] > ROUNDING}
+    tensors = sorted(deviating, key=lambda name: (name == ALL, name)) or [ALL]
     figure = Figure(figsize=(3.0 * len(tensors), 5.4), layout="constrained")
     above, below = figure.subplots(2, len(tensors), squeeze=False, sharex="row")
     for column, tensor in enumerate(tensors):
@@ -35,5 +41,5 @@ def comparison(followed: Any) -> Figure:
         below[column].set(xlabel="batch", ylim=(0.0, None))
     above[0].set_ylabel("density")
     below[0].set_ylabel(f"relative deviation from {followed.reference}")
-    below[0].legend(frameon=False, fontsize="small")
+    figure.legend(*below[0].get_legend_handles_labels(), loc="outside upper center", ncols=len(rules), frameon=False)
     return figure
