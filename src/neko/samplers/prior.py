@@ -19,7 +19,7 @@ class Prior(Protocol):
 
 @dataclass(frozen=True)
 class Normal:
-    """``log p(w) = -Σ w² / 2σ²`` with the standard deviation σ, `scale`."""
+    """``log p(w) = -Σ w² / 2σ² + const`` with the standard deviation σ, `scale`."""
 
     scale: float = 1.0
 
@@ -34,7 +34,7 @@ class Normal:
 
 @dataclass(frozen=True)
 class Laplace:
-    """``log p(w) = -Σ |w| / b`` with `scale` b; few large weights. Its gradient at 0 is 0."""
+    """``log p(w) = -Σ |w| / b + const`` with `scale` b; few large weights. Its gradient at 0 is 0."""
 
     scale: float = 1.0
 
