@@ -67,11 +67,15 @@ def main() -> None:
     assert once == twice
     seeds = {name for name in rule.model.model.buffers if "seed" in name}
     before = {name: np.array(keras.ops.convert_to_numpy(rule.model.model.buffers[name])) for name in seeds}
-    losses = {rule.gradients(x, y)[0] is None}
+    first = float(keras.ops.convert_to_numpy(rule.gradients(x, y)[0]))
     rule.step(x, y)
-    assert losses == {False}
-    for name in seeds:
-        assert not np.array_equal(before[name], keras.ops.convert_to_numpy(rule.model.model.buffers[name])), name
+    after = {name: np.array(keras.ops.convert_to_numpy(rule.model.model.buffers[name])) for name in seeds}
+    if keras.backend.backend() == "torch":
+        # There Keras leaves dropout to torch, and its seeds alone.
+        assert float(keras.ops.convert_to_numpy(rule.gradients(x, y)[0])) != first
+    else:
+        assert seeds
+        assert all(not np.array_equal(before[name], after[name]) for name in seeds)
     np.testing.assert_allclose(
         rule.model.model.predict(x),
         keras.ops.convert_to_numpy(keras.ops.softmax(noisy(x, training=False))),

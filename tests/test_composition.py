@@ -200,6 +200,15 @@ def test_a_wrong_choice_is_named(wrong, error, words):
         wrong(small("torch"))
 
 
+def test_a_chain_that_starts_nowhere_is_refused(xp):
+    x, y = task()
+    rule = neko.Langevin(
+        neko.Evaluator(Line(xp, 6), loss="half_squared_error"), starts=[{"w": xp.full((6, 1), np.inf)}]
+    )
+    with pytest.raises(ValueError, match="where a chain starts"):
+        neko.Trainer(rule).train(x[:, 0], y[:, :1], progress=False)
+
+
 def test_a_penalty_is_no_part_of_a_posterior():
     model = neko.Evaluator(neko.LIF(4, 2, "torch"), loss="mse", regularizer=neko.FiringRate())
     with pytest.raises(ValueError, match="give a prior instead"):

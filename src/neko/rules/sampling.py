@@ -253,6 +253,12 @@ class FullData(Sampling):
                 if chain.state is None:
                     chain.state = self._init(chain.position, *arguments)
                     chain.tuning = adaptation.init(self.step_size)
+                    # From such a place no proposal would ever be accepted.
+                    if not math.isfinite(chain.state.logdensity):
+                        raise ValueError(
+                            f"log density {float(chain.state.logdensity)!r} where a chain starts: expected a finite "
+                            "number; look for inputs or parameters that are not"
+                        )
                 step_size = xp.asarray(self.chain_step_size(chain))
                 chain.key, chain.state, info = self._transition(chain.key, chain.state, step_size, *arguments)
                 chain.position = chain.state.position
