@@ -269,6 +269,30 @@ class Watched(Learner):
     def epoch(self, batches: Iterable[tuple[Any, Any, Any]], done: Callable[[], None]) -> dict[str, float]:
         return self.comparison.primary.epoch(self.comparison.watch(batches), done)
 
+    def identity(self) -> dict[str, Any]:
+        comparison = self.comparison
+        own = {"compared": sorted(comparison.others), "reference": comparison.reference, "every": comparison.every}
+        return {**own, **comparison.primary.identity()}
+
+    def state(self) -> dict[str, Any]:
+        comparison = self.comparison
+        return {
+            **comparison.primary.state(),
+            "others": {name: rule.state() for name, rule in comparison.others.items()},
+            "batches": comparison.batches,
+            "records": comparison.records,
+            "histograms": comparison.histograms,
+        }
+
+    def restore(self, saved: dict[str, Any], batches: Iterable[tuple[Any, Any, Any]]) -> None:
+        comparison, first = self.comparison, next(iter(batches))
+        comparison.primary.restore(saved, [first])
+        for name, rule in comparison.others.items():
+            rule.restore(saved["others"][name], [first])
+        comparison.batches = saved["batches"]
+        comparison.records = saved["records"]
+        comparison.histograms = saved["histograms"]
+
 
 def clones(model: Evaluator, rules: Iterable[Any]) -> dict[str, Rule]:
     """Each rule by its name, on a clone of the model."""

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import warnings
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
-from neko import adaptors, losses, metrics
+from neko import adaptors, batches, checks, losses, metrics
+from neko.errors import ActivityWarning
 from neko.metrics import Context, Metric
 from neko.network import Network
 from neko.objective import Batch, FiringRate, Forward, Objective, spike_rates
 from neko.trainable import Trainable
 from neko.typing import Array
+
+RATE = "rate of layer "
+"""Prefix of the measures that watch over spiking layers and enter no history."""
+SATURATED = 0.8
+"""Share of the highest possible rate from which on a layer is called saturated."""
 
 
 class Evaluator:
@@ -33,6 +40,9 @@ class Evaluator:
         Of the loss over time; over the batch it is the mean.
     regularizer : FiringRate, optional
         Penalty on firing rates, in every rule's gradient.
+    class_weights : sequence of float, optional
+        One weight a class, which multiplies the loss of every example (or frame) of the class; means are over
+        examples, not over weights. Of a soft target the weight is the mean by its probabilities.
 
     Examples
     --------
@@ -51,9 +61,13 @@ class Evaluator:
         target: str = "every",
         reduction: str = "mean",
         regularizer: FiringRate | None = None,
+        class_weights: Sequence[float] | None = None,
     ) -> None:
         self.model: Trainable = model if isinstance(model, Trainable) else adaptors.adapt(model)
-        self.objective = Objective(losses.resolve(loss), target, reduction, regularizer)
+        judged = losses.resolve(loss)
+        if class_weights is not None:
+            judged = losses.class_weighted(judged, class_weights)
+        self.objective = Objective(judged, target, reduction, regularizer)
         self.metrics: tuple[Metric, ...] = resolve_metrics(metrics)
         self._measure = self.xp.jit(self._measure_batch)
         self._predict = self.xp.jit(self._predict_batch)
@@ -86,7 +100,7 @@ class Evaluator:
 
     def build(self, x: Any) -> None:
         """Draw the model's weights for inputs like `x`, if it has none."""
-        self.model.prepare(x)
+        self.model.prepare(batches.as_array("x", x))
 
     def clone(self) -> Evaluator:
         """The same evaluator of a clone of the model."""
@@ -100,22 +114,47 @@ class Evaluator:
             regularizer=objective.regularizer,
         )
 
+    def identity(self) -> dict[str, Any]:
+        """What a checkpoint must agree with to be of this model: names and numbers."""
+        cells = [f"{type(cell).__name__}({cell.units})" for cell in self.model.cells]
+        return {"backend": self.xp.name, "dtype": self.xp.dtype_name, "cells": cells, "loss": self.objective.loss.name}
+
     def batch(self, x: Array, y: Array, mask: Array | None) -> Batch:
         """A batch for `x`, `y` and `mask` with the batch axis first."""
         shape = self.model.shape(x) or (x.shape[0], 1)
         return self.objective.batch(self.xp, self.model.arrange(x), shape, y, mask)
 
     def arrays(self, x: Any, y: Any, mask: Any) -> tuple[Array, Array, Array | None]:
-        """Input, target and mask as arrays of the backend, with their shapes checked."""
+        """Input, target and mask as arrays of the backend, with their shapes and values checked."""
+        xp = self.xp
+        x, y = self.native("x", x), self.native("y", y)
+        mask = None if mask is None else self.native("mask", mask)
         shape = self.model.shape(x)
         self._check_target(np.shape(x)[:1] if shape is None else shape, tuple(np.shape(y)))
         if mask is not None and (shape is None or tuple(np.shape(mask)) != shape):
             expected = "none, since the outputs have no time axis" if shape is None else f"(batch, time) = {shape!r}"
             raise ValueError(f"mask has shape {tuple(np.shape(mask))!r}: expected {expected}")
-        if self.objective.loss.sparse and isinstance(y, np.ndarray) and not 0 <= y.min() <= y.max() < self.outputs:
-            raise ValueError(f"y has classes {y.min()!r} to {y.max()!r}: expected 0 to {self.outputs - 1!r}")
-        with self.xp.scope():
-            return self.xp.asarray(x), self.xp.asarray(y), None if mask is None else self.xp.asarray(mask)
+        checks.finite("x", x)
+        checks.finite("y", y)
+        self._check_values(y, mask)
+        with xp.scope():
+            # A network multiplies its inputs by weights; a user's module may take class numbers.
+            x = xp.asarray(x, dtype=xp.dtype) if self.model.cells else xp.asarray(x)
+            return x, xp.asarray(y), None if mask is None else xp.asarray(mask)
+
+    def native(self, name: str, a: Any) -> Any:
+        """An array of the model's backend as it is, any other through NumPy."""
+        return a if self.xp.owns(a) else checks.as_numpy(name, a)
+
+    def _check_values(self, y: Any, mask: Any) -> None:
+        loss = self.objective.loss
+        if mask is not None:
+            checks.mask(mask)
+        if loss.sparse:
+            checks.classes(y, self.outputs)
+        elif loss.distribution:
+            timed = mask is not None and len(np.shape(y)) == 3
+            checks.distribution(y, mask if timed else None, loss.name)
 
     def _check_target(self, shape: tuple[int, ...], y: tuple[int, ...]) -> None:
         outputs = () if self.objective.loss.sparse else (self.outputs,)
@@ -135,7 +174,36 @@ class Evaluator:
         context = Context(forward.prediction, target, weight, forward.rates, xp.sum(batch.valid), self.model.dt)
         share = self.share(batch)
         measures = {"loss": (forward.loss * share, share)}
-        return measures | {metric.name: metric.measure(xp, context) for metric in self.metrics}
+        measures |= {metric.name: metric.measure(xp, context) for metric in self.metrics}
+        for i, rate in enumerate(forward.rates):
+            if rate is not None:
+                measures[f"{RATE}{i}"] = (xp.mean(rate) * context.frames, context.frames)
+        return measures
+
+    def warn_of_activity(self, measures: dict[str, Any]) -> None:
+        """Warn of spiking layers that were silent, or fired nearly all the time, in these summed measures."""
+        for i, cell in enumerate(self.model.cells):
+            total, weight = measures.get(f"{RATE}{i}", (None, None))
+            if total is None:
+                continue
+            rate = float(total) / float(weight)
+            # A refractory neuron cannot do better than once in so many steps.
+            highest = 1.0 / (1.0 + float(np.max(getattr(cell, "t_ref", 0.0))) / cell.dt)
+            name = f"layer {i} ({type(cell).__name__}, {cell.units} neurons)"
+            if rate == 0.0:
+                warnings.warn(
+                    f"{name} was silent for an epoch: no spike, so little or nothing is learnt; scale the inputs up, "
+                    "lower the threshold (v_th) or add a FiringRate regularizer",
+                    ActivityWarning,
+                    stacklevel=4,
+                )
+            elif rate > SATURATED * highest:
+                warnings.warn(
+                    f"{name} was saturated for an epoch: {rate:.2f} spikes a step; scale the inputs or weights down, "
+                    "raise the threshold (v_th) or add a FiringRate regularizer",
+                    ActivityWarning,
+                    stacklevel=4,
+                )
 
     def share(self, batch: Batch) -> Array:
         """Weight of a batch in the loss of a data set: its frames, or its sequences where steps add up or are
@@ -149,33 +217,30 @@ class Evaluator:
         finals = {metric.name: metric.finalise for metric in self.metrics}
         result = {}
         for name, (total, weight) in measures.items():
+            if name.startswith(RATE):
+                continue
             value = float(total) / float(weight)
             result[name] = finals[name](value) if name in finals else value
         return result
 
-    def evaluate(self, x: Any, y: Any, mask: Any = None, *, batch_size: int = 500) -> dict[str, float]:
+    def evaluate(self, x: Any, y: Any = None, mask: Any = None, *, batch_size: int = 500) -> dict[str, float]:
         """Loss and metrics of a data set, as floats.
 
         Parameters
         ----------
-        x : array (examples, time, n_in)
-            Inputs.
-        y : array (examples, …)
+        x : array (examples, time, n_in) or iterable
+            Inputs, or batches (x, y[, mask]) such as a DataLoader gives, without `y`.
+        y : array (examples, …), optional
             Targets, see `Objective`.
         mask : array (examples, time), optional
             0 at padded frames.
         batch_size : int
-            Examples per forward pass.
+            Examples per forward pass, of arrays.
         """
-        if len(x) != len(y):
-            raise ValueError(f"x has {len(x)!r} examples and y has {len(y)!r}: expected as many")
-        x = x if hasattr(x, "shape") else np.asarray(x)
-        y = y if hasattr(y, "shape") else np.asarray(y)
-        self.build(x)
         totals: dict[str, Any] = {}
-        for begin in range(0, len(x), batch_size):
-            piece = slice(begin, begin + batch_size)
-            part = self.arrays(x[piece], y[piece], None if mask is None else mask[piece])
+        for batch in batches.source(x, y, mask, batch_size=batch_size, shuffle=False).epoch(0):
+            self.build(batch[0])
+            part = self.arrays(*batch)
             with self.xp.scope():
                 found = self._measure(self.params, self.model.buffers, *part)
             for name, (total, weight) in found.items():
@@ -189,12 +254,17 @@ class Evaluator:
         The shape is (examples, outputs) for one target a sequence, the output of the last valid step or, with
         ``target='mean'``, of all steps.
         """
+        x = self.native("x", x)
         self.build(x)
+        checks.finite("x", x)
         xp, found = self.xp, []
         with xp.scope():
             for begin in range(0, len(x), batch_size):
                 piece = slice(begin, begin + batch_size)
-                part = xp.asarray(x[piece]), None if mask is None else xp.asarray(mask[piece])
+                part = (
+                    xp.asarray(x[piece], dtype=xp.dtype if self.model.cells else None),
+                    None if mask is None else xp.asarray(mask[piece]),
+                )
                 found.append(np.asarray(xp.to_numpy(self._predict(self.params, self.model.buffers, *part))))
         return np.concatenate(found)
 

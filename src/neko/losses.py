@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import dataclasses
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +23,8 @@ class Loss:
         ``(xp, prediction (…, C), target) -> (…)``; leading axes broadcast.
     sparse : bool
         Whether the target holds class numbers (…) instead of (…, C).
+    distribution : bool
+        Whether the target's C entries are probabilities: not negative, with sum 1.
 
     Examples
     --------
@@ -34,6 +38,7 @@ class Loss:
     name: str
     function: Callable[[Any, Array, Array], Array]
     sparse: bool = False
+    distribution: bool = False
 
     def __call__(self, xp: Any, prediction: Array, target: Array) -> Array:
         return self.function(xp, prediction, target)
@@ -79,16 +84,39 @@ def kl_divergence(xp: Any, prediction: Array, target: Array) -> Array:
 LOSSES: dict[str, Loss] = {
     loss.name: loss
     for loss in (
-        Loss("categorical_crossentropy", categorical_crossentropy),
+        Loss("categorical_crossentropy", categorical_crossentropy, distribution=True),
         Loss("sparse_categorical_crossentropy", sparse_categorical_crossentropy, sparse=True),
         Loss("mean_squared_error", mean_squared_error),
         Loss("half_squared_error", half_squared_error),
         Loss("mean_absolute_error", mean_absolute_error),
         Loss("poisson", poisson),
-        Loss("kl_divergence", kl_divergence),
+        Loss("kl_divergence", kl_divergence, distribution=True),
     )
 }
 ALIASES = {"mse": "mean_squared_error", "mae": "mean_absolute_error", "kl": "kl_divergence"}
+
+
+def class_weighted(loss: Loss, weights: Sequence[float]) -> Loss:
+    """``w_c · loss`` with the weight of the target's class, ``Σ_k t_k w_k`` of a dense target.
+
+    Raises
+    ------
+    ValueError
+        For a loss that has no classes, or weights that are not finite numbers of at least 0.
+    """
+    values = [float(w) for w in weights]
+    if not (loss.sparse or loss.distribution):
+        raise ValueError(f"class_weights={weights!r}: the loss {loss.name!r} has no classes")
+    if not values or not all(math.isfinite(w) and w >= 0.0 for w in values):
+        raise ValueError(f"class_weights={weights!r}: expected a finite number of at least 0 for each class")
+
+    def function(xp: Any, prediction: Array, target: Array) -> Array:
+        if len(values) != prediction.shape[-1]:
+            raise ValueError(f"class_weights has {len(values)} entries: expected {prediction.shape[-1]}, one a class")
+        dense = xp.one_hot(target, prediction.shape[-1]) if loss.sparse else xp.astype(target, xp.dtype)
+        return xp.sum(dense * xp.asarray(values), axis=-1) * loss(xp, prediction, target)
+
+    return dataclasses.replace(loss, function=function)
 
 
 def resolve(loss: Any) -> Loss:

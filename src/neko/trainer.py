@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from typing import Any
 
-import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from neko import batches
+from neko.callbacks import Callback
+from neko.history import History
+from neko.loop import Loop
 from neko.rules.base import Learner
 
 LINES = 100
 """Lines of progress that a call of `Trainer.train` prints at the most."""
+BATCH_SIZE = 128
 
 
 class Trainer:
@@ -25,7 +29,7 @@ class Trainer:
 
     Attributes
     ----------
-    history : dict of list of float
+    history : History
         Per epoch the loss and every metric over the training batches (each from the forward pass before its
         update), and with validation data the same names with the prefix ``val_``.
     """
@@ -34,99 +38,140 @@ class Trainer:
         if not isinstance(rule, Learner):
             raise TypeError(f"rule={rule!r}: expected a learning rule, for example Eprop(model)")
         self.rule = rule
-        self.history: dict[str, list[float]] = {}
+        self.history = History()
 
     def train(
         self,
         x: Any,
-        y: Any,
+        y: Any = None,
         mask: Any = None,
         *,
         epochs: int = 1,
-        batch_size: int = 128,
+        batch_size: int | None = None,
         shuffle: bool = True,
         seed: int = 0,
-        validation: tuple[Any, ...] | None = None,
+        validation: Any = None,
+        callbacks: Iterable[Callback] = (),
         progress: bool = True,
-    ) -> dict[str, list[float]]:
-        """Train on arrays for a number of epochs; call it again to go on.
+    ) -> History:
+        """Train on arrays, or on what gives batches, for a number of epochs; call it again to go on.
 
         Parameters
         ----------
-        x : array (examples, time, n_in)
-            Inputs.
-        y : array (examples, …)
+        x : array (examples, time, n_in) or iterable
+            Inputs; or, without `y`, batches (x, y[, mask]): a ``torch.utils.data.DataLoader``, a
+            ``tf.data.Dataset``, a list, anything that can be gone through once an epoch. Arrays of another framework
+            than the model's are converted.
+        y : array (examples, …), optional
             Targets, with or without a time axis.
         mask : array (examples, time), optional
             0 at padded frames, which count nowhere.
-        epochs, batch_size : int
-            How often and in what portions the data are shown.
+        epochs : int
+            How often the data are shown.
+        batch_size : int, optional
+            Examples per update, 128 by default; of arrays only.
         shuffle : bool
-            A new order each epoch, fixed by `seed`.
+            A new order each epoch, fixed by `seed`; of arrays only.
         seed : int
             Seed of the order.
-        validation : tuple (x, y[, mask]), optional
-            Evaluated after each epoch.
+        validation : tuple (x, y[, mask]) or iterable, optional
+            Arrays or batches, evaluated after each epoch.
+        callbacks : iterable of Callback
+            See `neko.callbacks`: early stopping, checkpoints, TensorBoard, your own.
         progress : bool
             Show a bar with loss, metrics and the time left, where the output is a terminal, and a line an epoch (of
             more than a hundred epochs about a hundred lines).
 
         Returns
         -------
-        dict of list of float
+        History
             `history`.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For data that do not fit the model, are not finite, or have targets that the loss does not take.
+        NonFiniteError
+            When a loss, gradient or parameter stops being finite; the model keeps its last good parameters.
+        KeyboardInterrupt
+            On Ctrl-C, after the batch at hand; a second one at once.
         """
-        x, y = as_array(x), as_array(y)
-        mask = None if mask is None else as_array(mask)
-        check_sizes(x, y, mask, epochs=epochs, batch_size=batch_size)
-        rng = np.random.default_rng(seed)
-        batches = -(-len(x) // batch_size)
-        with Progress(
-            TextColumn("epoch {task.fields[epoch]}/" + str(epochs)),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[measures]}"),
-            console=Console(stderr=True),
-            disable=not progress,
-            transient=True,
-        ) as bar:
-            task = bar.add_task("train", total=batches * epochs, epoch=1, measures="")
-            for epoch in range(1, epochs + 1):
-                order = rng.permutation(len(x)) if shuffle else np.arange(len(x))
-                data = slices(x, y, mask, order, batch_size)
-                measures = self.rule.epoch(data, lambda: bar.update(task, advance=1))
+        check_epochs(epochs)
+        source = source_of(x, y, mask, batch_size, shuffle, seed)
+        listeners = sorted(check_callbacks(callbacks), key=lambda callback: callback.order)
+        loop = Loop(self.rule, source, self.history, listeners, epochs)
+        with loop.interruptible(), bar_of(epochs, progress) as bar:
+            for callback in listeners:
+                callback.begin(loop)
+            total = None if source.length is None else source.length * epochs
+            shown = 0 if source.length is None else loop.epoch * source.length + loop.batch
+            task = bar.add_task("train", total=total, completed=shown, epoch=loop.epoch + 1, measures="")
+
+            def done() -> None:
+                bar.update(task, advance=1)
+                loop.done()
+
+            while loop.epoch < epochs and not loop.stopped:
+                measures = self.rule.epoch(loop.batches(), done)
                 if validation is not None:
-                    found = self.rule.model.evaluate(*validation)
+                    found = self.validate(validation)
                     measures |= {f"val_{name}": value for name, value in found.items()}
-                for name, value in measures.items():
-                    self.history.setdefault(name, []).append(value)
-                bar.update(task, completed=epoch * batches, epoch=min(epoch + 1, epochs), measures=describe(measures))
-                if progress and (epoch == epochs or epoch % -(-epochs // LINES) == 0):
+                loop.finish_epoch(measures)
+                epoch = loop.epoch
+                bar.update(task, epoch=min(epoch + 1, epochs), measures=describe(measures))
+                if source.length is not None:
+                    bar.update(task, completed=epoch * source.length)
+                if progress and (epoch == epochs or loop.stopped or epoch % -(-epochs // LINES) == 0):
                     bar.console.print(f"epoch {epoch}/{epochs}  {describe(measures)}")
+            for callback in listeners:
+                callback.end(loop)
+            if progress and loop.stopped:
+                bar.console.print(f"stopped: {loop.stopped}")
         return self.history
 
-
-def as_array(a: Any) -> Any:
-    """An array as it is, anything else through NumPy."""
-    return a if hasattr(a, "shape") else np.asarray(a)
-
-
-def slices(x: Any, y: Any, mask: Any, order: np.ndarray, size: int) -> Iterator[tuple[Any, Any, Any]]:
-    """Batches (x, y, mask) of `size` examples in this order, the last one as long as what is left."""
-    for begin in range(0, len(order), size):
-        index = order[begin : begin + size]
-        yield x[index], y[index], None if mask is None else mask[index]
+    def validate(self, validation: Any) -> dict[str, float]:
+        """Measures of validation data."""
+        arrays = isinstance(validation, tuple) and len(validation) in (2, 3)
+        return self.rule.model.evaluate(*validation) if arrays else self.rule.model.evaluate(validation)
 
 
-def check_sizes(x: Any, y: Any, mask: Any, **counts: int) -> None:
-    """Raise ValueError for a count below 1, or arrays with unequal numbers of examples."""
-    for name, value in counts.items():
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ValueError(f"{name}={value!r}: expected a positive integer")
-    lengths = [len(a) for a in (x, y, mask) if a is not None]
-    if len(set(lengths)) != 1 or not lengths[0]:
-        raise ValueError(f"x, y (and mask) have {lengths!r} examples: expected the same number, at least 1")
+def source_of(x: Any, y: Any, mask: Any, batch_size: int | None, shuffle: bool, seed: int) -> batches.Source:
+    """Where the batches come from."""
+    if y is None and batch_size is not None:
+        raise ValueError(f"batch_size={batch_size!r}: batches of an iterable have their own size")
+    size = BATCH_SIZE if batch_size is None else batch_size
+    return batches.source(x, y, mask, batch_size=size, shuffle=shuffle, seed=seed)
+
+
+def check_epochs(epochs: Any) -> None:
+    """ValueError unless it is a positive integer."""
+    if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 1:
+        raise ValueError(f"epochs={epochs!r}: expected a positive integer")
+
+
+def check_callbacks(callbacks: Any) -> list[Callback]:
+    """Callbacks as a list; TypeError for anything else."""
+    if isinstance(callbacks, Callback):
+        raise TypeError(f"callbacks={callbacks!r}: expected a list of them, for example [EarlyStopping()]")
+    found = list(callbacks)
+    for callback in found:
+        if not isinstance(callback, Callback):
+            raise TypeError(f"callback {callback!r}: expected a Callback, for example EarlyStopping()")
+    return found
+
+
+def bar_of(epochs: int, progress: bool) -> Progress:
+    """The bar of a run."""
+    return Progress(
+        TextColumn("epoch {task.fields[epoch]}/" + str(epochs)),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[measures]}"),
+        console=Console(stderr=True),
+        disable=not progress,
+        transient=True,
+    )
 
 
 def describe(measures: dict[str, float]) -> str:

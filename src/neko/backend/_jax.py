@@ -83,6 +83,9 @@ class JaxBackend:
                 dtype = jnp.int32
             return jnp.asarray(x, dtype=dtype)
 
+    def owns(self, x: Any) -> bool:
+        return isinstance(x, jax.Array)
+
     def to_numpy(self, x: Any) -> np.ndarray:
         return np.asarray(x)
 

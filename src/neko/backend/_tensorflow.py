@@ -76,6 +76,9 @@ class TensorFlowBackend:
                 dtype = self.dtype
             return tf.convert_to_tensor(x) if dtype is None else tf.cast(x, dtype)
 
+    def owns(self, x: Any) -> bool:
+        return bool(tf.is_tensor(x))
+
     def to_numpy(self, x: Any) -> np.ndarray:
         return x.numpy() if tf.is_tensor(x) else np.asarray(x)
 

@@ -99,6 +99,9 @@ class TorchBackend:
             dtype = self.dtype if x.is_floating_point() else x.dtype
         return x.to(device=self.device, dtype=dtype)
 
+    def owns(self, x: Any) -> bool:
+        return isinstance(x, torch.Tensor)
+
     def to_numpy(self, x: Any) -> np.ndarray:
         return x.detach().cpu().numpy() if isinstance(x, torch.Tensor) else np.asarray(x)
 

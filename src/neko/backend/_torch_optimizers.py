@@ -6,8 +6,11 @@ import functools
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch.optim.lr_scheduler import LRScheduler
+
+from neko.errors import CheckpointError
 
 NAMED = {
     "sgd": torch.optim.SGD,
@@ -60,6 +63,59 @@ class TorchUpdate:
         if scheduler is not None:
             scheduler.step()
         return {name: p.detach().clone() for name, p in own.items()}, state
+
+    def take(self, state: Any) -> dict[str, Any]:
+        """What the optimizer and its scheduler remember, as NumPy arrays and numbers."""
+        _, optimizer, scheduler = state
+        found = optimizer.state_dict()
+        memory = [found["state"].get(i, {}) for i in range(len(state[0]))]
+        groups = [{k: v for k, v in g.items() if k != "params"} for g in found["param_groups"]]
+        return {
+            "memory": plain(memory),
+            "groups": plain(groups),
+            "scheduler": None if scheduler is None else plain(scheduler.state_dict()),
+        }
+
+    def put(self, template: Any, saved: dict[str, Any]) -> Any:
+        """A state with the memory that `take` gave."""
+        own, optimizer, scheduler = template
+        memory = {i: tensors(entry) for i, entry in enumerate(saved["memory"]) if entry}
+        for entry, w in zip(saved["memory"], own.values(), strict=True):
+            shapes = {k: a.shape for k, a in entry.items() if isinstance(a, np.ndarray)}
+            if any(shape not in ((), tuple(w.shape)) for shape in shapes.values()):
+                raise CheckpointError(f"update has arrays of shapes {shapes!r}: expected {tuple(w.shape)!r}")
+        current = optimizer.state_dict()["param_groups"]
+        groups = [{**now, **unlisted(now, then)} for now, then in zip(current, saved["groups"], strict=True)]
+        optimizer.load_state_dict({"state": memory, "param_groups": groups})
+        if scheduler is not None:
+            scheduler.load_state_dict(saved["scheduler"])
+        return template
+
+
+def plain(value: Any) -> Any:
+    """Tensors as NumPy arrays in dicts and lists."""
+    if isinstance(value, torch.Tensor):
+        return np.array(value.detach().cpu().numpy())
+    if isinstance(value, dict):
+        # What is left out is how a scheduler was made (milestones by step, functions), not where it stands.
+        kept = {k: v for k, v in value.items() if not callable(v) and not (isinstance(v, dict) and any_number(v))}
+        return {key: plain(part) for key, part in kept.items()}
+    return [plain(part) for part in value] if isinstance(value, list | tuple) else value
+
+
+def any_number(mapping: dict[Any, Any]) -> bool:
+    """Whether a key is not a string."""
+    return any(not isinstance(key, str) for key in mapping)
+
+
+def tensors(entry: dict[str, Any]) -> dict[str, Any]:
+    """NumPy arrays as tensors."""
+    return {k: torch.from_numpy(np.array(a)) if isinstance(a, np.ndarray) else a for k, a in entry.items()}
+
+
+def unlisted(now: dict[str, Any], then: dict[str, Any]) -> dict[str, Any]:
+    """Options of a group with lists as tuples where the optimizer has tuples."""
+    return {k: tuple(v) if isinstance(now.get(k), tuple) else v for k, v in then.items()}
 
 
 def resolve(xp: Any, spec: Any) -> TorchUpdate:

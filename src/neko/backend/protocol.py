@@ -37,6 +37,9 @@ class Backend(Protocol):
     def asarray(self, x: Any, *, dtype: Any = None) -> Array:
         """An array on the backend's device; floating-point data take its precision, others keep their kind."""
 
+    def owns(self, x: Any) -> bool:
+        """Whether it is an array of this framework."""
+
     def to_numpy(self, x: Array) -> Any:
         """A NumPy array."""
 

@@ -6,7 +6,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, NamedTuple
 
-from neko import updates
+import numpy as np
+
+from neko import state, updates
+from neko.errors import NonFiniteError
 from neko.evaluator import Evaluator
 from neko.network import Params
 from neko.objective import Batch, Forward
@@ -28,13 +31,37 @@ class Learner(ABC):
     ----------
     model : Evaluator
         Model, loss and metrics.
+    pausable : bool
+        Whether `state` is whole after every batch; if not, it is between epochs.
     """
 
     model: Evaluator
+    pausable: ClassVar[bool] = False
 
     @abstractmethod
     def epoch(self, batches: Iterable[tuple[Any, Any, Any]], done: Callable[[], None]) -> dict[str, float]:
-        """Learn from every batch (x, y, mask) in turn, calling `done` after each; what the history keeps."""
+        """Learn from every batch (x, y, mask) in turn, calling `done` after each; what the history keeps.
+
+        After a `restore` within an epoch, `batches` are those that were left.
+        """
+
+    @abstractmethod
+    def identity(self) -> dict[str, Any]:
+        """What a checkpoint must agree with to be this learner's: names and numbers."""
+
+    @abstractmethod
+    def state(self) -> dict[str, Any]:
+        """All that learning depends on, as dicts, lists, numbers and NumPy arrays."""
+
+    @abstractmethod
+    def restore(self, saved: dict[str, Any], batches: Iterable[tuple[Any, Any, Any]]) -> None:
+        """Go on from what `state` gave; `batches` are those of the first epoch.
+
+        Raises
+        ------
+        CheckpointError
+            If a part is missing or has another shape.
+        """
 
 
 class Rule(Learner):
@@ -67,6 +94,7 @@ class Rule(Learner):
     """
 
     local: ClassVar[bool] = True
+    pausable = True
     training = True
 
     def __init__(
@@ -95,6 +123,7 @@ class Rule(Learner):
         self.feedback: Params = {}
         self._carry: Any = None
         self.update_state: Any = None
+        self.totals: dict[str, Any] = {}
         self._started = False
         compiled = self.xp.jit if jit else self._scoped
         self._train = compiled(self._train_step)
@@ -142,13 +171,53 @@ class Rule(Learner):
         return self._advance(*self.model.arrays(x, y, mask))
 
     def epoch(self, batches: Iterable[tuple[Any, Any, Any]], done: Callable[[], None]) -> dict[str, float]:
-        totals: dict[str, Any] = {}
-        for x, y, mask in batches:
-            for name, (total, weight) in self.accumulate(x, y, mask).items():
-                before = totals.get(name)
-                totals[name] = (total, weight) if before is None else (before[0] + total, before[1] + weight)
-            done()
+        try:
+            for x, y, mask in batches:
+                for name, (total, weight) in self.accumulate(x, y, mask).items():
+                    before = self.totals.get(name)
+                    self.totals[name] = (total, weight) if before is None else (before[0] + total, before[1] + weight)
+                done()
+        finally:
+            totals, self.totals = self.totals, {}
+        self.model.warn_of_activity(totals)
         return self.model.finalise(totals) | self.update.report(self.update_state)
+
+    def identity(self) -> dict[str, Any]:
+        update = type(self.update.update).__name__
+        return {"rule": self.name, "update": update, "stream": self.stream, **self.model.identity()}
+
+    def state(self) -> dict[str, Any]:
+        xp = self.xp
+        with xp.scope():
+            return {
+                "params": state.take(xp, self.model.params),
+                "buffers": state.take(xp, self.model.model.buffers),
+                "feedback": state.take(xp, self.feedback),
+                "update": self.update.take(xp, self.update_state),
+                "carry": state.take(xp, self._carry),
+                "totals": state.take(xp, self.totals),
+                "steps": self.steps,
+            }
+
+    def restore(self, saved: dict[str, Any], batches: Iterable[tuple[Any, Any, Any]]) -> None:
+        xp, model = self.xp, self.model
+        x, y, mask = next(iter(batches))
+        self.start(x)
+        with xp.scope():
+            template = None
+            if saved["carry"] is not None:
+                arrays = model.arrays(x, y, mask)
+                template = self._differentiate(model.params, self.feedback, None, *arrays).carry
+            params = state.put(xp, model.params, saved["params"], "params")
+            buffers = state.put(xp, model.model.buffers, saved["buffers"], "buffers")
+            feedback = state.put(xp, self.feedback, saved["feedback"], "feedback")
+            update = self.update.put(xp, self.update_state, saved["update"])
+            carry = state.put(xp, template, saved["carry"], "carry")
+            totals = {name: tuple(xp.asarray(a) for a in pair) for name, pair in saved["totals"].items()}
+        model.params, self.feedback, self.update_state = params, feedback, update
+        if buffers is not None:
+            model.model.buffers = buffers
+        self._carry, self.totals, self.steps = carry, totals, saved["steps"]
 
     def reset(self) -> None:
         """Forget the state of the stream; parameters stay."""
@@ -181,15 +250,37 @@ class Rule(Learner):
             rate = self.xp.asarray(self.update_rate())
             buffers = self.model.model.buffers
             start = self._carry if buffers is None else buffers
-            self.model.params, self.feedback, self.update_state, carry, measures = self._train(
+            params, feedback, update_state, carry, measures, finite = self._train(
                 self.model.params, self.feedback, self.update_state, start, rate, x, y, mask
             )
+            self._check(self.xp.to_numpy(finite))
+        self.model.params, self.feedback, self.update_state = params, feedback, update_state
         if buffers is None:
             self._carry = carry if self.carries else None
         else:
             self.model.model.buffers = carry
         self.steps += 1
         return measures
+
+    def _check(self, finite: np.ndarray) -> None:
+        """NonFiniteError unless loss, gradients and updated parameters (in this order) all are finite."""
+        if finite.all():
+            return
+        names = sorted([*self.model.params, *self.learnt_feedback()])
+        tensors = ["loss", *(f"gradient of {n}" for n in names), *(f"{n} after the update" for n in names)]
+        first = int(np.argmin(finite))
+        bounds = "" if self.clip_norm is not None else ", clip_norm=1.0"
+        if first == 0:
+            remedy = (
+                f"look at targets and inputs of this batch, or try smaller weights, a smaller learning_rate{bounds}"
+            )
+        else:
+            remedy = (
+                f"try a learning_rate below {self.update_rate():g}{bounds}, or a smaller dampening of the surrogate"
+            )
+        raise NonFiniteError(
+            self.steps, tensors[first], f"{remedy}; the model keeps its parameters from before the step"
+        )
 
     def update_rate(self) -> float:
         """Learning rate of the coming update."""
@@ -199,17 +290,20 @@ class Rule(Learner):
         return self.differentiate(params, feedback, self.model.batch(x, y, mask), carry)
 
     def _train_step(
-        self, params: Params, feedback: Params, state: Any, carry: Any, rate: Any, x: Any, y: Any, mask: Any
-    ) -> tuple[Params, Params, Any, Any, dict[str, Any]]:
-        batch = self.model.batch(x, y, mask)
+        self, params: Params, feedback: Params, update_state: Any, carry: Any, rate: Any, x: Any, y: Any, mask: Any
+    ) -> tuple[Params, Params, Any, Any, dict[str, Any], Any]:
+        xp, batch = self.xp, self.model.batch(x, y, mask)
         result = self.differentiate(params, feedback, batch, carry)
         gradients = result.gradients
         if self.clip_norm is not None:
-            gradients = updates.clip_by_global_norm(self.xp, gradients, self.clip_norm)
+            gradients = updates.clip_by_global_norm(xp, gradients, self.clip_norm)
         learnt = {name: params[name] if name in params else feedback[name] for name in gradients}
-        learnt, state = self.update.step(learnt, gradients, state, rate)
+        learnt, update_state = self.update.step(learnt, gradients, update_state, rate)
         learnt = self.after_update(learnt)
         measures = self.model.measure(result.forward, batch)
         params = {name: learnt[name] for name in params}
         feedback = {name: learnt.get(name, b) for name, b in feedback.items()}
-        return params, feedback, state, result.carry, measures
+        names = sorted(learnt)
+        seen = [result.forward.loss, *(result.gradients[n] for n in names), *(learnt[n] for n in names)]
+        finite = xp.stack([xp.all(xp.isfinite(a)) for a in seen])
+        return params, feedback, update_state, result.carry, measures, finite

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from neko import tree
+from neko import state, tree
 from neko.evaluator import Evaluator
 from neko.network import Params
 from neko.posterior import Posterior
@@ -32,6 +32,33 @@ class Chain:
         self.predictions: list[np.ndarray] = []
         self.logdensity: list[float] = []
         self.acceptance: list[float] = []
+
+    def take(self, xp: Any) -> dict[str, Any]:
+        """All of it, as NumPy arrays."""
+        names = list(self.draws[0]) if self.draws else []
+        return {
+            "position": state.take(xp, self.position),
+            "key": state.take(xp, self.key),
+            "state": state.take(xp, self.state),
+            "tuning": state.take(xp, self.tuning),
+            "draws": {name: np.stack([draw[name] for draw in self.draws]) for name in names},
+            "predictions": np.stack(self.predictions) if self.predictions else None,
+            "logdensity": np.array(self.logdensity, dtype=np.float64),
+            "acceptance": np.array(self.acceptance, dtype=np.float64),
+        }
+
+    def put(self, xp: Any, saved: dict[str, Any], started: Any) -> None:
+        """What `take` gave; `started` is a state of the sampler as a template."""
+        self.position = state.put(xp, self.position, saved["position"], "position")
+        self.key = state.put(xp, self.key, saved["key"], "key")
+        self.state = state.put(xp, started, saved["state"], "state")
+        tuning = None if saved["tuning"] is None else adaptation.init(1.0)
+        self.tuning = state.put(xp, tuning, saved["tuning"], "tuning")
+        counts = {len(a) for a in saved["draws"].values()}
+        self.draws = [{name: a[i] for name, a in saved["draws"].items()} for i in range(max(counts, default=0))]
+        self.predictions = [] if saved["predictions"] is None else list(saved["predictions"])
+        self.logdensity = saved["logdensity"].tolist()
+        self.acceptance = saved["acceptance"].tolist()
 
 
 class Sampling(Learner):
@@ -155,6 +182,39 @@ class Sampling(Learner):
                 self.chains.append(Chain(position, key))
         return batches
 
+    def identity(self) -> dict[str, Any]:
+        own = {"sampler": type(self).__name__, "drift": self.drift.name, "chains": self.n_chains}
+        return {**own, "warmup": self.warmup, "thinning": self.thinning, **self.model.identity()}
+
+    def state(self) -> dict[str, Any]:
+        xp = self.xp
+        with xp.scope():
+            return {
+                "params": state.take(xp, self.model.params),
+                "buffers": state.take(xp, self.model.model.buffers),
+                "feedback": state.take(xp, self.drift.feedback),
+                "chains": [chain.take(xp) for chain in self.chains],
+                "epochs": self.epochs,
+            }
+
+    def restore(self, saved: dict[str, Any], batches: Iterable[tuple[Any, Any, Any]]) -> None:
+        xp = self.xp
+        self.hold(self.begin(batches))
+        with xp.scope():
+            if self.model.model.buffers is not None:
+                self.model.model.buffers = state.put(xp, self.model.model.buffers, saved["buffers"], "buffers")
+            self.drift.feedback = state.put(xp, self.drift.feedback, saved["feedback"], "feedback")
+            for chain, entry in zip(self.chains, saved["chains"], strict=True):
+                chain.put(xp, entry, None if entry["state"] is None else self.started(chain))
+        self.model.params = self.chains[0].position
+        self.epochs = saved["epochs"]
+
+    def hold(self, batches: Iterable[tuple[Any, Any, Any]]) -> None:
+        """Keep of the first epoch's batches what every epoch needs."""
+
+    def started(self, chain: Chain) -> Any:
+        """The sampler's state at the chain's position; None for a sampler without one."""
+
     def positions(self) -> list[Params]:
         """Where the chains start."""
         if self.starts is not None:
@@ -246,12 +306,12 @@ class FullData(Sampling):
     def advance(self, batches: Iterable[tuple[Any, Any, Any]], done: Callable[[], None]) -> dict[str, float]:
         xp, buffers = self.xp, self.model.model.buffers
         if self.data is None:
-            self.data = self.portions([self.model.arrays(*batch) for batch in batches])
+            self.hold(batches)
         arguments = (self.drift.feedback, buffers, self.data)
         with xp.scope():
             for chain in self.chains:
                 if chain.state is None:
-                    chain.state = self._init(chain.position, *arguments)
+                    chain.state = self.started(chain)
                     chain.tuning = adaptation.init(self.step_size)
                     # From such a place no proposal would ever be accepted.
                     if not math.isfinite(chain.state.logdensity):
@@ -272,6 +332,12 @@ class FullData(Sampling):
             "acceptance": float(np.mean([chain.acceptance[-1] for chain in self.chains])),
             "step_size": float(np.mean(self.step_sizes())),
         }
+
+    def hold(self, batches: Iterable[tuple[Any, Any, Any]]) -> None:
+        self.data = self.portions([self.model.arrays(*batch) for batch in batches])
+
+    def started(self, chain: Chain) -> Any:
+        return self._init(chain.position, self.drift.feedback, self.model.model.buffers, self.data)
 
     def portions(self, batches: list[Any]) -> tuple[Any, Any]:
         """The equal batches stacked, and the last one if it is shorter."""

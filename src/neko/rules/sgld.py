@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from neko import tree
+from neko.errors import NonFiniteError
 from neko.evaluator import Evaluator
 from neko.network import Params
 from neko.rules.sampling import Chain, Sampling, check_step_size
@@ -57,8 +58,12 @@ class SGLD(Sampling):
                 for chain, values in zip(self.chains, found, strict=True):
                     values.append(self.move(chain, arrays))
                 done()
-        for chain, values in zip(self.chains, found, strict=True):
+        for number, (chain, values) in enumerate(zip(self.chains, found, strict=True)):
             chain.logdensity.append(float(np.mean([float(value) for value in values])))
+            if not np.isfinite(chain.logdensity[-1]):
+                raise NonFiniteError(
+                    self.epochs, f"log density of chain {number}", f"try a step_size below {self.step_size:g}"
+                )
             chain.acceptance.append(float("nan"))
         return {"logdensity": float(np.mean([chain.logdensity[-1] for chain in self.chains]))}
 

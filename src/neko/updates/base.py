@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from neko import state as states
 from neko.typing import Array
 from neko.updates.naive import Naive
 
@@ -59,6 +60,16 @@ class Scheduled:
     def step(self, params: dict[str, Array], gradients: dict[str, Array], state: Any, rate: Array) -> Any:
         """New parameters and state."""
         return self.update.step(params, gradients, state, rate)
+
+    def take(self, xp: Any, state: Any) -> Any:
+        """The state as a checkpoint holds it."""
+        own = getattr(self.update, "take", None)
+        return states.take(xp, state) if own is None else own(state)
+
+    def put(self, xp: Any, template: Any, saved: Any) -> Any:
+        """The state from a checkpoint; the template is what `init` gave."""
+        own = getattr(self.update, "put", None)
+        return states.put(xp, template, saved, "update") if own is None else own(template, saved)
 
     def report(self, state: Any) -> dict[str, float]:
         """What the update itself has to say for the history, such as the pulses a device has had."""

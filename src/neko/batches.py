@@ -1,0 +1,201 @@
+"""Where batches come from: arrays, a DataLoader, a tf.data.Dataset, any iterable."""
+
+from __future__ import annotations
+
+import itertools
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+
+from neko import randomness
+from neko.errors import CheckpointError
+
+Batch = tuple[Any, Any, Any]
+
+
+class Source(ABC):
+    """The batches (x, y, mask) of every epoch.
+
+    Attributes
+    ----------
+    length : int or None
+        Batches in an epoch, where it is known.
+    """
+
+    length: int | None
+
+    @abstractmethod
+    def epoch(self, index: int) -> Iterator[Batch]:
+        """The batches of an epoch, counted from 0."""
+
+    @abstractmethod
+    def first(self) -> Iterator[Batch]:
+        """The batches of epoch 0 once more, for a learner that goes on from a checkpoint."""
+
+    @abstractmethod
+    def rest(self, index: int, skip: int) -> Iterator[Batch]:
+        """The batches of an epoch after the first `skip` ones, for an epoch that is gone on with."""
+
+    @abstractmethod
+    def state(self) -> dict[str, Any]:
+        """What the order of batches depends on."""
+
+    @abstractmethod
+    def restore(self, saved: dict[str, Any]) -> None:
+        """Take what `state` gave; CheckpointError if it is of other data."""
+
+
+class Arrays(Source):
+    """Portions of arrays in an order that `seed` fixes, a new one each epoch."""
+
+    def __init__(self, x: Any, y: Any, mask: Any, batch_size: int, shuffle: bool, seed: int) -> None:
+        if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
+            raise ValueError(f"batch_size={batch_size!r}: expected a positive integer")
+        self.parts = [None if a is None else as_array(name, a) for name, a in (("x", x), ("y", y), ("mask", mask))]
+        lengths = [int(a.shape[0]) if len(a.shape) else 0 for a in self.parts if a is not None]
+        if len(set(lengths)) != 1 or not lengths[0]:
+            raise ValueError(f"x, y (and mask) have {lengths!r} examples: expected the same number, at least 1")
+        self.examples = lengths[0]
+        self.batch_size = batch_size
+        self.shuffle = shuffle
+        self.seed = seed
+        self.length = -(-self.examples // batch_size)
+        self._rng = np.random.default_rng(seed)
+        self._drawn = 0
+
+    def order(self, index: int) -> np.ndarray:
+        """The order of an epoch: the permutation of that number from the seed's generator."""
+        if index < self._drawn:
+            self._rng, self._drawn = np.random.default_rng(self.seed), 0
+        for _ in range(index - self._drawn):
+            self._rng.permutation(self.examples)
+        self._drawn = index + 1
+        return self._rng.permutation(self.examples)
+
+    def epoch(self, index: int) -> Iterator[Batch]:
+        return self.rest(index, 0)
+
+    def first(self) -> Iterator[Batch]:
+        return self.rest(0, 0)
+
+    def rest(self, index: int, skip: int) -> Iterator[Batch]:
+        order = self.order(index) if self.shuffle else None
+        for begin in range(skip * self.batch_size, self.examples, self.batch_size):
+            portion = slice(begin, begin + self.batch_size)
+            chosen = portion if order is None else order[portion]
+            x, y, mask = (None if a is None else a[chosen] for a in self.parts)
+            yield x, y, mask
+
+    def state(self) -> dict[str, Any]:
+        names = ("examples", "batch_size", "shuffle", "seed")
+        return {"kind": "arrays", **{name: getattr(self, name) for name in names}}
+
+    def restore(self, saved: dict[str, Any]) -> None:
+        if saved != self.state():
+            raise CheckpointError(f"the checkpoint's data were {saved!r}: expected {self.state()!r}")
+
+
+class Batches(Source):
+    """An iterable of (x, y) or (x, y, mask), gone through once an epoch.
+
+    The states of the global random generators, and of a loader's own, are kept from the begin of an epoch, so that
+    its batches can be had again. A `tf.data.Dataset` counts its passes by itself: of a new one as many are opened.
+    """
+
+    def __init__(self, data: Iterable[Any]) -> None:
+        if not isinstance(data, Iterable):
+            raise TypeError(f"x={data!r} without y: expected an iterable of (x, y) or (x, y, mask), or x and y")
+        self.data = data
+        try:
+            self.length = len(data)  # type: ignore[arg-type]
+        except TypeError:
+            self.length = None
+        self.generator = getattr(data, "generator", None)
+        self._passes = 0
+        self._first: dict[str, Any] = {}
+        self._start: dict[str, Any] = {}
+
+    def epoch(self, index: int) -> Iterator[Batch]:
+        self._start = randomness.state(self.generator)
+        if index == 0:
+            self._first = self._start
+        return self.checked(self.opened(index), 0)
+
+    def first(self) -> Iterator[Batch]:
+        randomness.restore(self._first, self.generator)
+        return self.checked(self.opened(0), 0)
+
+    def rest(self, index: int, skip: int) -> Iterator[Batch]:
+        now = randomness.state(self.generator)
+        randomness.restore(self._start, self.generator)
+        batches = self.opened(index)
+        for _ in itertools.islice(batches, skip):
+            pass
+        randomness.restore(now, self.generator)
+        return self.checked(batches, skip)
+
+    def opened(self, index: int) -> Iterator[Any]:
+        """An iterator for the pass of that number."""
+        if index and isinstance(self.data, Iterator):
+            raise ValueError(
+                f"{type(self.data).__name__} is used up after one pass: expected epochs=1, or what can be gone through "
+                "again (a list, a DataLoader, an object with __iter__)"
+            )
+        if type(self.data).__module__.startswith("tensorflow"):
+            while self._passes < index:
+                iter(self.data)
+                self._passes += 1
+            self._passes += 1
+        return iter(self.data)
+
+    def checked(self, batches: Iterator[Any], count: int) -> Iterator[Batch]:
+        """Each batch with three parts; ValueError if there is none at all."""
+        for batch in batches:
+            yield as_batch(batch, count)
+            count += 1
+        if not count:
+            raise ValueError(f"{type(self.data).__name__} gave no batch: expected one or more (x, y) or (x, y, mask)")
+
+    def state(self) -> dict[str, Any]:
+        return {"kind": "batches", "length": self.length, "first": self._first, "start": self._start}
+
+    def restore(self, saved: dict[str, Any]) -> None:
+        found = {name: saved.get(name) for name in ("kind", "length")}
+        expected = {"kind": "batches", "length": self.length}
+        if found != expected:
+            raise CheckpointError(f"the checkpoint's data were {found!r}: expected {expected!r}")
+        self._first, self._start = saved["first"], saved["start"]
+
+
+def source(
+    x: Any, y: Any = None, mask: Any = None, *, batch_size: int = 128, shuffle: bool = True, seed: int = 0
+) -> Source:
+    """Batches of arrays `x`, `y`, `mask`, or, without `y`, of an iterable `x`."""
+    if y is None:
+        if mask is not None:
+            raise ValueError("mask without y: expected x, y and mask, or an iterable of (x, y, mask)")
+        if isinstance(x, np.ndarray | str | bytes | dict):
+            raise TypeError(f"x is {type(x).__name__} without y: expected x and y, or an iterable of (x, y[, mask])")
+        return Batches(x)
+    return Arrays(x, y, mask, batch_size, shuffle, seed)
+
+
+def as_array(name: str, a: Any) -> Any:
+    """An array as it is, nested lists through NumPy; TypeError for rows of unequal length."""
+    if hasattr(a, "shape") and hasattr(a, "__getitem__"):
+        return a
+    try:
+        return np.asarray(a)
+    except ValueError as error:
+        raise TypeError(f"{name} is {type(a).__name__}: expected an array; pad its rows to equal length") from error
+
+
+def as_batch(batch: Any, number: int) -> Batch:
+    """(x, y, mask) of a batch with two or three parts."""
+    if not isinstance(batch, tuple | list) or len(batch) not in (2, 3):
+        what = f"{len(batch)} parts" if isinstance(batch, tuple | list) else type(batch).__name__
+        raise TypeError(f"batch {number} is {what}: expected (x, y) or (x, y, mask)")
+    parts = [None if a is None else as_array(name, a) for name, a in zip(("x", "y", "mask"), batch, strict=False)]
+    return parts[0], parts[1], parts[2] if len(parts) == 3 else None

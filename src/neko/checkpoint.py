@@ -1,0 +1,198 @@
+"""Files that hold a state: safetensors for the arrays, JSON in their header for all else, and no pickle."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from neko import __version__
+from neko.errors import CheckpointError
+
+FORMAT = 1
+"""Number of the layout; a reader refuses a higher one."""
+SUFFIX = ".safetensors"
+MARK = "$tensor"
+"""Key that stands in the JSON for an array, with its name."""
+
+
+def write(path: str | Path, state: dict[str, Any]) -> Path:
+    """Write a state (nested dicts and lists of NumPy arrays, numbers, strings and None) so that it is whole or not
+    there at all.
+
+    The bytes go to a temporary file in the same folder, are flushed to the disk, and take the name `path` by a
+    rename; the folder is then flushed too.
+
+    Raises
+    ------
+    OSError
+        If the folder cannot be written; what was at `path` before is untouched.
+    CheckpointError
+        For a state with anything else in it.
+    """
+    path = Path(path)
+    tensors: dict[str, np.ndarray] = {}
+    head = {"format": FORMAT, "neko": __version__, "state": split(state, "", tensors)}
+    data = save(tensors, {"neko": json.dumps({**head, "digest": digest(head, tensors)})})
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        flush_folder(path.parent)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise type(error)(error.errno, f"checkpoint not written: {error.strerror}", str(path)) from error
+    return path
+
+
+def read(path: str | Path) -> dict[str, Any]:
+    """The state that `write` wrote.
+
+    Raises
+    ------
+    CheckpointError
+        If the file is truncated, altered by hand, not neko's, or of a newer layout; the message says which.
+    OSError
+        If there is no such file.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no checkpoint at {path}")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, ValueError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"{path} is truncated or no safetensors file ({error}); delete it") from error
+    if "neko" not in metadata:
+        raise CheckpointError(f"{path} holds tensors but was not written by neko")
+    try:
+        head = json.loads(metadata["neko"])
+        found = head.pop("digest")
+        layout = head["format"]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"{path} was altered: its header is not what neko wrote ({error!r})") from error
+    if not isinstance(layout, int) or layout > FORMAT:
+        raise CheckpointError(
+            f"{path} has layout {layout!r}, of neko {head.get('neko')!r}: this is neko {__version__}, which reads "
+            f"up to {FORMAT}; update neko"
+        )
+    if found != digest(head, tensors):
+        raise CheckpointError(f"{path} was altered or damaged: its SHA-256 is not the one it was written with")
+    state: dict[str, Any] = join(head["state"], tensors)
+    return state
+
+
+def files(path: str | Path) -> list[Path]:
+    """The checkpoints of a folder, oldest first."""
+    return sorted(p for p in Path(path).glob(f"*{SUFFIX}") if not p.name.startswith("."))
+
+
+def split(value: Any, path: str, tensors: dict[str, np.ndarray]) -> Any:
+    """`value` as JSON, its arrays moved to `tensors` by their path."""
+    if isinstance(value, np.ndarray):
+        name = path
+        while name in tensors:
+            name += "'"
+        tensors[name] = np.ascontiguousarray(value).reshape(value.shape)
+        return {MARK: name}
+    if isinstance(value, dict):
+        if not all(isinstance(key, str) for key in value):
+            raise CheckpointError(f"state {path!r} has keys {list(value)!r}: expected strings")
+        return {key: split(part, f"{path}/{key}" if path else key, tensors) for key, part in value.items()}
+    if isinstance(value, list):
+        return [split(part, f"{path}/{i}", tensors) for i, part in enumerate(value)]
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise CheckpointError(f"state {path!r} is {value!r}: expected arrays, numbers, strings, lists and dicts")
+
+
+def join(value: Any, tensors: dict[str, np.ndarray]) -> Any:
+    """What `split` took apart."""
+    if isinstance(value, dict):
+        if value.keys() == {MARK}:
+            return tensors[value[MARK]]
+        return {key: join(part, tensors) for key, part in value.items()}
+    return [join(part, tensors) for part in value] if isinstance(value, list) else value
+
+
+def digest(head: dict[str, Any], tensors: dict[str, np.ndarray]) -> str:
+    """SHA-256 over the JSON and every array with its name and kind."""
+    found = hashlib.sha256(json.dumps(head, sort_keys=True).encode())
+    for name in sorted(tensors):
+        array = np.ascontiguousarray(tensors[name])
+        found.update(f"{name} {array.dtype.str} {tensors[name].shape}".encode())
+        found.update(array.tobytes())
+    return found.hexdigest()
+
+
+def flush_folder(folder: Path) -> None:
+    """Make a rename in a folder last through a power failure."""
+    if not hasattr(os, "O_DIRECTORY"):  # Windows has no such handle
+        return
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def save_weights(model: Any, path: str | Path) -> Path:
+    """Write a model's parameters and buffers; any backend reads them.
+
+    Parameters
+    ----------
+    model : Model, Adapted or Evaluator
+        What to save.
+    path : path
+        The file, whole or not there at all.
+    """
+    trained = getattr(model, "model", model)
+    arrays = {name: np.array(trained.xp.to_numpy(w)) for name, w in trained.params.items()}
+    buffers = {name: np.array(trained.xp.to_numpy(b)) for name, b in (trained.buffers or {}).items()}
+    return write(path, {"kind": "weights", "params": arrays, "buffers": buffers})
+
+
+def load_weights(model: Any, path: str | Path) -> None:
+    """Give a model the parameters (and buffers) of a file of `save_weights` or of a checkpoint of any backend.
+
+    Outputs are then those of the model that was saved, to rounding. A model that was not built yet is built.
+
+    Raises
+    ------
+    CheckpointError
+        If names or shapes are not the model's.
+    """
+    trained = getattr(model, "model", model)
+    state = read(path)
+    if state.get("kind") == "training":
+        state = state["learner"]
+    if "params" not in state:
+        raise CheckpointError(f"{path} holds no weights of a model")
+    params, buffers = state["params"], state.get("buffers") or {}
+    if not trained.params and hasattr(trained, "build") and "layers.0.w_in" in params:
+        trained.build(int(params["layers.0.w_in"].shape[0]))
+    xp = trained.xp
+    new = {}
+    for kind, own, found in (("parameters", trained.params, params), ("buffers", trained.buffers or {}, buffers)):
+        shapes = {name: tuple(w.shape) for name, w in own.items()}
+        saved = {name: tuple(w.shape) for name, w in found.items()}
+        if shapes != saved:
+            raise CheckpointError(f"{path} has {kind} {saved!r}: this model has {shapes!r}")
+        with xp.scope():
+            new[kind] = {name: xp.asarray(found[name], dtype=own[name].dtype) for name in own}
+    trained.params = new["parameters"]
+    if trained.buffers is not None:
+        trained.buffers = new["buffers"]

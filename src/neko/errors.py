@@ -1,0 +1,28 @@
+"""Errors that are neko's own; a wrong argument is a ValueError or TypeError as everywhere."""
+
+from __future__ import annotations
+
+
+class NonFiniteError(ArithmeticError):
+    """A loss, gradient or parameter became infinite or not a number; the model keeps its last good parameters.
+
+    Attributes
+    ----------
+    step : int
+        Number of the update, from 0.
+    tensor : str
+        What was not finite first: ``'loss'``, ``'gradient of <parameter>'`` or ``'<parameter> after the update'``.
+    """
+
+    def __init__(self, step: int, tensor: str, remedy: str) -> None:
+        super().__init__(f"step {step}: {tensor} is not finite; {remedy}")
+        self.step = step
+        self.tensor = tensor
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that cannot be used: truncated, altered, of another run, or of a newer neko."""
+
+
+class ActivityWarning(UserWarning):
+    """A layer of spiking neurons was silent, or fired nearly all the time, for an epoch."""

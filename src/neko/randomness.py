@@ -1,0 +1,37 @@
+"""The global random generators that a person's loader or module may draw from: Python's, NumPy's, PyTorch's."""
+
+from __future__ import annotations
+
+import random
+import sys
+from typing import Any
+
+import numpy as np
+
+
+def state(generator: Any = None) -> dict[str, Any]:
+    """Where they stand, and a loader's own `torch.Generator` if it has one, as numbers and arrays.
+
+    PyTorch is looked at only if it is loaded; its generator is the CPU's.
+    """
+    version, words, gauss = random.getstate()
+    kind, keys, position, has_gauss, cached = np.random.get_state()
+    torch = sys.modules.get("torch")
+    return {
+        "python": {"version": version, "words": np.array(words, dtype=np.uint64), "gauss": gauss},
+        "numpy": {"kind": kind, "keys": keys, "position": position, "has_gauss": has_gauss, "cached": cached},
+        "torch": None if torch is None else torch.get_rng_state().numpy(),
+        "loader": None if generator is None else generator.get_state().numpy(),
+    }
+
+
+def restore(saved: dict[str, Any], generator: Any = None) -> None:
+    """Put them where `state` found them."""
+    python, legacy = saved["python"], saved["numpy"]
+    random.setstate((python["version"], tuple(int(w) for w in python["words"]), python["gauss"]))
+    np.random.set_state((legacy["kind"], legacy["keys"], legacy["position"], legacy["has_gauss"], legacy["cached"]))
+    torch = sys.modules.get("torch")
+    if torch is not None and saved["torch"] is not None:
+        torch.set_rng_state(torch.from_numpy(saved["torch"].copy()))
+    if torch is not None and generator is not None and saved["loader"] is not None:
+        generator.set_state(torch.from_numpy(saved["loader"].copy()))

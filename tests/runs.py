@@ -1,0 +1,147 @@
+"""Small runs of every kind, that may be stopped at any moment and gone on with."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+
+EPOCHS, EXAMPLES, TIME, N_IN, CLASSES, BATCH = 8, 24, 10, 5, 3, 4
+EVERYWHERE = ("eprop", "devices", "stream", "schedule", "langevin", "sgld", "comparison")
+ONLY = {
+    "torch": ("rtrl", "online", "hmc", "scheduler", "module with a loader", "generator of the loader"),
+    "jax": ("optax object",),
+    "tensorflow": ("keras with tf.data",),
+}
+"""Kinds of runs that one backend runs: what is special to it, or does not depend on it."""
+KINDS = [(kind, backend) for backend, own in ONLY.items() for kind in (*EVERYWHERE, *own)]
+
+
+def arrays():
+    rng = np.random.default_rng(7)
+    x = (rng.random((EXAMPLES, TIME, N_IN)) < 0.4).astype(np.float32)
+    return x, np.eye(CLASSES, dtype=np.float32)[rng.integers(CLASSES, size=EXAMPLES)]
+
+
+def evaluator_of(backend, model=None):
+    import neko
+
+    if model is None:
+        model = neko.ALIF(16, CLASSES, backend, tau_m=20.0, seed=1)
+        return neko.Evaluator(model, loss="categorical_crossentropy", metrics=["accuracy", "firing_rate"])
+    return neko.Evaluator(model, loss="categorical_crossentropy", metrics=["accuracy"])
+
+
+def trainer_of(kind, backend):
+    """A fresh trainer; of equal kinds they are equal."""
+    import neko
+
+    if kind == "comparison":
+        primary = neko.Eprop(evaluator_of(backend), mode="random")
+        return neko.GradientComparison(primary, ["bptt", "eprop:adaptive"], sync_feedback=False, every=2)
+    return neko.Trainer(learner(kind, backend))
+
+
+def learner(kind, backend):
+    import neko
+    from neko.devices import SoftBounds
+    from neko.updates.schedules import Cosine
+
+    model = functools.partial(evaluator_of, backend)
+    sampling = {"drift": neko.Eprop, "chains": 2, "warmup": 3, "x_pred": arrays()[0][:4]}
+    if kind == "eprop":
+        return neko.Eprop(model(), mode="adaptive", feedback_decay=1e-3, clip_norm=1.0)
+    if kind == "devices":
+        device = SoftBounds(dg_min_std=0.3, dg_min_dtod=0.3)
+        return neko.Eprop(model(), mode="random", optimizer=neko.Manhattan(device=device, accumulate=2))
+    if kind == "stream":
+        return neko.Eprop(model(), chunk=4, stream=True)
+    if kind == "online":
+        return neko.Eprop(model(), mode="adaptive", chunk=3, online=True, stream=True)
+    if kind == "rtrl":
+        return neko.RTRL(model())
+    if kind == "schedule":
+        return neko.BPTT(model(), optimizer="momentum", learning_rate=Cosine(0.1, 40), truncation=4, stream=True)
+    if kind == "langevin":
+        return neko.Langevin(model(), step_size=1e-4, **sampling)
+    if kind == "hmc":
+        return neko.HMC(model(), step_size=1e-2, **sampling)
+    if kind == "sgld":
+        return neko.SGLD(model(), step_size=1e-5, **sampling)
+    if kind == "scheduler":
+        import torch
+
+        def decayed(params):
+            return torch.optim.lr_scheduler.MultiStepLR(torch.optim.AdamW(params, lr=1e-2), [5, 11])
+
+        return neko.BPTT(model(), optimizer=decayed)
+    if kind == "optax object":
+        import optax
+
+        return neko.BPTT(model(), optimizer=optax.chain(optax.clip(1.0), optax.lion(1e-3)))
+    if kind in ("module with a loader", "generator of the loader"):
+        import torch
+
+        torch.manual_seed(5)
+        module = torch.nn.Sequential(
+            torch.nn.Flatten(),
+            torch.nn.Linear(TIME * N_IN, 12),
+            torch.nn.BatchNorm1d(12),
+            torch.nn.Dropout(0.3),
+            torch.nn.Linear(12, CLASSES),
+        )
+        return neko.BPTT(model(module))
+    if kind == "keras with tf.data":
+        import keras
+
+        keras.utils.set_random_seed(5)
+        keras.utils.clear_session()  # layers are numbered from the start, as in a new process
+        layers = keras.layers
+        module = keras.Sequential([layers.Flatten(), layers.Dense(12), layers.Dropout(0.3), layers.Dense(CLASSES)])
+        return neko.BPTT(model(module))
+    raise ValueError(kind)
+
+
+def data_of(kind):
+    """What `Trainer.train` takes, besides its options."""
+    x, y = arrays()
+    if kind in ("module with a loader", "generator of the loader"):
+        import torch
+
+        generator = torch.Generator().manual_seed(11) if kind == "generator of the loader" else None
+        tensors = torch.utils.data.TensorDataset(torch.from_numpy(x), torch.from_numpy(y))
+        return {"x": torch.utils.data.DataLoader(tensors, batch_size=BATCH, shuffle=True, generator=generator)}
+    if kind == "keras with tf.data":
+        import tensorflow as tf
+
+        return {"x": tf.data.Dataset.from_tensor_slices((x, y)).shuffle(EXAMPLES, seed=3).batch(BATCH)}
+    return {"x": x, "y": y, "batch_size": BATCH, "seed": 3}
+
+
+def run(kind, backend, folder, *others, epochs=EPOCHS):
+    """Train to the end, from the last checkpoint of the folder on."""
+    import neko
+
+    trainer = trainer_of(kind, backend)
+    stopping = neko.EarlyStopping("val_loss", patience=100, restore_best=True)
+    keep = neko.Checkpoints(folder, batches=1, keep=2, resume=True)
+    options = data_of(kind)
+    validation = arrays()
+    callbacks = [keep, stopping, *others]
+    trainer.train(**options, epochs=epochs, validation=validation, callbacks=callbacks, progress=False)
+    return trainer
+
+
+def last(folder):
+    """The last checkpoint: parameters, feedback, update, totals, history, position, callbacks, data.
+
+    Without the states of the global generators, where a process that was not seeded starts elsewhere.
+    """
+    from neko import checkpoint
+
+    tensors = {}
+    state = checkpoint.read(checkpoint.files(folder)[-1])
+    del state["random"]
+    for name in ("first", "start"):
+        state["source"].pop(name, None)
+    return repr(checkpoint.split(state, "", tensors)), {n: (a.dtype, a.shape, a.tobytes()) for n, a in tensors.items()}
