@@ -1,92 +1,31 @@
-"""Data sets: what they hold, and how their files are found, downloaded and checked."""
+"""The registry of data sets, what each holds, and the commands that list and fetch them."""
 
 from __future__ import annotations
 
-import hashlib
-import http.server
 import os
-import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from neko import datasets
-from neko.datasets import fetch
+from neko.cli import app
+from neko.datasets import Dataset, fetch, mnist
 
-CONTENT = bytes(range(256)) * 64
-DIGEST = hashlib.sha256(CONTENT).hexdigest()
-
-
-@pytest.fixture
-def server():
-    """A server on loopback with a good, a corrupt, a truncated and a missing file; it counts requests."""
-    seen = []
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):
-            seen.append(self.path)
-            if self.path == "/missing":
-                self.send_error(404)
-                return
-            body = CONTENT if self.path != "/corrupt" else CONTENT[:-1] + b"x"
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body[:100] if self.path == "/truncated" else body)
-
-        def log_message(self, *arguments):
-            pass
-
-    httpd = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=httpd.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{httpd.server_port}/", seen
-    httpd.shutdown()
-    thread.join()
-    httpd.server_close()
+needs_mnist = pytest.mark.skipif(
+    not (Path(os.environ.get("NEKO_DATA") or "/none") / "mnist").is_dir(), reason="NEKO_DATA holds no mnist"
+)
 
 
 @pytest.fixture
-def empty(monkeypatch, tmp_path):
-    """No data folder and an empty cache."""
+def nothing(monkeypatch, tmp_path):
+    """No data folder, an empty cache, and no network: MNIST's mirrors are closed ports."""
     monkeypatch.delenv("NEKO_DATA", raising=False)
     monkeypatch.setenv("NEKO_CACHE", str(tmp_path / "cache"))
-    return tmp_path
-
-
-def test_a_download_is_checked_kept_and_not_repeated(server, empty):
-    url, seen = server
-    path = fetch.find("set/file.bin", DIGEST, (url + "good",))
-    assert path == empty / "cache" / "set" / "file.bin"
-    assert path.read_bytes() == CONTENT
-    assert fetch.find("set/file.bin", DIGEST, (url + "good",)) == path
-    assert seen == ["/good"]
-
-
-def test_a_bad_mirror_is_passed_over(server, empty):
-    url, seen = server
-    mirrors = tuple(url + name for name in ("missing", "corrupt", "truncated", "good"))
-    assert fetch.find("set/file.bin", DIGEST, mirrors).read_bytes() == CONTENT
-    assert seen == ["/missing", "/corrupt", "/truncated", "/good"]
-
-
-@pytest.mark.parametrize("fault", ["missing", "corrupt", "truncated"])
-def test_a_failure_leaves_nothing_behind_and_says_what_to_do(server, empty, fault):
-    with pytest.raises(OSError, match=r"set/file.bin.*NEKO_DATA=None.*set NEKO_DATA to a folder"):
-        fetch.find("set/file.bin", DIGEST, (server[0] + fault,))
-    assert not [p for p in empty.rglob("*") if p.is_file()]
-
-
-def test_the_data_folder_comes_first_and_is_checked(server, empty, monkeypatch):
-    monkeypatch.setenv("NEKO_DATA", str(empty))
-    (empty / "set").mkdir()
-    (empty / "set" / "file.bin").write_bytes(CONTENT)
-    assert fetch.find("set/file.bin", DIGEST, (server[0] + "good",)) == empty / "set" / "file.bin"
-    (empty / "set" / "file.bin").write_bytes(CONTENT[:-1])
-    with pytest.raises(ValueError, match="expected '" + DIGEST):
-        fetch.find("set/file.bin", DIGEST, (server[0] + "good",))
-    assert server[1] == []
+    monkeypatch.setattr(fetch, "PAUSE", 0.0)
+    closed = tuple(file._replace(urls=("http://127.0.0.1:1/mnist",)) for file in mnist.FILES.values())
+    monkeypatch.setitem(datasets.DATASETS, "mnist", datasets.DATASETS["mnist"]._replace(files=closed))
 
 
 def test_digits_are_split_evenly_over_classes():
@@ -100,9 +39,7 @@ def test_digits_are_split_evenly_over_classes():
     np.testing.assert_array_equal(data.one_hot().y_test.argmax(axis=1), data.y_test)
 
 
-@pytest.mark.skipif(
-    not (Path(os.environ.get("NEKO_DATA") or "/none") / "mnist").is_dir(), reason="NEKO_DATA holds no mnist"
-)
+@needs_mnist
 def test_mnist_is_the_original():
     data = datasets.load("mnist")
     assert data.x_train.shape == (60000, 28, 28)
@@ -112,6 +49,91 @@ def test_mnist_is_the_original():
     assert data.x_train.max() == 1.0
 
 
+def test_one_hot_takes_labels_with_and_without_time():
+    x = np.zeros((2, 3, 1), dtype=np.float32)
+    held = Dataset(x, np.array([0, 2]), x, np.array([1, 1]), 3, np.ones((2, 3)), None).one_hot()
+    assert held.y_train.tolist() == [[1, 0, 0], [0, 0, 1]]
+    assert held.mask_train.shape == (2, 3)
+    timed = Dataset(x, np.array([[0, 1, 2], [2, 2, 0]]), x, np.array([[0, 0, 0], [1, 1, 1]]), 3).one_hot()
+    assert timed.y_train.shape == (2, 3, 3)
+    assert timed.y_train.dtype == np.float32
+    np.testing.assert_array_equal(timed.y_train.argmax(axis=-1), [[0, 1, 2], [2, 2, 0]])
+    with pytest.raises(TypeError, match=r"y_train has dtype 'float32'.*call one_hot\(\) once"):
+        timed.one_hot()
+    curves = Dataset(x, x, x, x, 1, task_type="regression")
+    assert curves.one_hot() is curves
+
+
 def test_an_unknown_name_lists_the_right_ones():
-    with pytest.raises(ValueError, match="'digits', 'mnist'"):
+    with pytest.raises(ValueError, match=r"'minst'.*'digits', 'evidence', 'mnist'"):
         datasets.load("minst")
+
+
+@pytest.mark.parametrize(
+    ("name", "option", "known"), [("copy", "lenght", "'symbols', 'length'"), ("mnist", "phones", r"of \(\)")]
+)
+def test_an_unknown_option_is_named(name, option, known):
+    with pytest.raises(TypeError, match=f"{name!r} has no option {option!r}.*{known}"):
+        datasets.load(name, **{option: 3})
+
+
+def test_every_entry_says_what_it_is():
+    assert len(datasets.DATASETS) == 10
+    for entry in datasets.DATASETS.values():
+        assert entry.about
+        assert entry.licence
+        assert entry.load.__doc__
+        for file in entry.files:
+            assert file.urls
+            assert all(url.startswith("https://") for url in file.urls)
+            assert all(checksum.startswith(("sha256:", "git-blob:")) for checksum in file.checksums)
+            assert file.size is None or file.size > 0
+
+
+def run(*arguments):
+    result = CliRunner().invoke(app, ["data", *arguments], env={"COLUMNS": "160"})
+    return result.exit_code, " ".join(result.output.split())
+
+
+def test_the_list_shows_where_each_set_is(nothing, tmp_path, monkeypatch):
+    code, output = run("list")
+    assert code == 0
+    for name, entry in datasets.DATASETS.items():
+        assert name in output
+        assert entry.about in output
+        assert entry.licence in output
+        expected = "not here" if name in ("mnist", "timit", "timit-sample") else "built in"
+        assert entry.place() == expected
+        assert expected in output
+    *most, last = (file.name for file in datasets.DATASETS["mnist"].files)
+    for folder, names in (("here", most), ("cache", [last])):
+        for name in names:
+            (tmp_path / folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / folder / name).write_bytes(b"")
+    assert datasets.DATASETS["mnist"].place() == "not here"
+    monkeypatch.setenv("NEKO_DATA", str(tmp_path / "here"))
+    assert datasets.DATASETS["mnist"].place() == "NEKO_DATA and cache"
+    assert "NEKO_DATA and cache" in run("list")[1]
+
+
+@needs_mnist
+def test_get_prints_where_the_files_are():
+    code, output = run("get", "mnist", "copy")
+    assert code == 0
+    root = os.environ["NEKO_DATA"]
+    assert output == " ".join(f"{root}/{file.name}" for file in mnist.FILES.values()) + " copy needs no file"
+
+
+@pytest.mark.parametrize(
+    ("names", "fault"),
+    [
+        (["minst"], "'minst': expected one of ['copy'"),
+        (["copy", "timit"], "LDC93S1"),
+        (["mnist"], "no download worked (http://127.0.0.1:1/mnist"),
+    ],
+)
+def test_get_fails_in_one_line(nothing, names, fault):
+    code, output = run("get", *names)
+    assert code == 2
+    assert fault in output
+    assert "Traceback" not in output

@@ -2,21 +2,55 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 
 class Dataset(NamedTuple):
-    """Training and test examples: ``x`` (examples, time, n_in) float32, ``y`` class numbers (examples,)."""
+    """Training and test examples as NumPy arrays.
+
+    Attributes
+    ----------
+    x_train, x_test
+        Inputs (examples, time, n_in), float32.
+    y_train, y_test
+        Classification: class numbers (examples,), or (examples, time) where each step has its own. Regression:
+        values (examples, time, outputs), float32.
+    outputs
+        Number of outputs that a network needs: classes, or values per step.
+    mask_train, mask_test
+        (examples, time), float32; 1 where a frame counts, 0 where it is padding or has no target. None if every
+        frame counts. A mask says "this frame does not exist" to loss, metrics and firing rates alike; the network
+        still reads its input. A label under a zero is 0 and means nothing.
+    task_type
+        ``"classification"`` or ``"regression"``.
+    """
 
     x_train: np.ndarray
     y_train: np.ndarray
     x_test: np.ndarray
     y_test: np.ndarray
-    classes: int
+    outputs: int
+    mask_train: np.ndarray | None = None
+    mask_test: np.ndarray | None = None
+    task_type: Literal["classification", "regression"] = "classification"
 
     def one_hot(self) -> Dataset:
-        """The same with labels as rows of the identity, (examples, classes)."""
-        eye = np.eye(self.classes, dtype=np.float32)
+        """The same with class numbers as rows of the identity, (…, outputs); a regression stays as it is.
+
+        Raises
+        ------
+        TypeError
+            If the labels of a classification are no whole numbers, for example one-hot already.
+        """
+        if self.task_type == "regression":
+            return self
+        for name in ("y_train", "y_test"):
+            if not np.issubdtype(getattr(self, name).dtype, np.integer):
+                raise TypeError(
+                    f"{name} has dtype {str(getattr(self, name).dtype)!r}: expected class numbers of an integer dtype; "
+                    "call one_hot() once, on the data set as it was loaded"
+                )
+        eye = np.eye(self.outputs, dtype=np.float32)
         return self._replace(y_train=eye[self.y_train], y_test=eye[self.y_test])

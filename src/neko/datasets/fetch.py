@@ -4,12 +4,75 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pooch
+from filelock import FileLock
+from requests import RequestException, Response
 
 TIMEOUT = 30.0
 """Seconds without an answer after which a server is given up."""
+ATTEMPTS = 3
+"""Rounds over the sources of a file."""
+PAUSE = 1.0
+"""Seconds before the second round; twice that before the third."""
+CHUNK = 8192
+"""Bytes after which what was received is on disk."""
+
+
+class DataFile(NamedTuple):
+    """A file that a data set is read from.
+
+    Attributes
+    ----------
+    name
+        Path under a data folder, for example ``mnist/train-images-idx3-ubyte.gz``.
+    checksums
+        The contents that are right, each as ``algorithm:digest``: ``sha256:…``, or ``git-blob:…`` for the name that
+        git gives a file (SHA-1 over ``b"blob <size>\\0"`` and the content).
+    urls
+        Where it can be downloaded; the first that delivers is taken.
+    size
+        Bytes of the download, if known.
+    """
+
+    name: str
+    checksums: tuple[str, ...]
+    urls: tuple[str, ...]
+    size: int | None = None
+
+    def is_right(self, path: Path) -> bool:
+        """Whether the file at `path` has one of the checksums."""
+        return any(digest(path, checksum.partition(":")[0]) == checksum for checksum in self.checksums)
+
+
+class SourceError(OSError):
+    """A source did not deliver; `final` where there is no use in asking it again."""
+
+    def __init__(self, fault: object, *, final: bool) -> None:
+        super().__init__(str(fault))
+        self.final = final
+
+
+def digest(path: Path, algorithm: str) -> str:
+    """``algorithm:hexadecimal digest`` of a file."""
+    if algorithm == "git-blob":
+        state = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)
+    else:
+        state = hashlib.new(algorithm)
+    with path.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            state.update(block)
+    return f"{algorithm}:{state.hexdigest()}"
+
+
+def data_folder() -> Path | None:
+    """The folder ``NEKO_DATA``, if it is set."""
+    root = os.environ.get("NEKO_DATA")
+    return Path(root) if root else None
 
 
 def cache_folder() -> Path:
@@ -17,38 +80,123 @@ def cache_folder() -> Path:
     return Path(os.environ.get("NEKO_CACHE") or pooch.os_cache("neko"))
 
 
-def find(name: str, sha256: str, urls: tuple[str, ...]) -> Path:
-    """Path of the data file `name` (for example ``mnist/train-images-idx3-ubyte.gz``).
+def place(file: DataFile) -> str:
+    """``"NEKO_DATA"``, ``"cache"`` or ``"not here"``, by name alone."""
+    root = data_folder()
+    if root and (root / file.name).is_file():
+        return "NEKO_DATA"
+    return "cache" if (cache_folder() / file.name).is_file() else "not here"
+
+
+def find(file: DataFile) -> Path:
+    """Path of a data file, which is downloaded if it has to be.
 
     It is looked for under the folder ``NEKO_DATA``, then in the user's cache, and is downloaded into the
-    cache if it is in neither. A file counts only if its SHA-256 is right.
+    cache if it is in neither. A file counts only if its checksum is right.
+
+    A download goes to a file that ends in ``.part`` and is renamed when it is complete and right. One that breaks
+    off is continued from there by a Range request: in the next round over the sources, in a later call or by another
+    process. If what comes out is wrong, as after a change at the server, it starts anew. Processes that want the same
+    file wait for the first one.
 
     Raises
     ------
     ValueError
-        If a file found under ``NEKO_DATA`` has another checksum.
+        If the file found under ``NEKO_DATA`` has another checksum.
     OSError
-        If no source could deliver the file.
+        If no source could deliver the file, with the fault of each; or if the cache cannot be written.
     """
-    root = os.environ.get("NEKO_DATA")
-    if root and (Path(root) / name).is_file():
-        path = Path(root) / name
-        found = hashlib.sha256(path.read_bytes()).hexdigest()
-        if found != sha256:
-            raise ValueError(f"{path} has sha256 {found!r}: expected {sha256!r}; delete it or fetch it again")
+    root = data_folder()
+    if root and (root / file.name).is_file():
+        path = root / file.name
+        if not file.is_right(path):
+            found = digest(path, file.checksums[0].partition(":")[0])
+            raise ValueError(f"{path} has {found!r}: expected {file.checksums!r}; delete it or fetch it again")
         return path
-    failures = []
-    for url in urls:
+    target = cache_folder() / file.name
+    if target.is_file() and file.is_right(target):
+        return target
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{target}.lock"):
+            done = target.is_file() and file.is_right(target)  # by another process, while this one waited
+            faults = None if done else download(file, target)
+    except OSError as error:
+        raise OSError(
+            f"data file {file.name!r} cannot be kept in {target.parent} ({error}); make room there, or set NEKO_CACHE "
+            "to a folder that can be written"
+        ) from error
+    if faults is not None:
+        raise OSError(
+            f"data file {file.name!r} is not under NEKO_DATA={str(root) if root else None!r} nor in {cache_folder()}, "
+            f"and no download worked ({'; '.join(f'{url}: {fault}' for url, fault in faults.items())}); set NEKO_DATA "
+            "to a folder that holds it, or try again with a network"
+        )
+    return target
+
+
+def download(file: DataFile, target: Path) -> dict[str, str] | None:
+    """Bring the file to `target` from any of its sources and give None, or the fault of each if none delivers."""
+    part = target.with_name(f"{target.name}.part")
+    if part.is_file() and file.is_right(part):  # complete, but its process ended before the renaming
+        part.replace(target)
+        return None
+    faults: dict[str, str] = {}
+    sources = list(file.urls)
+    for attempt in range(ATTEMPTS):
+        if attempt and sources:
+            time.sleep(PAUSE * 2 ** (attempt - 1))
+        for url in tuple(sources):
+            pooch.get_logger().info("Downloading %s to %s", url, target)
+            try:
+                receive(file, url, part)
+            except SourceError as error:
+                faults[url] = str(error)
+                if error.final:
+                    sources.remove(url)
+            else:
+                part.replace(target)
+                return None
+    return faults
+
+
+def receive(file: DataFile, url: str, part: Path) -> None:
+    """Append what `part` lacks; afterwards it is complete and right, or `SourceError` says why not."""
+    try:
+        resumed = transfer(url, part)
+        if file.is_right(part):
+            return
+        size = part.stat().st_size
+        if file.size is not None and size < file.size:
+            raise SourceError(f"broke off after {size} of {file.size} bytes", final=False)
+        part.unlink()
+        fault = "changed since the download began" if resumed else "wrong checksum"
+        raise SourceError(f"{fault}: {size} bytes that are not {file.checksums!r}", final=not resumed)
+    finally:
+        if part.is_file() and not part.stat().st_size:
+            part.unlink()
+
+
+def transfer(url: str, part: Path) -> bool:
+    """Append the rest of the file at `url` to `part`, or all of it to an empty one; whether it was a rest."""
+    with part.open("ab") as stream, ExitStack() as answers:
+        resumed = stream.tell() > 0
+
+        def begin(response: Response, **_: Any) -> None:
+            nonlocal resumed
+            answers.callback(response.close)
+            # Only 206 brings the rest; 200 is the whole file, and 416 says that it has become shorter.
+            if response.status_code in (200, 416):
+                stream.truncate(0)
+                resumed = False
+
+        headers = {"Accept-Encoding": "identity"}
+        if resumed:
+            headers["Range"] = f"bytes={stream.tell()}-"
+        get = pooch.HTTPDownloader(timeout=TIMEOUT, chunk_size=CHUNK, headers=headers, hooks={"response": begin})
         try:
-            # pooch writes to a temporary file, checks it, and moves it into place
-            target = cache_folder() / name
-            downloader = pooch.HTTPDownloader(timeout=TIMEOUT)
-            return Path(
-                pooch.retrieve(url, f"sha256:{sha256}", fname=target.name, path=target.parent, downloader=downloader)
-            )
-        except (OSError, ValueError) as error:
-            failures.append(f"{url}: {error}")
-    raise OSError(
-        f"data file {name!r} is not under NEKO_DATA={root!r} nor in {cache_folder()}, and no download worked "
-        f"({'; '.join(failures)}); set NEKO_DATA to a folder that holds it, or try again with a network"
-    )
+            get(url, stream, None)
+        except RequestException as error:
+            status = 0 if error.response is None else error.response.status_code
+            raise SourceError(error, final=400 <= status < 500 and status not in (408, 416, 429)) from error
+    return resumed

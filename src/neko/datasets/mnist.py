@@ -7,17 +7,21 @@ import gzip
 import numpy as np
 
 from neko.datasets.dataset import Dataset
-from neko.datasets.fetch import find
+from neko.datasets.fetch import DataFile, find
 
 MIRRORS = (
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
     "https://storage.googleapis.com/cvdf-datasets/mnist/",
 )
+CONTENTS = {
+    "train-images-idx3-ubyte.gz": (9912422, "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609"),
+    "train-labels-idx1-ubyte.gz": (28881, "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c"),
+    "t10k-images-idx3-ubyte.gz": (1648877, "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6"),
+    "t10k-labels-idx1-ubyte.gz": (4542, "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6"),
+}
 FILES = {
-    "train-images-idx3-ubyte.gz": "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
-    "train-labels-idx1-ubyte.gz": "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
-    "t10k-images-idx3-ubyte.gz": "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
-    "t10k-labels-idx1-ubyte.gz": "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
+    name: DataFile(f"mnist/{name}", (f"sha256:{sha256}",), tuple(mirror + name for mirror in MIRRORS), size)
+    for name, (size, sha256) in CONTENTS.items()
 }
 
 
@@ -36,5 +40,4 @@ def load() -> Dataset:
 
 def read(name: str, *, header: int) -> np.ndarray:
     """The bytes of an idx file after its header."""
-    path = find(f"mnist/{name}", FILES[name], tuple(mirror + name for mirror in MIRRORS))
-    return np.frombuffer(gzip.decompress(path.read_bytes()), np.uint8, offset=header)
+    return np.frombuffer(gzip.decompress(find(FILES[name]).read_bytes()), np.uint8, offset=header)

@@ -1,0 +1,42 @@
+"""``neko data``: the data sets there are, and their files."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from neko.cli import common
+from neko.cli.common import console
+
+app = typer.Typer(help="The data sets there are, and their files.", no_args_is_help=True)
+
+
+@app.command("list")
+def listing() -> None:
+    """Every data set: what it is, under which licence, and where it is now."""
+    from neko import datasets
+
+    table = Table(title="Data sets")
+    table.add_column("name", no_wrap=True)
+    for heading in ("what it is", "licence", "where it is"):
+        table.add_column(heading)
+    for name, entry in datasets.DATASETS.items():
+        table.add_row(name, entry.about, entry.licence, entry.place())
+    console.print(table)
+
+
+@app.command()
+def get(
+    names: Annotated[list[str], typer.Argument(metavar="NAME…", help="Data sets, as `neko data list` shows.")],
+) -> None:
+    """Find the files of data sets, download those that are not here, and print where they are."""
+    from neko import datasets
+
+    with common.plain_errors():
+        for entry, name in [(datasets.entry(name), name) for name in names]:
+            for path in entry.paths():
+                console.print(str(path), soft_wrap=True, highlight=False, markup=False)
+            if entry.place() == "built in":
+                console.print(f"{name} needs no file", soft_wrap=True, highlight=False)

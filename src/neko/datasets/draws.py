@@ -1,0 +1,31 @@
+"""What the generated tasks share: checks of their options, independent random streams, Poisson spikes."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def whole(least: int, **options: int) -> None:
+    """ValueError unless each option is a whole number of at least `least`."""
+    for name, value in options.items():
+        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+            raise ValueError(f"{name}={value!r}: expected a whole number of at least {least}")
+
+
+def probability(**options: float) -> None:
+    """ValueError unless each option lies in [0, 1]."""
+    for name, value in options.items():
+        if not 0.0 <= value <= 1.0:
+            raise ValueError(f"{name}={value!r}: expected a probability in [0, 1]; per step for rates of spikes")
+
+
+def streams(seed: int) -> tuple[np.random.Generator, np.random.Generator]:
+    """Two generators, for training and test: one does not depend on how much was drawn from the other."""
+    whole(0, seed=seed)
+    train, test = np.random.default_rng(seed).spawn(2)
+    return train, test
+
+
+def spikes(rng: np.random.Generator, p: np.ndarray) -> np.ndarray:
+    """Independent spikes, 1 with probability `p`, of the same shape, float32."""
+    return (rng.random(p.shape, dtype=np.float32) < p).astype(np.float32)

@@ -1,0 +1,218 @@
+"""TIMIT: which phone is spoken in each frame of read English sentences; the full corpus and NLTK's sample."""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+
+from neko.datasets import phones as transcription
+from neko.datasets import speech
+from neko.datasets.dataset import Dataset
+from neko.datasets.fetch import DataFile, data_folder, find
+
+Folder = Path | zipfile.Path
+AnyFolder = TypeVar("AnyFolder", Path, zipfile.Path)
+
+SAMPLE = DataFile(
+    "timit_sample/timit.zip",
+    (
+        "sha256:ead0fc839e73d8fd13c8bc2a7d94d6f7062e546d4b08aaa79509093e62831c12",
+        "git-blob:a003a55358ae9239cb5f91d6f92aea288c461d1d",
+    ),
+    ("https://raw.githubusercontent.com/nltk/nltk_data/gh-pages/packages/corpora/timit.zip",),
+)
+"""The sample packed anew, or as NLTK distributes it."""
+
+SAMPLE_TEST = ("faem0", "maeb0", "fapb0", "mbcg0")
+"""Two women and two men, of dialects 2, 4, 6 and 8; the other twelve speakers are for training."""
+
+CORE_NAMES = (
+    "mdab0 mwbt0 felc0 mtas1 mwew0 fpas0 mjmp0 mlnt0 fpkt0 mlll0 mtls0 fjlm0 "
+    "mbpm0 mklt0 fnlp0 mcmj0 mjdh0 fmgd0 mgrt0 mnjm0 fdhc0 mjln0 mpam0 fmld0"
+)
+CORE_TEST = tuple(CORE_NAMES.split())
+"""The 24 speakers of TIMIT's core test set: two men and a woman of each dialect."""
+
+SENTENCE = re.compile(r"(sx|si)\d+")
+"""Sentences that count; every speaker says ``sa1`` and ``sa2``, which are left out."""
+
+
+class Sentence(NamedTuple):
+    """One sentence: who says it, which one it is, where its audio and its transcription are."""
+
+    speaker: str
+    name: str
+    audio: Folder
+    segments: Folder
+
+
+def load(*, phones: int = 61) -> Dataset:
+    """The full corpus, from a licensed copy: all 462 speakers of TRAIN against the core test set.
+
+    Parameters
+    ----------
+    phones
+        61 for all symbols, or 39 by the folding of Lee & Hon (1989), in which frames of the glottal stop count for
+        nothing.
+
+    Returns
+    -------
+    Dataset
+        As `load_sample`; about 3,700 sentences of up to 780 frames, half a gigabyte.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no copy under ``NEKO_DATA``, or a file of it is missing.
+    ValueError
+        If a file of it can not be read, or speakers are missing.
+
+    References
+    ----------
+    Garofolo et al. (1993), TIMIT Acoustic-Phonetic Continuous Speech Corpus, LDC93S1, doi:10.35111/17gk-bn40;
+    licensed by the Linguistic Data Consortium, hence there is no download.
+    """
+    check(phones)
+    root = tree()
+    parts = []
+    for part in ("train", "test"):
+        folder = child(root, part)
+        speakers = [speaker for dialect in folders(folder) for speaker in folders(dialect)] if folder else []
+        parts.append([sentence for speaker in speakers for sentence in sentences(speaker, speaker.name.lower())])
+    train = parts[0]
+    test = [sentence for sentence in parts[1] if sentence.speaker in CORE_TEST]
+    missing = sorted(set(CORE_TEST) - {sentence.speaker for sentence in test})
+    if not train or missing:
+        raise ValueError(
+            f"{root} has {len(train)} training sentences and lacks the test speakers {missing!r}: expected the whole "
+            "tree of LDC93S1 with TRAIN/DR1/FCJF0/SX37.WAV and SX37.PHN, and so on; copy it anew"
+        )
+    return assembled(train, test, phones)
+
+
+def load_sample(*, phones: int = 61) -> Dataset:
+    r"""NLTK's sample of TIMIT: 96 sentences of twelve speakers to train, 32 of four others to test.
+
+    It is small and all its speakers are from TIMIT's training part: **results on it can not be compared with
+    published TIMIT results.** Licence: Creative Commons Attribution, Non-Commercial, ShareAlike.
+
+    Features are 13 cepstral coefficients (`neko.datasets.speech.mfcc`), their Δ and their ΔΔ, in frames of 25 ms
+    every 10 ms, each standardised by the mean and the deviation over the frames of the training sentences. The label
+    of a frame is the phone at its centre.
+
+    Parameters
+    ----------
+    phones
+        61 for all symbols, or 39 by the folding of Lee & Hon (1989), in which frames of the glottal stop count for
+        nothing.
+
+    Returns
+    -------
+    Dataset
+        ``x`` (sentences, time, 39) with zeros after the end of a sentence; ``y`` (sentences, time) of class numbers
+        in the order of `neko.datasets.phones.PHONES` or ``PHONES_39``; masks (sentences, time) that are 0 at padded
+        frames and at frames without a label (in one sentence of the sample the transcription ends before the audio).
+
+    Raises
+    ------
+    ValueError
+        If `phones` is neither, or the file under ``NEKO_DATA`` is damaged.
+    OSError
+        If the sample is not here and can not be downloaded.
+    ImportError
+        Without the package kaldi-native-fbank.
+
+    References
+    ----------
+    Bird, Loper & Klein, NLTK, corpus ``timit``; Garofolo et al. (1993), LDC93S1.
+    """
+    check(phones)
+    with zipfile.ZipFile(find(SAMPLE)) as archive:
+        speakers = folders(zipfile.Path(archive, "timit/"))
+        said = [s for folder in speakers for s in sentences(folder, folder.name.partition("-")[2].lower())]
+        test = [sentence for sentence in said if sentence.speaker in SAMPLE_TEST]
+        return assembled([sentence for sentence in said if sentence.speaker not in SAMPLE_TEST], test, phones)
+
+
+def check(phones: int) -> None:
+    if phones not in transcription.CLASSES:
+        raise ValueError(f"phones={phones!r}: expected one of {tuple(transcription.CLASSES)}")
+
+
+def tree() -> Path:
+    """The folder with TRAIN and TEST of the full corpus: ``timit`` or ``timit/timit`` under ``NEKO_DATA``, in any case.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is none; it says where to put it.
+    """
+    root = data_folder()
+    outer = child(root, "timit") if root and root.is_dir() else None
+    for folder in (outer, outer and child(outer, "timit")):
+        if folder and child(folder, "train"):
+            return folder
+    raise FileNotFoundError(
+        f"TIMIT is not under NEKO_DATA={str(root) if root else None!r}: expected TIMIT/TRAIN/DR1/FCJF0/SX37.WAV and so "
+        "on there; it is licensed as LDC93S1 by the Linguistic Data Consortium (catalog.ldc.upenn.edu/LDC93S1) and "
+        "can not be downloaded; 'timit-sample' is free for non-commercial use"
+    )
+
+
+def child(folder: Path, name: str) -> Path | None:
+    """The folder of a name in any case."""
+    return next((path for path in folders(folder) if path.name.lower() == name), None)
+
+
+def folders(folder: AnyFolder) -> list[AnyFolder]:
+    """Folders in a folder, in the order of their names."""
+    return sorted((path for path in folder.iterdir() if path.is_dir()), key=lambda path: path.name)
+
+
+def sentences(folder: Folder, speaker: str) -> Iterator[Sentence]:
+    """A speaker's sentences by name, without ``sa``.
+
+    Raises
+    ------
+    FileNotFoundError
+        If a sentence has audio and no transcription, or a transcription and no audio.
+    """
+    files = {path.name.lower(): path for path in folder.iterdir()}
+    names = {name[:-4] for name in files if name.endswith((".wav", ".phn"))}
+    for name in sorted(filter(SENTENCE.fullmatch, names)):
+        for ending in (".wav", ".phn"):
+            if name + ending not in files:
+                raise FileNotFoundError(f"{folder} has no {name + ending!r} for sentence {name!r}; copy it anew")
+        yield Sentence(speaker, name, files[name + ".wav"], files[name + ".phn"])
+
+
+def assembled(train: list[Sentence], test: list[Sentence], phones: int) -> Dataset:
+    """Features, labels and masks of two lists of sentences, standardised by the first."""
+    parts = [[framed(sentence, phones) for sentence in part] for part in (train, test)]
+    spoken = np.concatenate([x for x, _, _ in parts[0]])
+    mean, deviation = spoken.mean(axis=0, dtype=np.float64), spoken.std(axis=0, dtype=np.float64)
+    parts = [[(((x - mean) / deviation).astype(np.float32), y, mask) for x, y, mask in part] for part in parts]
+    (x, y, mask), (x_test, y_test, mask_test) = (
+        tuple(padded(arrays) for arrays in zip(*part, strict=True)) for part in parts
+    )
+    return Dataset(x, y, x_test, y_test, phones, mask, mask_test)
+
+
+def framed(sentence: Sentence, phones: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Features (time, 39), labels (time,) and mask (time,) of one sentence."""
+    x = speech.features(speech.read_audio(sentence.audio.read_bytes(), str(sentence.audio)))
+    segments = transcription.read_segments(sentence.segments.read_text("ascii"), str(sentence.segments))
+    return x, *transcription.labels(segments, speech.centres(len(x)), phones)
+
+
+def padded(arrays: tuple[np.ndarray, ...]) -> np.ndarray:
+    """Arrays of different lengths as one, with zeros after their ends."""
+    whole = np.zeros((len(arrays), max(map(len, arrays)), *arrays[0].shape[1:]), dtype=arrays[0].dtype)
+    for row, array in zip(whole, arrays, strict=True):
+        row[: len(array)] = array
+    return whole
