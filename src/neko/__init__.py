@@ -25,11 +25,16 @@ _PUBLIC = {
     "Manhattan": "updates",
     "GradientComparison": "compare",
     "Trainer": "trainer",
+    "Checkpoints": "callbacks",
+    "EarlyStopping": "callbacks",
+    "TensorBoard": "callbacks",
 }
 _MODULES = (
     "adaptors",
     "backend",
+    "callbacks",
     "cells",
+    "checkpoint",
     "compare",
     "datasets",
     "devices",
@@ -38,6 +43,7 @@ _MODULES = (
     "plots",
     "posterior",
     "rules",
+    "run",
     "samplers",
     "updates",
 )

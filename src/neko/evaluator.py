@@ -192,8 +192,8 @@ class Evaluator:
             name = f"layer {i} ({type(cell).__name__}, {cell.units} neurons)"
             if rate == 0.0:
                 warnings.warn(
-                    f"{name} was silent for an epoch: no spike, so little or nothing is learnt; scale the inputs up, "
-                    "lower the threshold (v_th) or add a FiringRate regularizer",
+                    f"{name} was silent for an epoch: no spike in a frame that counts, so nothing is learnt; "
+                    "scale the inputs up, lower the threshold (v_th) or add a FiringRate regularizer",
                     ActivityWarning,
                     stacklevel=4,
                 )

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from neko import datasets
-from neko.cli import app
+from neko.cli import app, common
 from neko.datasets import Dataset, fetch, mnist
 
 needs_mnist = pytest.mark.skipif(
@@ -91,11 +91,12 @@ def test_every_entry_says_what_it_is():
 
 
 def run(*arguments):
-    result = CliRunner().invoke(app, ["data", *arguments], env={"COLUMNS": "160"})
+    result = CliRunner().invoke(app, ["data", *arguments])
     return result.exit_code, " ".join(result.output.split())
 
 
 def test_the_list_shows_where_each_set_is(nothing, tmp_path, monkeypatch):
+    monkeypatch.setattr(common.console, "width", 160)
     code, output = run("list")
     assert code == 0
     for name, entry in datasets.DATASETS.items():

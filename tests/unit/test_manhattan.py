@@ -120,7 +120,7 @@ def test_weights_that_change_between_steps_are_written_into_the_devices(xp):
 
 
 def test_the_papers_names_are_the_usual_compositions():
-    x, y = np.random.default_rng(0).random((4, 5, 3)), np.eye(2)[[0, 1, 0, 0]]
+    x, y = 5.0 * np.random.default_rng(0).random((4, 5, 3)), np.eye(2)[[0, 1, 0, 0]]
     model = neko.Evaluator(neko.LIF(6, 2, "torch"), loss="categorical_crossentropy")
     rule = neko.ManhattanRule(model, delta=0.01, dead_zone=1e-12)
     rule.step(x, y)

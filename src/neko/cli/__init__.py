@@ -1,15 +1,17 @@
-"""The command line: ``neko demo``, ``neko train``, ``neko sample``, ``neko compare``."""
+"""The command line: ``neko demo``, ``neko train``, ``neko sample``, ``neko compare``, ``neko data``."""
 
 from __future__ import annotations
 
 import typer
 
-from neko.cli import comparison, sampling, training
+from neko.cli import comparison, data, sampling, training
 
 app = typer.Typer(add_completion=False, help="Learning rules of the brain and of neuromorphic hardware.")
 app.command()(training.demo)
 app.command()(training.train)
+app.command()(training.show)
 app.command()(sampling.sample)
 app.command()(comparison.compare)
+app.add_typer(data.app, name="data")
 
 __all__ = ["app"]

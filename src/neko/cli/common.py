@@ -3,35 +3,45 @@
 from __future__ import annotations
 
 import contextlib
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 console = Console()
 
 Backend = Annotated[str, typer.Option(help="torch, jax or tensorflow.")]
 BatchSize = Annotated[int, typer.Option(min=1, help="Examples per update, or per pass of a sampler.")]
 Cell = Annotated[str, typer.Option(help="Neuron model.")]
-Data = Annotated[str, typer.Option(help="Data set: digits, mnist, mnist1d or mnist1d-step.")]
+Data = Annotated[str, typer.Option(help="Data set, one of `neko data list`.")]
 Epochs = Annotated[int, typer.Option(min=1, help="Passes over the training data.")]
 Hidden = Annotated[int, typer.Option(min=1, help="Number of neurons.")]
 Rate = Annotated[float, typer.Option(help="Rate of the optimizer.")]
 Recurrent = Annotated[bool, typer.Option("--recurrent/--feedforward", help="Whether the neurons feed back.")]
+Target = Annotated[str, typer.Option(help="Output that is judged: every, last or mean (over time).")]
 Seed = Annotated[int, typer.Option(help="Seed of weights and of the order of examples.")]
 Figure = Annotated[Path | None, typer.Option(help="Write the figure here.")]
 
 
 @contextlib.contextmanager
 def plain_errors() -> Iterator[None]:
-    """What a person got wrong, in one line and with exit code 2."""
+    """What a person got wrong, in one line and with exit code 2; warnings in one line too."""
     try:
-        yield
-    except (ValueError, TypeError, ImportError, OSError) as error:
-        console.print(f"[red]error:[/red] {error}", soft_wrap=True, highlight=False)
+        with warnings.catch_warnings():
+            warnings.showwarning = show_warning
+            yield
+    except (ValueError, TypeError, ImportError, OSError, ArithmeticError) as error:
+        console.print(f"[red]error:[/red] {escape(str(error))}", soft_wrap=True, highlight=False)
         raise typer.Exit(2) from error
+
+
+def show_warning(message: Warning | str, *where: Any) -> None:
+    """A warning without the line of code that it came from."""
+    console.print(f"[yellow]warning:[/yellow] {escape(str(message))}", soft_wrap=True, highlight=False)
 
 
 def load_data(name: str) -> Any:
@@ -41,18 +51,12 @@ def load_data(name: str) -> Any:
     return datasets.load(name).one_hot()
 
 
-def evaluator_of(
-    data: Any, cell: str, hidden: int, backend: str, seed: int, *, recurrent: bool = True, target: str = "every"
-) -> Any:
-    """A layer of cells with a readout, judged by cross-entropy and accuracy."""
-    from neko import Evaluator, Model, cells
-
-    made = cells.get(cell)
-    if not recurrent and not hasattr(made, "recurrent"):
-        raise ValueError(f"cell {cell!r} has no feed-forward form: expected lif or alif")
-    model = Model(made(hidden, **({} if recurrent else {"recurrent": False})), data.classes, backend, seed=seed)
-    metrics = ["accuracy", "firing_rate"] if made.spiking else ["accuracy"]
-    return Evaluator(model, loss="categorical_crossentropy", metrics=metrics, target=target)
+def load_classes(name: str) -> Any:
+    """A data set with one label a sequence; ValueError for any other."""
+    data = load_data(name)
+    if data.task_type != "classification" or data.y_train.ndim != 2 or data.mask_train is not None:
+        raise ValueError(f"data set {name!r}: expected one with a class for each whole sequence, such as 'mnist'")
+    return data
 
 
 def save_figure(figure: Any, path: Path | None) -> None:

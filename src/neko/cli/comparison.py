@@ -33,14 +33,17 @@ def compare(
     from neko import plots
     from neko import rules as registry
     from neko.compare import ALL, FIELDS, GradientComparison
+    from neko.run import evaluator_of
 
     with common.plain_errors():
         loaded = common.load_data(data)
-        model = common.evaluator_of(loaded, cell, hidden, backend, seed)
+        model = evaluator_of(loaded, cell, hidden, backend, seed)
         first, *others = rules.split(",")
         primary = registry.resolve(first)(model, learning_rate=learning_rate)
         followed = GradientComparison(primary, others, reference=reference, every=every)
-        followed.train(loaded.x_train, loaded.y_train, epochs=epochs, batch_size=batch_size, seed=seed)
+        followed.train(
+            loaded.x_train, loaded.y_train, loaded.mask_train, epochs=epochs, batch_size=batch_size, seed=seed
+        )
         table = Table(title=f"Gradients against {followed.reference}, all tensors, mean over the batches")
         table.add_column("rule", no_wrap=True)
         for field in FIELDS:

@@ -26,7 +26,7 @@ def sample(
     epochs: common.Epochs = 1500,
     warmup: Annotated[int, typer.Option(min=0, help="Epochs that adapt the step size and leave no draw.")] = 1200,
     thinning: Annotated[int, typer.Option(min=1, help="Epochs between two draws.")] = 5,
-    target: Annotated[str, typer.Option(help="Output that is judged: every, last or mean (over time).")] = "every",
+    target: common.Target = "every",
     prior: Annotated[float, typer.Option(help="Standard deviation of weights onto one neuron, all together.")] = 5.0,
     step_size: Annotated[float, typer.Option(help="Step size at the start.")] = 1e-7,
     learning_rate: Annotated[float, typer.Option(help="Rate of Adam.")] = 1e-3,
@@ -37,12 +37,13 @@ def sample(
 ) -> None:
     """Sample a spiking network's weights from their posterior, and show what it is unsure about."""
     from neko import Trainer, plots, rules
+    from neko.run import evaluator_of
 
     with common.plain_errors():
-        loaded = common.load_data(data)
+        loaded = common.load_classes(data)
         labels = loaded.y_test.argmax(axis=-1)
         models = [
-            common.evaluator_of(loaded, cell, hidden, backend, seed + c, recurrent=recurrent, target=target)
+            evaluator_of(loaded, cell, hidden, backend, seed + c, recurrent=recurrent, target=target)
             for c in range(chains)
         ]
         for each in models:

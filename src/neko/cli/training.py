@@ -1,7 +1,9 @@
-"""``neko demo`` and ``neko train``."""
+"""``neko demo``, ``neko train`` and ``neko show``."""
 
 from __future__ import annotations
 
+import dataclasses
+import datetime
 import time
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,6 +15,8 @@ from rich.table import Table
 from neko.cli import common
 from neko.cli.common import console
 
+RULE = Annotated[str, typer.Option(help="Learning rule: bptt, rtrl, eprop, eprop:random, eprop:adaptive.")]
+
 
 def demo(
     backend: common.Backend = "torch",
@@ -21,88 +25,121 @@ def demo(
     figure: Annotated[Path, typer.Option(help="Write the figure here.")] = Path("runs/demo.png"),
 ) -> None:
     """Train ALIF neurons with e-prop on real digits, beside backpropagation through time; about a minute."""
-    from neko import plots
+    from neko import Trainer, plots, rules
+    from neko.run import evaluator_of
 
-    data = common.load_data("digits")
-    # Eight rows are eight steps; shown for 4 ms each they give the neurons time to integrate.
-    data = data._replace(x_train=data.x_train.repeat(4, axis=1), x_test=data.x_test.repeat(4, axis=1))
-    histories, rows, shown = {}, [], None
-    for title, rule in (("e-prop", "eprop"), ("BPTT", "bptt")):
-        console.print(f"[bold]{title}[/bold]: ALIF(64) on the {len(data.x_train)} training digits, {backend}")
-        model = common.evaluator_of(data, "alif", 64, backend, seed)
-        trainer, seconds = fit(data, model, rule, epochs, 32, seed, learning_rate=5e-3)
-        histories[title] = trainer.history
-        rows.append((title, trainer.history, seconds))
-        shown = shown or model.model
-    print_table("Test set of scikit-learn's digits", rows)
-    common.save_figure(plots.overview(histories, shown, data.x_test[0], "val_accuracy"), figure)
+    with common.plain_errors():
+        data = common.load_data("digits")
+        # Eight rows are eight steps; shown for 4 ms each they give the neurons time to integrate.
+        data = data._replace(x_train=data.x_train.repeat(4, axis=1), x_test=data.x_test.repeat(4, axis=1))
+        histories, rows, shown = {}, [], None
+        for title, rule in (("e-prop", "eprop"), ("BPTT", "bptt")):
+            console.print(f"[bold]{title}[/bold]: ALIF(64) on the {len(data.x_train)} training digits, {backend}")
+            model = evaluator_of(data, "alif", 64, backend, seed)
+            trainer = Trainer(rules.resolve(rule)(model, learning_rate=5e-3))
+            begin = time.perf_counter()
+            test = (data.x_test, data.y_test)
+            trainer.train(data.x_train, data.y_train, epochs=epochs, batch_size=32, seed=seed, validation=test)
+            histories[title] = trainer.history
+            rows.append((title, trainer.history, time.perf_counter() - begin))
+            shown = shown or model.model
+        print_table("Test set of scikit-learn's digits", rows)
+        common.save_figure(plots.overview(histories, shown, data.x_test[0], "val_accuracy"), figure)
 
 
 def train(
+    context: typer.Context,
     data: common.Data = "digits",
     cell: common.Cell = "alif",
     hidden: common.Hidden = 128,
-    rule: Annotated[
-        str, typer.Option(help="Learning rule: bptt, rtrl, eprop, eprop:random, eprop:adaptive.")
-    ] = "eprop",
+    rule: RULE = "eprop",
     optimizer: Annotated[str, typer.Option(help="adam, sgd, … of the framework, naive, or manhattan.")] = "adam",
     device: Annotated[str | None, typer.Option(help="Device of manhattan: constant, linear or soft_bounds.")] = None,
     backend: common.Backend = "torch",
+    dtype: Annotated[str, typer.Option(help="float32 or float64.")] = "float32",
+    target: common.Target = "every",
+    firing_rate: Annotated[float | None, typer.Option(help="Rate in Hz that a regularizer draws to.")] = None,
     epochs: common.Epochs = 30,
     batch_size: common.BatchSize = 128,
     learning_rate: common.Rate = 1e-3,
+    clip_norm: Annotated[float | None, typer.Option(help="Scale longer gradients down to this L2 norm.")] = None,
+    patience: Annotated[
+        int | None, typer.Option(min=1, help="Stop after so many epochs without a better validation loss.")
+    ] = None,
+    checkpoint_every: Annotated[int, typer.Option(min=1, help="Epochs between two checkpoints.")] = 1,
+    keep: Annotated[int, typer.Option(min=1, help="Checkpoints that stay.")] = 3,
     seed: common.Seed = 0,
-    figure: common.Figure = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the run; by default a new one under runs.")] = None,
+    config: Annotated[Path | None, typer.Option(help="Repeat the run of this config.yaml.")] = None,
+    resume: Annotated[Path | None, typer.Option(help="Go on with the run of this folder.")] = None,
 ) -> None:
-    """Train a recurrent network with the rule, neuron, optimizer and framework of your choice."""
-    from matplotlib.figure import Figure
+    """Train a recurrent network with the rule, neuron, optimizer and framework of your choice.
 
-    from neko import plots
+    A run is a folder: config.yaml, history.csv, checkpoints and figures. With --config or --resume the options come
+    from there, but for those that are given.
+    """
+    from neko import run
 
     with common.plain_errors():
-        loaded = common.load_data(data)
-        model = common.evaluator_of(loaded, cell, hidden, backend, seed)
-        options = optimizer_options(optimizer, device, learning_rate)
-        trainer, seconds = fit(loaded, model, rule, epochs, batch_size, seed, **options)
-        print_table(f"Test set of {data}", [(rule, trainer.history, seconds)])
-        drawing = Figure(figsize=(5, 3.6), layout="constrained")
-        plots.learning_curves(drawing.subplots(), {rule: trainer.history}, "val_accuracy")
-        common.save_figure(drawing, figure)
-        if device is not None and figure is not None:
-            rule_used = trainer.rule
-            pairs = rule_used.update.update.conductances(rule_used.update_state)
-            common.save_figure(plots.conductances(pairs), figure.with_stem(f"{figure.stem}-conductances"))
+        if resume is not None and (out is not None or config is not None):
+            raise ValueError(f"--resume {resume} goes on in its own folder: expected no --out and no --config")
+        given = given_options(context)
+        source = resume / run.CONFIG if resume is not None else config
+        if resume is not None and set(given) - {"epochs"}:
+            raise ValueError(f"--resume {resume} with {sorted(given)!r}: only --epochs may change")
+        chosen = run.Config() if source is None else run.read_config(source)
+        chosen = run.Config.of(dataclasses.asdict(chosen) | given)
+        folder = resume or out or new_folder(chosen)
+        if resume is not None:
+            run.warn_of_versions(folder, chosen.backend)
+        begin = time.perf_counter()
+        try:
+            trainer = run.train(chosen, folder, resume=resume is not None)
+        except KeyboardInterrupt:
+            console.print(f"Stopped. To go on: neko train --resume {folder}", soft_wrap=True)
+            raise typer.Exit(130) from None
+        print_table(f"Test set of {chosen.data}", [(chosen.rule, trainer.history, time.perf_counter() - begin)])
+        console.print(f"Run: {folder}", soft_wrap=True)
 
 
-def optimizer_options(optimizer: str, device: str | None, learning_rate: float) -> dict[str, Any]:
-    """Options of a rule; a Manhattan rule without a device takes the rate as its step."""
-    from neko import devices
-    from neko.updates import Manhattan
+def show(folder: Annotated[Path, typer.Argument(help="Folder of a run.")]) -> None:
+    """Show a run's options and last measures, and draw its figures again."""
+    from neko import run
+    from neko.history import History
 
-    if optimizer != "manhattan":
-        if device is not None:
-            raise ValueError(f"device={device!r}: only the optimizer 'manhattan' writes into a device")
-        return {"optimizer": optimizer, **({} if optimizer == "naive" else {"learning_rate": learning_rate})}
-    if device is None:
-        return {"optimizer": Manhattan(delta=learning_rate)}
-    return {"optimizer": Manhattan(device=devices.get(device)())}
+    with common.plain_errors():
+        config = run.read_config(folder / run.CONFIG)
+        figures = run.draw(folder)
+        history = History.load(folder / run.HISTORY)
+        options = Table("option", "value", title=str(folder))
+        for name, value in dataclasses.asdict(config).items():
+            options.add_row(name, "–" if value is None else str(value))
+        console.print(options)
+        measures = Table("measure", "last", "best", title=f"After {history.epochs} of {config.epochs} epochs")
+        for name, values in history.items():
+            best = np.nanmax(values) if "accuracy" in name else np.nanmin(values) if "loss" in name else None
+            measures.add_row(name, f"{values[-1]:.4g}", "" if best is None else f"{best:.4g}")
+        console.print(measures)
+        for path in figures:
+            console.print(f"Figure: {path}", soft_wrap=True)
 
 
-def fit(data: Any, model: Any, rule: str, epochs: int, batch_size: int, seed: int, **options: Any) -> tuple[Any, float]:
-    """A trainer that has run, and the seconds it took."""
-    from neko import Trainer, rules
+def given_options(context: typer.Context) -> dict[str, Any]:
+    """The options of a configuration that the person gave."""
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    own = {name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"}
+    return {name: context.params[name] for name in own - {"out", "config", "resume"}}
 
-    trainer = Trainer(rules.resolve(rule)(model, **options))
-    begin = time.perf_counter()
-    trainer.train(
-        data.x_train,
-        data.y_train,
-        epochs=epochs,
-        batch_size=batch_size,
-        seed=seed,
-        validation=(data.x_test, data.y_test),
-    )
-    return trainer, time.perf_counter() - begin
+
+def new_folder(config: Any) -> Path:
+    """A name for a run that no folder has yet."""
+    now = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
+    stem = Path("runs") / f"{config.data}-{config.cell}-{config.rule.replace(':', '-')}-{config.backend}-{now}"
+    folder, number = stem, 1
+    while folder.exists():
+        number += 1
+        folder = stem.with_name(f"{stem.name}-{number}")
+    return folder
 
 
 def print_table(title: str, rows: list[tuple[str, dict[str, list[float]], float]]) -> None:
@@ -111,10 +148,10 @@ def print_table(title: str, rows: list[tuple[str, dict[str, list[float]], float]
     for column in ("rule", "test accuracy", "test loss", "firing rate", "seconds"):
         table.add_column(column, justify="left" if column == "rule" else "right")
     for name, history, seconds in rows:
-        rate = history.get("val_firing_rate", [np.nan])[-1]
+        accuracy, rate = (history.get(f"val_{measure}", [np.nan])[-1] for measure in ("accuracy", "firing_rate"))
         table.add_row(
             name,
-            f"{100 * history['val_accuracy'][-1]:.1f} %",
+            "–" if np.isnan(accuracy) else f"{100 * accuracy:.1f} %",
             f"{history['val_loss'][-1]:.3f}",
             "–" if np.isnan(rate) else f"{rate:.0f} Hz",
             f"{seconds:.0f}",

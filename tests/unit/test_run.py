@@ -1,0 +1,235 @@
+"""A run is a folder: what is in it, that it can be repeated, gone on with and shown, and what is refused."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+import neko
+from neko import backend as backends
+from neko import checkpoint, run
+from neko.cli import app
+from neko.history import History
+
+SMALL = run.Config(hidden=8, epochs=2, rule="bptt", cell="lif")
+
+
+def command(*arguments):
+    return CliRunner().invoke(app, [str(a) for a in arguments])
+
+
+def words(result):
+    return " ".join(result.output.split())
+
+
+def test_a_run_leaves_its_folder(tmp_path):
+    trainer = run.train(SMALL, tmp_path / "run", progress=False)
+    written = yaml.safe_load((tmp_path / "run" / run.CONFIG).read_text())
+    assert written["options"] == dataclasses.asdict(SMALL)
+    assert {"neko", "python", "numpy", "torch"} <= written["versions"].keys()
+    history = History.load(tmp_path / "run" / run.HISTORY)
+    assert history == trainer.history
+    assert history.epochs == 2
+    kept = checkpoint.read(checkpoint.files(tmp_path / "run" / run.CHECKPOINTS)[-1])
+    for name, w in trainer.rule.model.params.items():
+        assert np.array_equal(kept["learner"]["params"][name], w.numpy()), name
+    assert (tmp_path / "run" / run.FIGURES / "learning_curves.png").stat().st_size > 1000
+
+
+@pytest.mark.parametrize("backend", backends.installed())
+def test_equal_configurations_give_equal_histories(backend, tmp_path):
+    config = dataclasses.replace(SMALL, backend=backend, rule="eprop:adaptive")
+    run.train(config, tmp_path / "a", progress=False)
+    repeated = run.read_config(tmp_path / "a" / run.CONFIG)
+    assert repeated == config
+    run.train(repeated, tmp_path / "b", progress=False)
+    first, second = ((tmp_path / name / run.HISTORY).read_bytes() for name in "ab")
+    assert first == second
+    run.train(dataclasses.replace(config, seed=1), tmp_path / "c", progress=False)
+    assert (tmp_path / "c" / run.HISTORY).read_bytes() != first
+
+
+def test_going_on_equals_one_run(tmp_path):
+    run.train(dataclasses.replace(SMALL, epochs=3), tmp_path / "whole", progress=False)
+    run.train(SMALL, tmp_path / "part", progress=False)
+    result = command("train", "--resume", tmp_path / "part", "--epochs", 3)
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "part" / run.HISTORY).read_bytes() == (tmp_path / "whole" / run.HISTORY).read_bytes()
+    assert run.read_config(tmp_path / "part" / run.CONFIG).epochs == 3
+
+
+def test_the_command_repeats_goes_on_and_shows(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    options = ["--hidden", 8, "--epochs", 1, "--optimizer", "manhattan", "--device", "soft_bounds"]
+    assert command("train", *options, "--out", "a").exit_code == 0
+    assert command("train", "--config", "a/config.yaml", "--out", "b").exit_code == 0
+    assert Path("a/history.csv").read_bytes() == Path("b/history.csv").read_bytes()
+    assert command("train", "--config", "a/config.yaml", "--seed", 5).exit_code == 0
+    (new,) = Path("runs").iterdir()
+    assert run.read_config(new / "config.yaml") == dataclasses.replace(run.read_config("a/config.yaml"), seed=5)
+    for figure in ("learning_curves", "conductances"):
+        Path(f"a/figures/{figure}.png").unlink()
+    shown = command("show", "a")
+    assert shown.exit_code == 0, shown.output
+    for word in ("soft_bounds", "val_accuracy", "pulses", "After 1 of 1 epochs"):
+        assert word in words(shown)
+    for figure in ("learning_curves", "conductances"):
+        assert Path(f"a/figures/{figure}.png").stat().st_size > 1000
+
+
+@pytest.mark.parametrize("data", ["pattern", "copy", "evidence"])
+def test_masks_and_regressions_are_trained(data, monkeypatch):
+    """What the loader says of frames and outputs reaches the trainer."""
+    small = {"pattern": {"time": 60}, "copy": {"train": 12, "test": 4}, "evidence": {"train": 6, "test": 2}}
+    loaded = neko.datasets.load(data, **{k: v for k, v in small[data].items() if k != "time"}).one_hot()
+    loaded = loaded._replace(x_train=5.0 * loaded.x_train)  # few neurons need much to spike
+    trainer = run.trainer_of(dataclasses.replace(SMALL, hidden=4), loaded)
+    history = trainer.train(loaded.x_train, loaded.y_train, loaded.mask_train, progress=False)
+    found = trainer.rule.model.evaluate(loaded.x_train, loaded.y_train, loaded.mask_train)
+    y = trainer.rule.model.model.predict(loaded.x_train)
+    mask = np.ones(y.shape[:2]) if loaded.mask_train is None else loaded.mask_train
+    if loaded.task_type == "regression":
+        expected = (((y - loaded.y_train) ** 2).mean(axis=-1) * mask).sum() / mask.sum()
+        assert found["loss"] == pytest.approx(expected, rel=1e-4)
+        assert "accuracy" not in history
+    else:
+        target = loaded.y_train if loaded.y_train.ndim == 3 else loaded.y_train[:, None]
+        cross = -(target * np.log(y)).sum(axis=-1)
+        assert found["loss"] == pytest.approx((cross * mask).sum() / mask.sum(), rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("options: {hiden: 3}", "option 'hiden': expected one of"),
+        ("options: {hidden: three}", "hidden='three': expected int"),
+        ("options: {hidden: 3.5}", "hidden=3.5: expected int"),
+        ("options: {data: null}", "data=None: expected a name"),
+        ("options: {seed: true}", "seed=True: expected int"),
+        ("options: [1, 2]", "options: [1, 2]: expected names with values"),
+        ("hidden: 3", "expected a section 'options'"),
+        ("options: {", "is no YAML"),
+        ("- 1", "expected a section 'options'"),
+        ("options: {data: minst}", "data set 'minst'"),
+        ("options: {epochs: 0}", "epochs=0"),
+        ("options: {batch_size: 0}", "batch_size=0"),
+        ("options: {target: first}", "target='first'"),
+        ("options: {dtype: float16}", "dtype='float16'"),
+        ("options: {checkpoint_every: 0}", "checkpoint_every=0"),
+        ("options: {patience: 0}", "patience=0"),
+        ("options: {learning_rate: -1}", "learning_rate=-1.0"),
+        ("options: {clip_norm: 0}", "clip_norm=0.0"),
+    ],
+)
+def test_a_wrong_configuration_is_named(content, expected, tmp_path):
+    (tmp_path / "config.yaml").write_text(content)
+    result = command("train", "--config", tmp_path / "config.yaml", "--out", tmp_path / "out")
+    assert result.exit_code == 2
+    assert expected in words(result)
+    assert not (tmp_path / "out").exists()
+
+
+def test_numbers_without_a_point_are_read(tmp_path):
+    (tmp_path / "config.yaml").write_text("options: {learning_rate: 1e-3, clip_norm: 2}")
+    config = run.read_config(tmp_path / "config.yaml")
+    assert (config.learning_rate, config.clip_norm) == (1e-3, 2.0)
+
+
+def test_a_wrong_folder_is_named(tmp_path):
+    run.train(SMALL, tmp_path / "run", progress=False)
+    before = {p: p.read_bytes() for p in (tmp_path / "run").rglob("*") if p.is_file()}
+    for arguments, expected in (
+        (["train", "--out", tmp_path / "run"], "holds a run"),
+        (["train", "--resume", tmp_path / "run", "--hidden", 9], "only --epochs may change"),
+        (["train", "--resume", tmp_path / "run", "--out", tmp_path / "b"], "expected no --out"),
+        (["train", "--resume", tmp_path / "run", "--epochs", 1], "asks for 1"),
+        (["train", "--resume", tmp_path / "none"], "expected the config.yaml of a run"),
+        (["show", tmp_path / "none"], "expected the config.yaml of a run"),
+        (["train", "--hidden", 4, "--out", tmp_path / "run" / "config.yaml"], "is a file: expected a folder"),
+    ):
+        result = command(*arguments)
+        assert result.exit_code == 2, result.output
+        assert expected in words(result), result.output
+    after = {p: p.read_bytes() for p in (tmp_path / "run").rglob("*") if p.is_file()}
+    changed = {p.name for p in before if before[p] != after.get(p)}
+    assert changed <= {"config.yaml"}, changed  # the last wrong number of epochs is written, nothing else
+
+
+def test_a_damaged_history_or_checkpoint_is_named(tmp_path):
+    run.train(SMALL, tmp_path, progress=False)
+    file = checkpoint.files(tmp_path / run.CHECKPOINTS)[-1]
+    whole = file.read_bytes()
+    file.write_bytes(whole[: len(whole) // 2])
+    assert "truncated" in words(command("train", "--resume", tmp_path, "--epochs", 3))
+    file.write_bytes(whole)
+    (tmp_path / run.HISTORY).write_text("epoch,loss\n1,a\n")
+    shown = command("show", tmp_path)
+    assert shown.exit_code == 2
+    assert "is no history" in words(shown)
+
+
+@pytest.mark.filterwarnings("default")
+def test_other_versions_are_told(tmp_path):
+    run.train(SMALL, tmp_path, progress=False)
+    text = (tmp_path / run.CONFIG).read_text()
+    (tmp_path / run.CONFIG).write_text(text.replace(f"neko: {neko.__version__}", "neko: 0.0.1"))
+    result = command("train", "--resume", tmp_path, "--epochs", 3)
+    assert result.exit_code == 0
+    assert "neko 0.0.1 then" in words(result)
+
+
+def test_a_diverging_run_says_so_and_keeps_its_checkpoints(tmp_path):
+    result = command(
+        "train", "--hidden", 8, "--rule", "bptt", "--optimizer", "sgd", "--learning-rate", 1e38, "--out", tmp_path
+    )
+    assert result.exit_code == 2
+    assert "is not finite" in words(result)
+    assert "learning_rate" in words(result)
+
+
+def test_patience_stops_early(tmp_path):
+    config = dataclasses.replace(SMALL, learning_rate=0.0, patience=2, epochs=9, optimizer="sgd")
+    assert run.train(config, tmp_path, progress=False).history.epochs == 3
+
+
+def test_a_run_stopped_by_ctrl_c_says_how_to_go_on(tmp_path):
+    """As a person does it: the command in a process of its own, and a signal."""
+    program = [
+        sys.executable,
+        "-m",
+        "neko",
+        "train",
+        "--hidden",
+        "8",
+        "--epochs",
+        "2000",
+        "--out",
+        str(tmp_path / "run"),
+    ]
+    process = subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    for _ in range(600):
+        if checkpoint.files(tmp_path / "run" / run.CHECKPOINTS):
+            break
+        time.sleep(0.1)
+    os.kill(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "--resume" in out
+    assert "Traceback" not in err
+    last = checkpoint.files(tmp_path / "run" / run.CHECKPOINTS)[-1]
+    assert checkpoint.read(last)["position"]["epoch"] >= 1
+    config = run.read_config(tmp_path / "run" / run.CONFIG)
+    done = checkpoint.read(last)["position"]["epoch"]
+    run.train(dataclasses.replace(config, epochs=done + 1), tmp_path / "run", resume=True, progress=False)
+    run.train(dataclasses.replace(config, epochs=done + 1), tmp_path / "whole", progress=False)
+    assert (tmp_path / "run" / run.HISTORY).read_bytes() == (tmp_path / "whole" / run.HISTORY).read_bytes()
