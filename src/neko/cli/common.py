@@ -39,8 +39,10 @@ def plain_errors() -> Iterator[None]:
         raise typer.Exit(2) from error
 
 
-def show_warning(message: Warning | str, *where: Any) -> None:
-    """A warning without the line of code that it came from."""
+def show_warning(
+    message: Warning | str, category: Any, filename: str, lineno: int, file: Any = None, line: str | None = None
+) -> None:
+    """A warning without the line of code that it came from, as `warnings.showwarning` is called."""
     console.print(f"[yellow]warning:[/yellow] {escape(str(message))}", soft_wrap=True, highlight=False)
 
 
