@@ -53,6 +53,10 @@ class Arrays(Source):
     def __init__(self, x: Any, y: Any, mask: Any, batch_size: int, shuffle: bool, seed: int) -> None:
         if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
             raise ValueError(f"batch_size={batch_size!r}: expected a positive integer")
+        if not isinstance(shuffle, bool):
+            raise TypeError(f"shuffle={shuffle!r}: expected True or False")
+        if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+            raise ValueError(f"seed={seed!r}: expected an integer of at least 0")
         self.parts = [None if a is None else as_array(name, a) for name, a in (("x", x), ("y", y), ("mask", mask))]
         lengths = [int(a.shape[0]) if len(a.shape) else 0 for a in self.parts if a is not None]
         if len(set(lengths)) != 1 or not lengths[0]:
@@ -85,7 +89,7 @@ class Arrays(Source):
         for begin in range(skip * self.batch_size, self.examples, self.batch_size):
             portion = slice(begin, begin + self.batch_size)
             chosen = portion if order is None else order[portion]
-            x, y, mask = (None if a is None else a[chosen] for a in self.parts)
+            x, y, mask = (None if a is None else rows(a, chosen) for a in self.parts)
             yield x, y, mask
 
     def state(self) -> dict[str, Any]:
@@ -138,11 +142,7 @@ class Batches(Source):
 
     def opened(self, index: int) -> Iterator[Any]:
         """An iterator for the pass of that number."""
-        if index and isinstance(self.data, Iterator):
-            raise ValueError(
-                f"{type(self.data).__name__} is used up after one pass: expected epochs=1, or what can be gone through "
-                "again (a list, a DataLoader, an object with __iter__)"
-            )
+        check_passes("x", self.data, index + 1)
         if type(self.data).__module__.startswith("tensorflow"):
             while self._passes < index:
                 iter(self.data)
@@ -182,14 +182,34 @@ def source(
     return Arrays(x, y, mask, batch_size, shuffle, seed)
 
 
+def check_passes(name: str, data: Any, count: int) -> None:
+    """ValueError for an iterator that is to be gone through more than once."""
+    if count > 1 and isinstance(data, Iterator):
+        raise ValueError(
+            f"{name}: a {type(data).__name__} is used up after one pass: expected epochs=1, or what can be gone through "
+            "again (a list, a DataLoader, an object with __iter__)"
+        )
+
+
 def as_array(name: str, a: Any) -> Any:
     """An array as it is, nested lists through NumPy; TypeError for rows of unequal length."""
     if hasattr(a, "shape") and hasattr(a, "__getitem__"):
         return a
     try:
-        return np.asarray(a)
-    except ValueError as error:
+        found = np.asarray(a)
+    except (ValueError, TypeError) as error:
         raise TypeError(f"{name} is {type(a).__name__}: expected an array; pad its rows to equal length") from error
+    if found.dtype == object:
+        hint = ", or a loader without y" if name == "x" and isinstance(a, Iterable) else ""
+        raise TypeError(f"{name} is {type(a).__name__}: expected an array{hint}")
+    return found
+
+
+def rows(a: Any, chosen: Any) -> Any:
+    """Entries of the leading axis; a TensorFlow tensor is not indexed by an array."""
+    if isinstance(chosen, slice) or not type(a).__module__.startswith("tensorflow"):
+        return a[chosen]
+    return np.asarray(a)[chosen]
 
 
 def as_batch(batch: Any, number: int) -> Batch:

@@ -130,9 +130,11 @@ class Loop:
     def interruptible(self) -> Iterator[None]:
         """Ctrl-C waits for the end of a batch, or of an epoch where a batch is no place to stop; a second one does not.
 
-        Elsewhere than in the main thread Python gives no signals, and nothing changes.
+        Elsewhere than in the main thread Python gives no signals, and nothing changes; nor where the process ignores
+        Ctrl-C, as under nohup, or has a handler that is not Python's.
         """
-        if threading.current_thread() is not threading.main_thread():
+        foreign = signal.getsignal(signal.SIGINT) in (signal.SIG_IGN, None)
+        if foreign or threading.current_thread() is not threading.main_thread():
             yield
             return
 

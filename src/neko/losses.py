@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -103,8 +103,17 @@ def class_weighted(loss: Loss, weights: Sequence[float]) -> Loss:
     ------
     ValueError
         For a loss that has no classes, or weights that are not finite numbers of at least 0.
+    TypeError
+        For what is no sequence of numbers.
     """
-    values = [float(w) for w in weights]
+    try:
+        if isinstance(weights, str | bytes | Mapping):
+            raise TypeError
+        values = [float(w) for w in weights]
+    except (TypeError, ValueError) as error:
+        raise TypeError(
+            f"class_weights={weights!r}: expected one number a class in the order of classes, for example [1.0, 2.5]"
+        ) from error
     if not (loss.sparse or loss.distribution):
         raise ValueError(f"class_weights={weights!r}: the loss {loss.name!r} has no classes")
     if not values or not all(math.isfinite(w) and w >= 0.0 for w in values):

@@ -98,6 +98,8 @@ class Trainer:
         """
         check_epochs(epochs)
         source = source_of(x, y, mask, batch_size, shuffle, seed)
+        batches.check_passes("x", x, epochs)
+        batches.check_passes("validation", validation, epochs)
         listeners = sorted(check_callbacks(callbacks), key=lambda callback: callback.order)
         loop = Loop(self.rule, source, self.history, listeners, epochs)
         with loop.interruptible(), bar_of(epochs, progress) as bar:
@@ -151,7 +153,7 @@ def check_epochs(epochs: Any) -> None:
 
 def check_callbacks(callbacks: Any) -> list[Callback]:
     """Callbacks as a list; TypeError for anything else."""
-    if isinstance(callbacks, Callback):
+    if isinstance(callbacks, Callback) or not isinstance(callbacks, Iterable):
         raise TypeError(f"callbacks={callbacks!r}: expected a list of them, for example [EarlyStopping()]")
     found = list(callbacks)
     for callback in found:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from neko import checkpoint
-from neko.callbacks.base import Callback
+from neko.callbacks.base import Callback, check_folder
 from neko.errors import CheckpointError
 from neko.loop import Loop
 
@@ -63,7 +63,9 @@ class Checkpoints(Callback):
         for name, value in (("every", every), ("batches", batches), ("keep", keep)):
             if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
                 raise ValueError(f"{name}={value!r}: expected a positive integer")
-        self.folder = Path(folder)
+        if not isinstance(resume, bool):
+            raise TypeError(f"resume={resume!r}: expected True or False")
+        self.folder = check_folder(folder)
         self.every = every
         self.batches = batches
         self.keep = keep

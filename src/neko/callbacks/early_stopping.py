@@ -39,9 +39,11 @@ class EarlyStopping(Callback):
         mode: str | None = None,
         restore_best: bool = False,
     ) -> None:
+        if not isinstance(measure, str):
+            raise TypeError(f"measure={measure!r}: expected a name of the history, for example 'val_loss'")
         if isinstance(patience, bool) or not isinstance(patience, int) or patience < 1:
             raise ValueError(f"patience={patience!r}: expected a positive number of epochs")
-        if not min_delta >= 0.0:
+        if isinstance(min_delta, bool) or not isinstance(min_delta, int | float) or not min_delta >= 0.0:
             raise ValueError(f"min_delta={min_delta!r}: expected a number of at least 0")
         if mode not in (None, "min", "max"):
             raise ValueError(f"mode={mode!r}: expected 'min', 'max' or None")
@@ -54,6 +56,9 @@ class EarlyStopping(Callback):
         self.best = math.inf
         self.waited = 0
         self.weights: Any = None
+
+    def begin(self, loop: Loop) -> None:
+        self.best, self.waited, self.weights = math.inf, 0, None
 
     def epoch(self, loop: Loop) -> None:
         if self.measure not in loop.history:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from neko.callbacks.base import Callback
+from neko.callbacks.base import Callback, check_folder
 from neko.loop import Loop
 
 
@@ -28,7 +28,7 @@ class TensorBoard(Callback):
             from tensorboardX import SummaryWriter
         except ImportError as error:
             raise ImportError("TensorBoard needs tensorboardX: pip install 'neko-learning[tensorboard]'") from error
-        self.folder = Path(folder)
+        self.folder = check_folder(folder)
         self._open = SummaryWriter
         self._writer: Any = None
 
