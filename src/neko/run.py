@@ -206,19 +206,21 @@ def optimizer_options(optimizer: str, device: str | None, learning_rate: float) 
     return {"optimizer": Manhattan(device=devices.get(device)())}
 
 
-class HistoryFile(Callback):
-    """Writes the history into the folder after every epoch, and at the begin what a checkpoint had of it."""
+class Records(Callback):
+    """Writes configuration and history into the folder, the first once it is known that the run can go on."""
 
     order = 2
 
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / HISTORY
+    def __init__(self, config: Config, folder: Path) -> None:
+        self.config = config
+        self.folder = folder
 
     def begin(self, loop: Loop) -> None:
-        loop.history.save(self.path)
+        write_config(self.config, self.folder)
+        loop.history.save(self.folder / HISTORY)
 
     def epoch(self, loop: Loop) -> None:
-        loop.history.save(self.path)
+        loop.history.save(self.folder / HISTORY)
 
 
 def train(config: Config, folder: str | Path, *, resume: bool = False, progress: bool = True) -> Trainer:
@@ -253,7 +255,6 @@ def train(config: Config, folder: str | Path, *, resume: bool = False, progress:
     kept = Checkpoints(folder / CHECKPOINTS, every=config.checkpoint_every, keep=config.keep, resume=resume)
     data = datasets.load(config.data).one_hot()
     trainer = trainer_of(config, data)
-    write_config(config, folder)
     trainer.train(
         data.x_train,
         data.y_train,
@@ -262,7 +263,7 @@ def train(config: Config, folder: str | Path, *, resume: bool = False, progress:
         batch_size=config.batch_size,
         seed=config.seed,
         validation=(data.x_test, data.y_test, data.mask_test),
-        callbacks=[*stopping, kept, HistoryFile(folder)],
+        callbacks=[*stopping, kept, Records(config, folder)],
         progress=progress,
     )
     draw(folder)

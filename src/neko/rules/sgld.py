@@ -11,7 +11,8 @@ from neko import tree
 from neko.errors import NonFiniteError
 from neko.evaluator import Evaluator
 from neko.network import Params
-from neko.rules.sampling import Chain, Sampling, check_step_size
+from neko.rules.chain import Chain
+from neko.rules.sampling import Sampling, check_step_size
 from neko.samplers import sgld
 from neko.typing import Array
 
