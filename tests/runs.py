@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 
 import numpy as np
 
@@ -144,4 +145,5 @@ def last(folder):
     del state["random"]
     for name in ("first", "start"):
         state["source"].pop(name, None)
-    return repr(checkpoint.split(state, "", tensors)), {n: (a.dtype, a.shape, a.tobytes()) for n, a in tensors.items()}
+    words = json.dumps(checkpoint.split(state, "", tensors), sort_keys=True)
+    return words, {name: (a.dtype, a.shape, a.tobytes()) for name, a in tensors.items()}

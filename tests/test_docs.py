@@ -13,14 +13,17 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 EXAMPLES = [
+    "neko.callbacks.checkpoints",
     "neko.cells.base",
     "neko.compare",
     "neko.evaluator",
+    "neko.history",
     "neko.losses",
     "neko.models",
     "neko.rules.eprop",
     "neko.rules.langevin",
     "neko.updates.manhattan",
+    "neko.verification",
 ]
 
 

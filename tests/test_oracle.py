@@ -8,7 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from oracle import assert_moves, finite_differences, liveness, max_relative_error, unrolled_loss
+from neko.verification.truth import unrolled_loss
+
+from oracle import assert_moves, finite_differences, liveness, max_relative_error
 from reference_tasks import Constants, eprop, forward
 
 TIME, BATCH, N_IN, UNITS, OUT, KAPPA = 6, 2, 2, 3, 2, 0.8

@@ -28,6 +28,7 @@ _PUBLIC = {
     "Checkpoints": "callbacks",
     "EarlyStopping": "callbacks",
     "TensorBoard": "callbacks",
+    "verify": "verification",
 }
 _MODULES = (
     "adaptors",
@@ -46,6 +47,7 @@ _MODULES = (
     "run",
     "samplers",
     "updates",
+    "verification",
 )
 
 

@@ -1,0 +1,256 @@
+"""The oracles on a user's cell: right cells pass, and every kind of broken one is found out and named."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from typer.testing import CliRunner
+
+import neko
+from neko import backend as backends
+from neko.cells import ALIF, CELLS, LIF, Cell
+from neko.cells.surrogates import Triangular
+from neko.cli import app
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "adex_two_currents.py"
+ORACLES = ("RTRL = BPTT", "e-prop symmetric = autodiff with cuts", "e-prop in pieces = whole", "loss = plain loop")
+
+
+class State(NamedTuple):
+    v: Any
+    z: Any
+
+
+@dataclass(frozen=True, eq=False)
+class Own(Cell):
+    """A sound cell; each broken one below differs from it in one line."""
+
+    State = State
+    spiking = True
+    autapses = False
+
+    def step(self, xp, state, current):
+        return 0.9 * state.v * (1.0 - xp.stop_gradient(state.z)) + current
+
+    def emit(self, xp, v):
+        return Triangular()(xp, v - 1.0)
+
+    def dynamics(self, xp, state, current):
+        v = self.step(xp, state, current)
+        return State(v, self.emit(xp, v))
+
+
+class MeanOfNeurons(Own):
+    def step(self, xp, state, current):
+        return 0.9 * state.v + current - 0.1 * xp.mean(state.v, axis=-1, keepdims=True)
+
+
+class Neighbour(Own):
+    def step(self, xp, state, current):
+        return 0.9 * state.v + xp.concat([current[:, 1:], current[:, :1]], axis=1)
+
+
+class HiddenDerivative(Own):
+    """Its values are element-wise; its derivative is not."""
+
+    def step(self, xp, state, current):
+        mean = xp.mean(current, axis=-1, keepdims=True)
+        return 0.9 * state.v + current + (mean - xp.stop_gradient(mean))
+
+
+class BareThreshold(Own):
+    def emit(self, xp, v):
+        return xp.astype(v > 1.0, xp.dtype)
+
+
+class Overflows(Own):
+    def step(self, xp, state, current):
+        return 1.1 * state.v * state.v + current
+
+
+class Silent(Own):
+    def emit(self, xp, v):
+        return Triangular()(xp, xp.tanh(v) - 2.0)
+
+
+class Saturated(Own):
+    def emit(self, xp, v):
+        return Triangular()(xp, xp.tanh(v) + 2.0)
+
+
+class Graded(Own):
+    def emit(self, xp, v):
+        return 0.5 * Triangular()(xp, v - 1.0)
+
+
+class WrongShape(Own):
+    def emit(self, xp, v):
+        return xp.sum(v, axis=-1)
+
+
+class Raises(Own):
+    def emit(self, xp, v):
+        return xp.heaviside(v)
+
+
+class NoState(Own):
+    def dynamics(self, xp, state, current):
+        v = self.step(xp, state, current)
+        return v, self.emit(xp, v)
+
+
+class Integers(Own):
+    def emit(self, xp, v):
+        return v > 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class OtherEligibility(Own):
+    leak: float = 0.9
+
+    def step(self, xp, state, current):
+        return self.leak * state.v + current
+
+    def eligibility_cell(self):
+        return replace(self, leak=0.5)
+
+
+class Still(Own):
+    spiking = False
+
+    def emit(self, xp, v):
+        return xp.zeros_like(v)
+
+
+BROKEN = {
+    MeanOfNeurons: ("column law", "v of neuron 0 depends on v of neuron 2"),
+    Neighbour: ("column law", "v of neuron 1 depends on current 0 of neuron 2"),
+    HiddenDerivative: ("column law", "the derivative of v of neuron 0 depends on current 0"),
+    BareThreshold: ("trainable", "layers.0.w_in, layers.0.w_rec get no gradient"),
+    Overflows: ("finite run", "v is .* after step .* limit what grows"),
+    Silent: ("alive", "silent: at most 0 spikes a step"),
+    Saturated: ("alive", "saturated: at least 1 spikes a step"),
+    Graded: ("alive", "takes values such as 0.5: expected spikes"),
+    WrongShape: ("form", r"z has shape \(3,\) after a step: expected .*\(3, 6\)"),
+    Raises: ("form", "AttributeError: .*heaviside"),
+    NoState: ("form", "dynamics gives tuple: expected State"),
+    Integers: ("form", "z has dtype .*bool"),
+    OtherEligibility: ("eligibility cell", "may detach a path, not change a value"),
+    Still: ("alive", "z does not move under noise"),
+}
+
+
+@pytest.mark.parametrize("name", sorted(CELLS))
+def test_every_cell_of_neko_holds(name):
+    report = neko.verify(CELLS[name], backends=["torch"])
+    assert report.ok, report
+    measured = {check.name: check for check in report.checks}
+    for oracle in ORACLES:
+        assert measured[oracle].value < 1e-12
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(CELLS))
+def test_every_cell_of_neko_holds_on_all_backends(name):
+    report = neko.verify(CELLS[name])
+    assert report.ok, report
+    assert {check.backend for check in report.checks} == set(backends.installed())
+
+
+def test_backends_are_held_against_the_first():
+    report = neko.verify(Own)
+    assert report.ok, report
+    names = [check.name for check in report.checks]
+    others = len(backends.installed()) - 1
+    assert names.count("BPTT = torch") == names.count("outputs = torch") == others
+
+
+def test_constants_by_neuron_and_many_neurons():
+    mixed = ALIF(5, beta=[0.0, 0.1, 0.2, 0.3, 0.4], tau_m=[5.0, 10.0, 20.0, 30.0, 40.0])
+    assert neko.verify(mixed, backends=["torch"]).ok
+    assert neko.verify(LIF(40), backends=["torch"]).ok
+
+
+@pytest.mark.parametrize("cell", BROKEN, ids=lambda cell: cell.__name__)
+def test_a_broken_cell_is_found_out(cell):
+    name, reason = BROKEN[cell]
+    report = neko.verify(cell, backends=["torch"])
+    assert not report.ok
+    (first, *_) = report.failures
+    assert first.name == name, report
+    with pytest.raises(AssertionError, match=reason):
+        raise AssertionError(first.reason)
+    assert first.reason in str(report)
+    if name != "eligibility cell":
+        assert all(check.holds is None for check in report.checks if check.name in ORACLES), "rests on what is broken"
+
+
+@pytest.mark.parametrize("backend", [name for name in backends.installed() if name != "torch"])
+def test_broken_cells_are_found_out_elsewhere(backend):
+    for cell in (HiddenDerivative, BareThreshold, Overflows):
+        (first, *_) = neko.verify(cell, backends=[backend]).failures
+        assert first.name == BROKEN[cell][0]
+
+
+def test_a_wrong_eprop_would_be_seen(monkeypatch):
+    """The control: the truth with other cuts is another gradient."""
+    from neko.verification import proofs
+
+    monkeypatch.setattr(proofs, "eprop_by_autodiff", lambda xp, evaluator, params, *data: proofs_bptt(evaluator, *data))
+    (first, *_) = neko.verify(Own, backends=["torch"]).failures
+    assert first.name == "e-prop symmetric = autodiff with cuts"
+    assert first.value > 1e-3
+
+
+def proofs_bptt(evaluator, x, y, mask, feedback=None):
+    return neko.BPTT(evaluator, jit=False).gradients(x, y, mask)[1]
+
+
+def test_what_is_no_cell_is_refused():
+    for wrong in (3, "lif", object, neko.LIF(4, 2, "torch")):
+        with pytest.raises(TypeError, match=r"expected a neko\.cells\.Cell"):
+            neko.verify(wrong)
+    with pytest.raises(ValueError, match="'torch', 'jax', 'tensorflow'"):
+        neko.verify(Own, backends=["pytorch"])
+    with pytest.raises(ValueError, match="expected names"):
+        neko.verify(Own, backends="torch")
+
+
+def command(*arguments):
+    result = CliRunner().invoke(app, ["verify", *map(str, arguments)])
+    return result.exit_code, " ".join(result.output.split())
+
+
+def test_the_example_holds_by_the_command():
+    code, output = command(f"{EXAMPLE}:TwoCurrentAdEx", "--backend", "torch")
+    assert code == 0, output
+    assert "RTRL = BPTT" in output
+    assert "FAILED" not in output
+
+
+def test_the_command_names_what_is_wrong(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("mine.py").write_text(
+        "from neko.cells import LIF\nclass Own(LIF):\n    v = 1\nraised = None\nsmall = LIF(3)\n"
+    )
+    Path("broken.py").write_text("1 / 0\n")
+    Path("silent.py").write_text("from neko.cells import LIF\nquiet = LIF(4, v_th=1e9)\n")
+    assert command("mine:small", "--backend", "torch")[0] == 0
+    code, output = command("silent.py:quiet", "--backend", "torch")
+    assert code == 1
+    assert "silent" in output
+    for arguments, words in (
+        (["mine:Other"], "mine has no 'Other': expected one of its cells ['LIF', 'Own']"),
+        (["mine"], "expected module:MyCell"),
+        (["nowhere:Own"], "module 'nowhere' cannot be imported"),
+        (["nowhere.py:Own"], "no file 'nowhere.py'"),
+        (["broken.py:Own"], "ZeroDivisionError"),
+        (["mine:raised"], "expected a neko.cells.Cell"),
+        (["mine:small", "--backend", "pytorch"], "'torch', 'jax', 'tensorflow'"),
+    ):
+        code, output = command(*arguments)
+        assert code == 2, output
+        assert words in output
