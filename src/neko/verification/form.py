@@ -114,8 +114,13 @@ def find_scale(xp: Any, cell: Cell, n_in: int, seed: int) -> tuple[float, float]
     rng = np.random.default_rng(seed)
     noise = rng.standard_normal((BATCH, STEPS, n_in))
     rates: dict[float, float] = {}
+
+    def emission(x: Any) -> Any:
+        return model.forward(xp.forward_only(), model.params, model.arrange(x), None, training=False)[2][-1]
+
+    run = xp.jit(emission)
     for scale in SCALES:
-        z = model.record(scale * noise)[-1][-1]
+        z = xp.to_numpy(run(xp.asarray(scale * noise)))
         if not np.isfinite(z).all():
             continue
         if cell.spiking and not set(np.unique(z)) <= {0.0, 1.0}:
