@@ -51,14 +51,16 @@ class Arrays(Source):
     """Portions of arrays in an order that `seed` fixes, a new one each epoch."""
 
     def __init__(self, x: Any, y: Any, mask: Any, batch_size: int, shuffle: bool, seed: int) -> None:
-        if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
-            raise ValueError(f"batch_size={batch_size!r}: expected a positive integer")
+        check_size(batch_size)
         if not isinstance(shuffle, bool):
             raise TypeError(f"shuffle={shuffle!r}: expected True or False")
         if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
             raise ValueError(f"seed={seed!r}: expected an integer of at least 0")
         self.parts = [None if a is None else as_array(name, a) for name, a in (("x", x), ("y", y), ("mask", mask))]
-        lengths = [int(a.shape[0]) if len(a.shape) else 0 for a in self.parts if a is not None]
+        for name, a in zip(("x", "y", "mask"), self.parts, strict=True):
+            if a is not None and not len(a.shape):
+                raise ValueError(f"{name} has shape (): expected examples along the first axis")
+        lengths = [int(a.shape[0]) for a in self.parts if a is not None]
         if len(set(lengths)) != 1 or not lengths[0]:
             raise ValueError(f"x, y (and mask) have {lengths!r} examples: expected the same number, at least 1")
         self.examples = lengths[0]
@@ -182,12 +184,18 @@ def source(
     return Arrays(x, y, mask, batch_size, shuffle, seed)
 
 
+def check_size(batch_size: Any) -> None:
+    """ValueError unless it is a positive integer."""
+    if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
+        raise ValueError(f"batch_size={batch_size!r}: expected a positive integer")
+
+
 def check_passes(name: str, data: Any, count: int) -> None:
     """ValueError for an iterator that is to be gone through more than once."""
     if count > 1 and isinstance(data, Iterator):
         raise ValueError(
-            f"{name}: a {type(data).__name__} is used up after one pass: expected epochs=1, or what can be gone through "
-            "again (a list, a DataLoader, an object with __iter__)"
+            f"{name}: a {type(data).__name__} is used up after one pass: expected epochs=1, or what can be gone "
+            "through again (a list, a DataLoader, an object with __iter__)"
         )
 
 

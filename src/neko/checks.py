@@ -19,7 +19,7 @@ def as_numpy(name: str, a: Any) -> np.ndarray:
         raise TypeError(f"{name} is {type(a).__name__}: expected an array of numbers ({error})") from error
     if found.dtype.kind not in "fiub":
         raise TypeError(f"{name} has dtype {found.dtype}: expected real numbers, all rows of equal length")
-    return found
+    return found if found.dtype.isnative else found.astype(found.dtype.newbyteorder("="))
 
 
 def first(bad: Any) -> tuple[int, ...]:
@@ -60,7 +60,8 @@ def classes(y: Any, count: int) -> None:
     if values.size and not 0 <= values.min() <= values.max() < count:
         raise ValueError(f"y has classes {values.min()} to {values.max()}: expected 0 to {count - 1}")
     if values.dtype.kind == "f" and (values != np.floor(values)).any():
-        raise ValueError(f"y{list(first(values != np.floor(values)))} is no class number: expected integers")
+        where = first(values != np.floor(values))
+        raise ValueError(f"y{list(where)} is {values[where]}: expected class numbers, which are integers")
 
 
 def distribution(y: Any, valid: Any, loss: str) -> None:

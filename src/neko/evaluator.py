@@ -126,17 +126,28 @@ class Evaluator:
 
     def arrays(self, x: Any, y: Any, mask: Any) -> tuple[Array, Array, Array | None]:
         """Input, target and mask as arrays of the backend, with their shapes and values checked."""
-        xp = self.xp
+        self.check(x, y, mask)
+        return self.convert(x, y, mask)
+
+    def check(self, x: Any, y: Any, mask: Any) -> None:
+        """ValueError or TypeError for data that do not fit the built model, are not finite, or have targets that the
+        loss does not take."""
         x, y = self.native("x", x), self.native("y", y)
         mask = None if mask is None else self.native("mask", mask)
         shape = self.model.shape(x)
         self._check_target(np.shape(x)[:1] if shape is None else shape, tuple(np.shape(y)))
-        if mask is not None and (shape is None or tuple(np.shape(mask)) != shape):
-            expected = "none, since the outputs have no time axis" if shape is None else f"(batch, time) = {shape!r}"
-            raise ValueError(f"mask has shape {tuple(np.shape(mask))!r}: expected {expected}")
+        self._check_mask(mask, shape)
         checks.finite("x", x)
         checks.finite("y", y)
         self._check_values(y, mask)
+
+    def convert(self, x: Any, y: Any, mask: Any) -> tuple[Array, Array, Array | None]:
+        """Input, target and mask as arrays of the backend, unchecked."""
+        xp = self.xp
+        x, y = self.native("x", x), self.native("y", y)
+        mask = None if mask is None else self.native("mask", mask)
+        if self.objective.loss.sparse and "int" not in str(y.dtype):
+            y = checks.as_numpy("y", y).astype(np.int32)
         with xp.scope():
             # A network multiplies its inputs by weights; a user's module may take class numbers.
             x = xp.asarray(x, dtype=xp.dtype) if self.model.cells else xp.asarray(x)
@@ -146,10 +157,16 @@ class Evaluator:
         """An array of the model's backend as it is, any other through NumPy."""
         return a if self.xp.owns(a) else checks.as_numpy(name, a)
 
+    def _check_mask(self, mask: Any, shape: tuple[int, int] | None) -> None:
+        if mask is None:
+            return
+        if shape is None or tuple(np.shape(mask)) != shape:
+            expected = "none, since the outputs have no time axis" if shape is None else f"(batch, time) = {shape!r}"
+            raise ValueError(f"mask has shape {tuple(np.shape(mask))!r}: expected {expected}")
+        checks.mask(mask)
+
     def _check_values(self, y: Any, mask: Any) -> None:
         loss = self.objective.loss
-        if mask is not None:
-            checks.mask(mask)
         if loss.sparse:
             checks.classes(y, self.outputs)
         elif loss.distribution:
@@ -188,7 +205,7 @@ class Evaluator:
                 continue
             rate = float(total) / float(weight)
             # A refractory neuron cannot do better than once in so many steps.
-            highest = 1.0 / (1.0 + float(np.max(getattr(cell, "t_ref", 0.0))) / cell.dt)
+            highest = 1.0 / max(1, getattr(cell, "refractory_steps", 1))
             name = f"layer {i} ({type(cell).__name__}, {cell.units} neurons)"
             if rate == 0.0:
                 warnings.warn(
@@ -238,9 +255,14 @@ class Evaluator:
             Examples per forward pass, of arrays.
         """
         totals: dict[str, Any] = {}
-        for batch in batches.source(x, y, mask, batch_size=batch_size, shuffle=False).epoch(0):
-            self.build(batch[0])
-            part = self.arrays(*batch)
+        source = batches.source(x, y, mask, batch_size=batch_size, shuffle=False)
+        whole = self.check_whole(source)
+        for batch in source.epoch(0):
+            if whole:
+                part = self.convert(*batch)
+            else:
+                self.build(batch[0])
+                part = self.arrays(*batch)
             with self.xp.scope():
                 found = self._measure(self.params, self.model.buffers, *part)
             for name, (total, weight) in found.items():
@@ -248,14 +270,25 @@ class Evaluator:
                 totals[name] = (before[0] + float(total), before[1] + float(weight))
         return self.finalise(totals)
 
+    def check_whole(self, source: batches.Source) -> bool:
+        """Check arrays as a whole, so that a wrong value is named by its place in them; False for other sources."""
+        if not isinstance(source, batches.Arrays):
+            return False
+        self.build(source.parts[0])
+        self.check(*source.parts)
+        return True
+
     def predict(self, x: Any, mask: Any = None, *, batch_size: int = 500) -> np.ndarray:
         """What the metrics judge, with class probabilities for classification.
 
         The shape is (examples, outputs) for one target a sequence, the output of the last valid step or, with
         ``target='mean'``, of all steps.
         """
+        batches.check_size(batch_size)
         x = self.native("x", x)
+        mask = None if mask is None else self.native("mask", mask)
         self.build(x)
+        self._check_mask(mask, self.model.shape(x))
         checks.finite("x", x)
         xp, found = self.xp, []
         with xp.scope():

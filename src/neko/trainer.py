@@ -100,6 +100,9 @@ class Trainer:
         source = source_of(x, y, mask, batch_size, shuffle, seed)
         batches.check_passes("x", x, epochs)
         batches.check_passes("validation", validation, epochs)
+        self.rule.model.check_whole(source)
+        if is_arrays(validation):
+            self.rule.model.check_whole(batches.source(*validation))
         listeners = sorted(check_callbacks(callbacks), key=lambda callback: callback.order)
         loop = Loop(self.rule, source, self.history, listeners, epochs)
         with loop.interruptible(), bar_of(epochs, progress) as bar:
@@ -133,8 +136,13 @@ class Trainer:
 
     def validate(self, validation: Any) -> dict[str, float]:
         """Measures of validation data."""
-        arrays = isinstance(validation, tuple) and len(validation) in (2, 3)
-        return self.rule.model.evaluate(*validation) if arrays else self.rule.model.evaluate(validation)
+        model = self.rule.model
+        return model.evaluate(*validation) if is_arrays(validation) else model.evaluate(validation)
+
+
+def is_arrays(validation: Any) -> bool:
+    """Whether it is (x, y) or (x, y, mask), and not batches."""
+    return isinstance(validation, tuple) and len(validation) in (2, 3)
 
 
 def source_of(x: Any, y: Any, mask: Any, batch_size: int | None, shuffle: bool, seed: int) -> batches.Source:
