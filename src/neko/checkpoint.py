@@ -50,9 +50,11 @@ def write(path: str | Path, state: dict[str, Any]) -> Path:
             os.fsync(file.fileno())
         os.replace(temporary, path)
         flush_folder(path.parent)
-    except OSError as error:
+    except BaseException as error:  # Ctrl-C leaves no half a file either
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+        if not isinstance(error, OSError):
+            raise
         raise type(error)(error.errno, f"checkpoint not written: {error.strerror}", str(path)) from error
     return path
 
@@ -82,7 +84,7 @@ def read(path: str | Path) -> dict[str, Any]:
         head = json.loads(metadata["neko"])
         found = head.pop("digest")
         layout = head["format"]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise CheckpointError(f"{path} was altered: its header is not what neko wrote ({error!r})") from error
     if not isinstance(layout, int) or layout > FORMAT:
         raise CheckpointError(
@@ -103,20 +105,26 @@ def files(path: str | Path) -> list[Path]:
 def split(value: Any, path: str, tensors: dict[str, np.ndarray]) -> Any:
     """`value` as JSON, its arrays moved to `tensors` by their path."""
     if isinstance(value, np.ndarray):
+        if value.dtype.kind not in "fiub" or value.dtype.itemsize > 8:
+            raise CheckpointError(f"state {path!r} is an array of {value.dtype}: expected numbers of up to 64 bits")
         name = path
-        while name in tensors:
+        while name in tensors or name == "__metadata__":  # which is safetensors' own
             name += "'"
-        tensors[name] = np.ascontiguousarray(value).reshape(value.shape)
+        native = value.astype(value.dtype.newbyteorder("="), copy=False)
+        tensors[name] = np.ascontiguousarray(native).reshape(value.shape)
         return {MARK: name}
     if isinstance(value, dict):
         if not all(isinstance(key, str) for key in value):
             raise CheckpointError(f"state {path!r} has keys {list(value)!r}: expected strings")
+        if value.keys() == {MARK}:
+            raise CheckpointError(f"state {path!r} has the one key {MARK!r}: expected another name")
         return {key: split(part, f"{path}/{key}" if path else key, tensors) for key, part in value.items()}
     if isinstance(value, list):
         return [split(part, f"{path}/{i}", tensors) for i, part in enumerate(value)]
     if value is None or isinstance(value, bool | int | float | str):
         return value
-    raise CheckpointError(f"state {path!r} is {value!r}: expected arrays, numbers, strings, lists and dicts")
+    kind = type(value).__name__
+    raise CheckpointError(f"state {path!r} is a {kind}: expected NumPy arrays, numbers, strings, lists and dicts")
 
 
 def join(value: Any, tensors: dict[str, np.ndarray]) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,8 @@ class TensorBoard(Callback):
         self._writer: Any = None
 
     def begin(self, loop: Loop) -> None:
-        self._writer = self._open(str(self.folder))
+        # Two files of one second would have one name, and the second would replace the first.
+        self._writer = self._open(str(self.folder), filename_suffix=f".{time.time_ns()}")
 
     def epoch(self, loop: Loop) -> None:
         for name, values in loop.history.items():
