@@ -297,13 +297,18 @@ class Rule(Learner):
         gradients = result.gradients
         if self.clip_norm is not None:
             gradients = updates.clip_by_global_norm(xp, gradients, self.clip_norm)
-        learnt = {name: params[name] if name in params else feedback[name] for name in gradients}
+        names = sorted(gradients)
+        finite = xp.stack(
+            [xp.all(xp.isfinite(a)) for a in (result.forward.loss, *(result.gradients[n] for n in names))]
+        )
+        if hasattr(self.update.update, "take"):
+            # This update changes its state in place: nothing that is not finite may reach it.
+            self._check(xp.to_numpy(finite))
+        learnt = {name: params[name] if name in params else feedback[name] for name in names}
         learnt, update_state = self.update.step(learnt, gradients, update_state, rate)
         learnt = self.after_update(learnt)
         measures = self.model.measure(result.forward, batch)
         params = {name: learnt[name] for name in params}
         feedback = {name: learnt.get(name, b) for name, b in feedback.items()}
-        names = sorted(learnt)
-        seen = [result.forward.loss, *(result.gradients[n] for n in names), *(learnt[n] for n in names)]
-        finite = xp.stack([xp.all(xp.isfinite(a)) for a in seen])
+        finite = xp.concat([finite, xp.stack([xp.all(xp.isfinite(learnt[n])) for n in names])], axis=0)
         return params, feedback, update_state, result.carry, measures, finite
