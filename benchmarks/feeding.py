@@ -1,20 +1,23 @@
 """What an epoch of MNIST costs with a checkpoint at its end, and fed by a DataLoader, against plain arrays.
 
-``python -m benchmarks.feeding [backend …]`` prints ratios of the fastest of several epochs, run in turn.
+``python -m benchmarks.feeding [backend …]`` prints medians over rounds in which every way has an epoch. Ratios are
+taken within a round, since an epoch is as fast as the machine's other work lets it be.
 """
 
 from __future__ import annotations
 
+import random
 import sys
 import tempfile
 import time
+from statistics import median
 
 import torch
 
 import neko
 from neko import datasets
 
-EXAMPLES, BATCH, ROUNDS = 60000, 128, 3
+EXAMPLES, BATCH, ROUNDS = 60000, 128, 8
 
 
 def trainer_of(backend):
@@ -23,7 +26,7 @@ def trainer_of(backend):
 
 
 def measure(backend, folder):
-    """Seconds of an epoch by way of feeding: the least of `ROUNDS`, after one for compilation."""
+    """Seconds of an epoch by way of feeding, a row a round, after one for compilation; and of a checkpoint."""
     data = datasets.load("mnist").one_hot()
     x, y = data.x_train[:EXAMPLES], data.y_train[:EXAMPLES]
     tensors = torch.utils.data.TensorDataset(torch.from_numpy(x), torch.from_numpy(y))
@@ -36,16 +39,17 @@ def measure(backend, folder):
     trainers = {way: trainer_of(backend) for way in ways}
     for way, options in ways.items():
         trainers[way].train(**options, progress=False)
-    seconds = dict.fromkeys(ways, float("inf"))
-    writing = float("inf")
+    rounds, writing = [], []
     for number in range(ROUNDS):
-        for way, options in ways.items():
+        seconds = {}
+        for way, options in random.sample(sorted(ways.items()), len(ways)):
             callbacks = [Timed(f"{folder}/{number}")] if way == "checkpoint" else []
             begin = time.perf_counter()
             trainers[way].train(**options, callbacks=callbacks, progress=False)
-            seconds[way] = min(seconds[way], time.perf_counter() - begin)
-            writing = min([writing, *(callback.seconds for callback in callbacks)])
-    return seconds, writing
+            seconds[way] = time.perf_counter() - begin
+            writing += [callback.seconds for callback in callbacks]
+        rounds.append(seconds)
+    return rounds, writing
 
 
 class Timed(neko.Checkpoints):
@@ -63,11 +67,12 @@ class Timed(neko.Checkpoints):
 def main():
     for backend in sys.argv[1:] or neko.backend.installed():
         with tempfile.TemporaryDirectory() as folder:
-            seconds, writing = measure(backend, folder)
-        arrays = seconds["arrays"]
+            rounds, writing = measure(backend, folder)
+        arrays = median(row["arrays"] for row in rounds)
+        ratio = {way: median(row[way] / row["arrays"] for row in rounds) for way in ("checkpoint", "loader")}
         print(
-            f"{backend}: {arrays:.1f} s an epoch; a checkpoint an epoch {100 * writing / arrays:.2f} % of it (whole "
-            f"epoch {seconds['checkpoint'] / arrays:.3f}); DataLoader {seconds['loader'] / arrays:.3f}",
+            f"{backend}: {arrays:.1f} s an epoch; a checkpoint an epoch {100 * median(writing) / arrays:.2f} % of it "
+            f"(whole epoch {ratio['checkpoint']:.3f}); DataLoader {ratio['loader']:.3f}",
             flush=True,
         )
 

@@ -10,7 +10,7 @@ import numpy as np
 EPOCHS, EXAMPLES, TIME, N_IN, CLASSES, BATCH = 8, 24, 10, 5, 3, 4
 EVERYWHERE = ("eprop", "devices", "stream", "schedule", "langevin", "sgld", "comparison")
 ONLY = {
-    "torch": ("rtrl", "online", "hmc", "scheduler", "module with a loader", "generator of the loader"),
+    "torch": ("rtrl", "online", "hmc", "scheduler", "module with a loader", "generator of the loader", "noisy loader"),
     "jax": ("optax object",),
     "tensorflow": ("keras with tf.data",),
 }
@@ -50,7 +50,7 @@ def learner(kind, backend):
 
     model = functools.partial(evaluator_of, backend)
     sampling = {"drift": neko.Eprop, "chains": 2, "warmup": 3, "x_pred": arrays()[0][:4]}
-    if kind == "eprop":
+    if kind in ("eprop", "noisy loader"):
         return neko.Eprop(model(), mode="adaptive", feedback_decay=1e-3, clip_norm=1.0)
     if kind == "devices":
         device = SoftBounds(dg_min_std=0.3, dg_min_dtod=0.3)
@@ -106,6 +106,12 @@ def learner(kind, backend):
 def data_of(kind):
     """What `Trainer.train` takes, besides its options."""
     x, y = arrays()
+    if kind == "noisy loader":
+        import torch
+
+        np.random.seed(13)  # of a new run; one that goes on takes its own state back
+        torch.manual_seed(13)
+        return {"x": torch.utils.data.DataLoader(Noisy(x, y), batch_size=BATCH, shuffle=True)}
     if kind in ("module with a loader", "generator of the loader"):
         import torch
 
@@ -119,6 +125,30 @@ def data_of(kind):
     return {"x": x, "y": y, "batch_size": BATCH, "seed": 3}
 
 
+class Noisy:
+    """A data set that draws from NumPy's global generator whenever an example is taken."""
+
+    def __init__(self, x, y):
+        self.x, self.y = x, y
+
+    def __len__(self):
+        return len(self.x)
+
+    def __getitem__(self, i):
+        return self.x[i] * np.random.rand(), self.y[i]
+
+
+def drawing():
+    """A callback that draws from the same generator between two batches."""
+    import neko
+
+    class Drawing(neko.callbacks.Callback):
+        def batch(self, loop):
+            np.random.rand()
+
+    return Drawing()
+
+
 def run(kind, backend, folder, *others, epochs=EPOCHS):
     """Train to the end, from the last checkpoint of the folder on."""
     import neko
@@ -128,7 +158,7 @@ def run(kind, backend, folder, *others, epochs=EPOCHS):
     keep = neko.Checkpoints(folder, batches=1, keep=2, resume=True)
     options = data_of(kind)
     validation = arrays()
-    callbacks = [keep, stopping, *others]
+    callbacks = [keep, stopping, *others, *([drawing()] if kind == "noisy loader" else [])]
     trainer.train(**options, epochs=epochs, validation=validation, callbacks=callbacks, progress=False)
     return trainer
 
@@ -142,7 +172,7 @@ def last(folder):
 
     tensors = {}
     state = checkpoint.read(checkpoint.files(folder)[-1])
-    del state["random"]
+    del state["random"], state["ahead"]
     for name in ("first", "start"):
         state["source"].pop(name, None)
     words = json.dumps(checkpoint.split(state, "", tensors), sort_keys=True)

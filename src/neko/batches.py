@@ -39,6 +39,14 @@ class Source(ABC):
         """The batches of an epoch after the first `skip` ones, for an epoch that is gone on with."""
 
     @abstractmethod
+    def mark(self) -> Any:
+        """Where the random generators stand that batches may be drawn with; None where there are none."""
+
+    @abstractmethod
+    def reset(self, mark: Any) -> None:
+        """Put them where `mark` found them."""
+
+    @abstractmethod
     def state(self) -> dict[str, Any]:
         """What the order of batches depends on."""
 
@@ -79,6 +87,12 @@ class Arrays(Source):
             self._rng.permutation(self.examples)
         self._drawn = index + 1
         return self._rng.permutation(self.examples)
+
+    def mark(self) -> None:
+        return None
+
+    def reset(self, mark: None) -> None:
+        pass
 
     def epoch(self, index: int) -> Iterator[Batch]:
         return self.rest(index, 0)
@@ -123,23 +137,29 @@ class Batches(Source):
         self._first: dict[str, Any] = {}
         self._start: dict[str, Any] = {}
 
+    def mark(self) -> Any:
+        return randomness.state(self.generator)
+
+    def reset(self, mark: Any) -> None:
+        randomness.restore(mark, self.generator)
+
     def epoch(self, index: int) -> Iterator[Batch]:
-        self._start = randomness.state(self.generator)
+        self._start = self.mark()
         if index == 0:
             self._first = self._start
         return self.checked(self.opened(index), 0)
 
     def first(self) -> Iterator[Batch]:
-        randomness.restore(self._first, self.generator)
+        self.reset(self._first)
         return self.checked(self.opened(0), 0)
 
     def rest(self, index: int, skip: int) -> Iterator[Batch]:
-        now = randomness.state(self.generator)
-        randomness.restore(self._start, self.generator)
+        now = self.mark()
+        self.reset(self._start)
         batches = self.opened(index)
         for _ in itertools.islice(batches, skip):
             pass
-        randomness.restore(now, self.generator)
+        self.reset(now)
         return self.checked(batches, skip)
 
     def opened(self, index: int) -> Iterator[Any]:
@@ -169,6 +189,54 @@ class Batches(Source):
         if found != expected:
             raise CheckpointError(f"the checkpoint's data were {found!r}: expected {expected!r}")
         self._first, self._start = saved["first"], saved["start"]
+
+
+class Ahead(Iterator[Batch]):
+    """The batches of an epoch, of which the next one may be fetched while a device is busy with the one before.
+
+    Parameters
+    ----------
+    source, batches
+        A source and batches of it.
+    marked
+        Whether a checkpoint may be wanted while a batch waits; to look at the generators takes its time.
+
+    Attributes
+    ----------
+    mark : dict or None
+        `Source.mark` before the batch that was fetched and not yet given, for a checkpoint in between.
+    """
+
+    def __init__(self, source: Source, batches: Iterator[Batch], *, marked: bool) -> None:
+        self.mark: Any = None
+        self._source = source
+        self._marked = marked
+        self._batches = batches
+        self._waiting: Batch | Exception | None = None
+
+    def fetch(self) -> None:
+        """Have the next batch ready; what goes wrong, or that there is none, is told when its turn comes."""
+        if self._waiting is None:
+            self.mark = self._source.mark() if self._marked else None
+            try:
+                self._waiting = next(self._batches)
+            except Exception as error:
+                self._waiting = error
+
+    def fetch_again(self, mark: Any) -> None:
+        """Have the next batch ready as it was drawn when the generators stood at `mark`."""
+        now = self._source.mark()
+        self._source.reset(mark)
+        self.fetch()
+        self._source.reset(now)
+
+    def __next__(self) -> Batch:
+        if self._waiting is None:
+            return next(self._batches)
+        found, self._waiting, self.mark = self._waiting, None, None
+        if isinstance(found, Exception):
+            raise found
+        return found
 
 
 def source(

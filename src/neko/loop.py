@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from neko import randomness
-from neko.batches import Batch, Source
+from neko.batches import Ahead, Source
 from neko.errors import CheckpointError
 from neko.evaluator import Evaluator
 from neko.history import History
@@ -42,6 +42,8 @@ class Loop:
         self.batch = 0
         self.stopped: str | None = None
         self.interrupt = False
+        self._coming: Ahead | None = None
+        self._mark: Any = None
 
     @property
     def model(self) -> Evaluator:
@@ -52,9 +54,14 @@ class Loop:
         """End after this epoch."""
         self.stopped = reason
 
-    def batches(self) -> Iterator[Batch]:
+    def batches(self) -> Ahead:
         """What is left of the coming epoch."""
-        return self.source.rest(self.epoch, self.batch) if self.batch else self.source.epoch(self.epoch)
+        found = self.source.rest(self.epoch, self.batch) if self.batch else self.source.epoch(self.epoch)
+        self._coming = Ahead(self.source, found, marked=bool(self.callbacks))
+        if self._mark is not None:
+            self._coming.fetch_again(self._mark)
+            self._mark = None
+        return self._coming
 
     def done(self) -> None:
         """A batch is done; KeyboardInterrupt if a person asked for it meanwhile."""
@@ -67,7 +74,7 @@ class Loop:
 
     def finish_epoch(self, measures: dict[str, float]) -> None:
         """An epoch is done."""
-        self.epoch, self.batch = self.epoch + 1, 0
+        self.epoch, self.batch, self._coming = self.epoch + 1, 0, None
         self.history.append(measures)
         for callback in self.callbacks:
             callback.epoch(self)
@@ -88,6 +95,7 @@ class Loop:
             "learner": self.learner.state(),
             "source": self.source.state(),
             "random": randomness.state(getattr(self.source, "generator", None)),
+            "ahead": None if self._coming is None else self._coming.mark,
             "callbacks": [{"kind": type(c).__name__, **c.state()} for c in self.callbacks],
             "history": dict(self.history),
             "position": {
@@ -125,6 +133,7 @@ class Loop:
         self.history.update(saved["history"])
         self.epoch, self.batch, self.stopped = position["epoch"], position["batch"], position["stopped"]
         randomness.restore(saved["random"], getattr(self.source, "generator", None))
+        self._mark = saved["ahead"]
 
     @contextlib.contextmanager
     def interruptible(self) -> Iterator[None]:

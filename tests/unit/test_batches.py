@@ -232,3 +232,75 @@ def test_the_default_portion_is_128_examples():
     trainer = neko.Trainer(neko.BPTT(neko.Evaluator(neko.RNN(2, 1, "torch"), "mse")))
     trainer.train(x, np.ones((130, 1)), progress=False)
     assert trainer.rule.steps == 2
+
+
+def test_a_batch_fetched_ahead_is_the_next_one():
+    source = batches.source([(X[i : i + 1], Y[i : i + 1]) for i in range(4)])
+    ahead = batches.Ahead(source, source.epoch(0), marked=True)
+    seen = []
+    for x, _, _ in ahead:
+        seen.append(x)
+        assert ahead.mark is None
+        if len(seen) != 2:
+            ahead.fetch()
+            ahead.fetch()
+            assert ahead.mark is not None
+    assert np.array_equal(np.concatenate(seen), X[:4])
+
+
+def test_what_goes_wrong_ahead_is_told_in_its_turn():
+    def given():
+        yield X, Y
+        raise ZeroDivisionError("in the loader")
+
+    source = batches.source(given())
+    ahead = batches.Ahead(source, source.epoch(0), marked=False)
+    assert next(ahead)[0] is X
+    ahead.fetch()
+    assert ahead.mark is None
+    with pytest.raises(ZeroDivisionError, match="in the loader"):
+        next(ahead)
+
+
+def test_a_batch_is_fetched_again_as_it_was_drawn():
+    class Drawn:
+        def __iter__(self):
+            for _ in range(3):
+                yield np.random.rand(2, 3, 4), Y[:2]
+
+    source = batches.source(Drawn())
+    ahead = batches.Ahead(source, source.epoch(0), marked=True)
+    next(ahead)
+    ahead.fetch()
+    mark, now = ahead.mark, source.mark()
+    expected, after = next(ahead)[0], np.random.rand()
+    source.reset(now)
+    again = batches.Ahead(source, source.rest(0, 1), marked=True)
+    again.fetch_again(mark)
+    assert np.array_equal(next(again)[0], expected)
+    assert np.random.rand() == after
+
+
+def test_the_next_batch_is_fetched_before_the_numbers_of_this_one_are_asked_for():
+    """By a rule, which may have its device busy meanwhile; never by what compares before and after a batch."""
+    log = []
+
+    class Told(Loader):
+        def __iter__(self):
+            for i, part in enumerate(self.made):
+                log.append(f"fetch {i}")
+                yield part
+
+    class Listens(neko.callbacks.Callback):
+        def batch(self, loop):
+            log.append(f"done {loop.batch - 1}")
+
+    rule = neko.BPTT(evaluator("torch"))
+    neko.Trainer(rule).train(Told(portions(None)), callbacks=[Listens()], progress=False)
+    assert log == ["fetch 0", "fetch 1", "done 0", "fetch 2", "done 1", "done 2"]
+    log.clear()
+    compared = neko.GradientComparison(rule, ["eprop"])
+    compared.train(Told(portions(None)), progress=False)
+    assert log == ["fetch 0", "fetch 1", "fetch 2"]
+    assert rule._meanwhile() is None
+    assert len(log) == 3

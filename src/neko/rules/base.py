@@ -124,6 +124,7 @@ class Rule(Learner):
         self._carry: Any = None
         self.update_state: Any = None
         self.totals: dict[str, Any] = {}
+        self._meanwhile: Callable[[], None] = nothing
         self._started = False
         compiled = self.xp.jit if jit else self._scoped
         self._train = compiled(self._train_step)
@@ -171,6 +172,7 @@ class Rule(Learner):
         return self._advance(*self.model.arrays(x, y, mask))
 
     def epoch(self, batches: Iterable[tuple[Any, Any, Any]], done: Callable[[], None]) -> dict[str, float]:
+        self._meanwhile = getattr(batches, "fetch", nothing)
         try:
             for x, y, mask in batches:
                 for name, (total, weight) in self.accumulate(x, y, mask).items():
@@ -178,7 +180,7 @@ class Rule(Learner):
                     self.totals[name] = (total, weight) if before is None else (before[0] + total, before[1] + weight)
                 done()
         finally:
-            totals, self.totals = self.totals, {}
+            totals, self.totals, self._meanwhile = self.totals, {}, nothing
         self.model.warn_of_activity(totals)
         return self.model.finalise(totals) | self.update.report(self.update_state)
 
@@ -253,6 +255,7 @@ class Rule(Learner):
             params, feedback, update_state, carry, measures, finite = self._train(
                 self.model.params, self.feedback, self.update_state, start, rate, x, y, mask
             )
+            self._meanwhile()  # where the device works by itself, until its numbers are asked for
             self._check(self.xp.to_numpy(finite))
         self.model.params, self.feedback, self.update_state = params, feedback, update_state
         if buffers is None:
@@ -312,3 +315,7 @@ class Rule(Learner):
         feedback = {name: learnt.get(name, b) for name, b in feedback.items()}
         finite = xp.concat([finite, xp.stack([xp.all(xp.isfinite(learnt[n])) for n in names])], axis=0)
         return params, feedback, update_state, result.carry, measures, finite
+
+
+def nothing() -> None:
+    """What is done while the device is busy, where nothing is to be done."""
