@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +11,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from neko import __version__
+from neko import __version__, atomic
 from neko.errors import CheckpointError
 
 FORMAT = 1
@@ -27,9 +25,6 @@ def write(path: str | Path, state: dict[str, Any]) -> Path:
     """Write a state (nested dicts and lists of NumPy arrays, numbers, strings and None) so that it is whole or not
     there at all.
 
-    The bytes go to a temporary file in the same folder, are flushed to the disk, and take the name `path` by a
-    rename; the folder is then flushed too.
-
     Raises
     ------
     OSError
@@ -37,26 +32,9 @@ def write(path: str | Path, state: dict[str, Any]) -> Path:
     CheckpointError
         For a state with anything else in it.
     """
-    path = Path(path)
     tensors: dict[str, np.ndarray] = {}
     head = {"format": FORMAT, "neko": __version__, "state": split(state, "", tensors)}
-    data = save(tensors, {"neko": json.dumps({**head, "digest": digest(head, tensors)})})
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-        flush_folder(path.parent)
-    except BaseException as error:  # Ctrl-C leaves no half a file either
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        if not isinstance(error, OSError):
-            raise
-        raise type(error)(error.errno, f"checkpoint not written: {error.strerror}", str(path)) from error
-    return path
+    return atomic.write(path, save(tensors, {"neko": json.dumps({**head, "digest": digest(head, tensors)})}))
 
 
 def read(path: str | Path) -> dict[str, Any]:
@@ -144,17 +122,6 @@ def digest(head: dict[str, Any], tensors: dict[str, np.ndarray]) -> str:
         found.update(f"{name} {array.dtype.str} {tensors[name].shape}".encode())
         found.update(array.tobytes())
     return found.hexdigest()
-
-
-def flush_folder(folder: Path) -> None:
-    """Make a rename in a folder last through a power failure."""
-    if not hasattr(os, "O_DIRECTORY"):  # Windows has no such handle
-        return
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def save_weights(model: Any, path: str | Path) -> Path:

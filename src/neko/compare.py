@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from neko import atomic
 from neko import rules as registry
 from neko.evaluator import Evaluator
 from neko.rules.base import Learner, Rule
@@ -250,13 +250,7 @@ class GradientComparison(Trainer):
 
     def save(self, path: str | Path) -> Path:
         """Write `records` as CSV."""
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("w", newline="") as file:
-            writer = csv.DictWriter(file, ["batch", "rule", "tensor", *FIELDS])
-            writer.writeheader()
-            writer.writerows(self.records)
-        return path
+        return atomic.write_table(path, ["batch", "rule", "tensor", *FIELDS], self.records)
 
 
 class Watched(Learner):

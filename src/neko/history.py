@@ -7,6 +7,8 @@ import math
 from pathlib import Path
 from typing import Any
 
+from neko import atomic
+
 
 class History(dict[str, list[float]]):
     """Measures by name, each a list with one number an epoch; NaN where an epoch had none.
@@ -51,14 +53,7 @@ class History(dict[str, list[float]]):
 
     def save(self, path: str | Path) -> Path:
         """Write it as CSV, every number with all its digits."""
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.tmp")
-        with temporary.open("w", newline="") as file:
-            writer = csv.DictWriter(file, ["epoch", *self])
-            writer.writeheader()
-            writer.writerows(self.rows())
-        return temporary.replace(path)
+        return atomic.write_table(path, ["epoch", *self], self.rows())
 
     @classmethod
     def load(cls, path: str | Path) -> History:

@@ -15,7 +15,7 @@ import yaml
 from matplotlib.figure import Figure
 
 import neko
-from neko import cells, checkpoint, datasets, devices, plots, rules
+from neko import atomic, cells, checkpoint, datasets, devices, plots, rules
 from neko.callbacks import Callback, Checkpoints, EarlyStopping
 from neko.datasets import Dataset
 from neko.evaluator import Evaluator
@@ -138,11 +138,8 @@ def read_config(path: str | Path) -> Config:
 
 def write_config(config: Config, folder: Path) -> None:
     """Write options and versions into a run's folder."""
-    folder.mkdir(parents=True, exist_ok=True)
     content = {"options": dataclasses.asdict(config), "versions": versions(config.backend)}
-    temporary = folder / f".{CONFIG}.tmp"
-    temporary.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
-    temporary.replace(folder / CONFIG)
+    atomic.write(folder / CONFIG, yaml.safe_dump(content, sort_keys=False).encode())
 
 
 def versions(backend: str) -> dict[str, str]:
@@ -216,6 +213,7 @@ class Records(Callback):
         self.folder = folder
 
     def begin(self, loop: Loop) -> None:
+        atomic.clean(self.folder)
         write_config(self.config, self.folder)
         loop.history.save(self.folder / HISTORY)
 

@@ -267,7 +267,7 @@ def test_a_write_that_fails_leaves_what_was_there(stage, fail, tmp_path, monkeyp
             checkpoint.write(path, {"other": np.zeros(100)})
     if fail is full:
         assert caught.value.errno == errno.ENOSPC
-        assert "checkpoint not written" in str(caught.value)
+        assert "not written: No space left" in str(caught.value)
         assert str(path) in str(caught.value)
     same(STATE, checkpoint.read(path))
     assert os.listdir(tmp_path) == ["a.safetensors"]
@@ -287,7 +287,7 @@ def test_a_disk_that_is_full_keeps_the_last_good_checkpoint(tmp_path, monkeypatc
     run(2)
     with monkeypatch.context() as patched:
         failing(patched, "fsync", full)
-        with pytest.raises(OSError, match="checkpoint not written: No space left"):
+        with pytest.raises(OSError, match="not written: No space left on device; make room there"):
             run(4)
     assert len(checkpoint.files(tmp_path / "kept")) == 2 == len(list((tmp_path / "kept").iterdir()))
     found = run(4)

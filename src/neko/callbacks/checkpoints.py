@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import errno
-import os
 from pathlib import Path
 
-from neko import checkpoint
+from neko import atomic, checkpoint
 from neko.callbacks.base import Callback, check_folder
 from neko.errors import CheckpointError
 from neko.loop import Loop
@@ -74,9 +72,8 @@ class Checkpoints(Callback):
         self.resume = resume
 
     def begin(self, loop: Loop) -> None:
-        self.prepare()
-        for left in self.folder.glob(".*.tmp"):
-            left.unlink()  # of a run that was killed while it wrote
+        atomic.prepare(self.folder)
+        atomic.clean(self.folder)
         found = checkpoint.files(self.folder)
         if not found:
             return
@@ -89,16 +86,6 @@ class Checkpoints(Callback):
             loop.restore(state)
         except CheckpointError as error:
             raise CheckpointError(f"{found[-1]} does not fit: {error}") from error
-
-    def prepare(self) -> None:
-        """Make the folder; OSError if it cannot be written, before anything is learnt."""
-        remedy = "expected a folder that can be written, or another path"
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise type(error)(error.errno, f"{self.folder}: {error.strerror}: {remedy}") from error
-        if not os.access(self.folder, os.W_OK | os.X_OK):
-            raise PermissionError(errno.EACCES, f"{self.folder}: {os.strerror(errno.EACCES)}: {remedy}")
 
     def batch(self, loop: Loop) -> None:
         if self.batches is not None and loop.batch % self.batches == 0:

@@ -61,6 +61,19 @@ def load_classes(name: str) -> Any:
     return data
 
 
+def check_outputs(figure: Path | None, table: Path | None = None) -> None:
+    """ValueError or OSError for files that could not be written, before the work and not after it."""
+    from neko import atomic, plots
+
+    if figure is not None:
+        plots.format_of(figure)
+    for path in (figure, table):
+        if path is not None:
+            if path.is_dir():
+                raise IsADirectoryError(f"{path} is a folder: expected a file to write")
+            atomic.prepare(path.parent)
+
+
 def save_figure(figure: Any, path: Path | None) -> None:
     """Write a figure where one is wanted, and say where."""
     from neko import plots

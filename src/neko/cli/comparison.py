@@ -36,6 +36,7 @@ def compare(
     from neko.run import evaluator_of
 
     with common.plain_errors():
+        common.check_outputs(figure, csv)
         loaded = common.load_data(data)
         model = evaluator_of(loaded, cell, hidden, backend, seed)
         first, *others = rules.split(",")
@@ -52,6 +53,6 @@ def compare(
         for rule in followed.histograms:
             table.add_row(rule, *(f"{means[field][rule]:.4f}" for field in FIELDS))
         console.print(table)
-        common.save_figure(plots.comparison(followed), figure)
         if csv is not None:
             console.print(f"Numbers: {followed.save(csv)}")
+        common.save_figure(plots.comparison(followed), figure)

@@ -34,12 +34,17 @@ def sample(
     batch_size: common.BatchSize = 1000,
     seed: common.Seed = 0,
     figure: common.Figure = Path("runs/posterior.png"),
+    checkpoints: Annotated[
+        Path | None, typer.Option(help="Keep the chains in this folder, and go on from what is there.")
+    ] = None,
+    checkpoint_every: Annotated[int, typer.Option(min=1, help="Epochs between two checkpoints.")] = 100,
 ) -> None:
     """Sample a spiking network's weights from their posterior, and show what it is unsure about."""
-    from neko import Trainer, plots, rules
+    from neko import Checkpoints, Trainer, checkpoint, plots, rules
     from neko.run import evaluator_of
 
     with common.plain_errors():
+        common.check_outputs(figure)
         loaded = common.load_classes(data)
         labels = loaded.y_test.argmax(axis=-1)
         models = [
@@ -63,11 +68,20 @@ def sample(
             seed=seed,
         )
         trainer = Trainer(rule)
+        kept = [] if checkpoints is None else [Checkpoints(checkpoints, every=checkpoint_every, keep=1, resume=True)]
+        anew = checkpoints is None or not checkpoint.files(checkpoints)
         begin = time.perf_counter()
-        trainer.train(loaded.x_train, loaded.y_train, epochs=epochs, batch_size=batch_size, shuffle=False)
-        seconds = time.perf_counter() - begin
+        try:
+            trainer.train(
+                loaded.x_train, loaded.y_train, epochs=epochs, batch_size=batch_size, shuffle=False, callbacks=kept
+            )
+        except KeyboardInterrupt:
+            way = "with --checkpoints the next run can go on" if checkpoints is None else "the same command goes on"
+            console.print(f"Stopped after {rule.epochs} of {epochs} epochs; {way}.", soft_wrap=True)
+            raise typer.Exit(130) from None
+        seconds = (time.perf_counter() - begin) / (epochs * chains) if anew else None
         found = rule.posterior
-        print_summary(data, found, labels, adam, seconds / (epochs * chains))
+        print_summary(data, found, labels, adam, seconds)
         x = loaded.x_test.reshape(len(loaded.x_test), -1)
         common.save_figure(plots.posterior(found, x, labels, trainer.history), figure)
 
@@ -88,7 +102,7 @@ def fan_in_prior(params: dict[str, Any], scale: float) -> dict[str, float]:
     return {name: scale / float(np.sqrt(w.shape[0])) if len(w.shape) == 2 else scale for name, w in params.items()}
 
 
-def print_summary(data: str, found: Any, labels: np.ndarray, adam: list[float], seconds: float) -> None:
+def print_summary(data: str, found: Any, labels: np.ndarray, adam: list[float], seconds: float | None) -> None:
     """What the posterior is worth on the test set, and how its chains mixed."""
     values = found.mean_cross_entropy()
     right = found.mean_prediction.argmax(axis=-1) == labels
@@ -103,8 +117,9 @@ def print_summary(data: str, found: Any, labels: np.ndarray, adam: list[float], 
         "acceptance after warm-up": f"{np.mean(found.acceptance):.3f}",
         "step size": ", ".join(f"{size:.2e}" for size in found.step_size),
         "draws": " x ".join(str(n) for n in found.logdensity.shape),
-        "seconds a transition": f"{seconds:.3f}",
     }
+    if seconds is not None:
+        rows["seconds a transition"] = f"{seconds:.3f}"
     # fewer draws have no R-hat
     if len(found.step_size) > 1 and found.logdensity.shape[1] >= 4:
         rhat = found.rhat()

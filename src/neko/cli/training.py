@@ -29,6 +29,7 @@ def demo(
     from neko.run import evaluator_of
 
     with common.plain_errors():
+        common.check_outputs(figure)
         data = common.load_data("digits")
         # Eight rows are eight steps; shown for 4 ms each they give the neurons time to integrate.
         data = data._replace(x_train=data.x_train.repeat(4, axis=1), x_test=data.x_test.repeat(4, axis=1))

@@ -177,6 +177,12 @@ def receive(file: DataFile, url: str, part: Path) -> None:
             part.unlink()
 
 
+def cause(error: RequestException) -> object:
+    """What is at the bottom of a failed request, without the retries and pools around it."""
+    inner = error.args[0] if error.args else error
+    return getattr(inner, "reason", None) or error
+
+
 def transfer(url: str, part: Path) -> bool:
     """Append the rest of the file at `url` to `part`, or all of it to an empty one; whether it was a rest."""
     with part.open("ab") as stream, ExitStack() as answers:
@@ -198,5 +204,5 @@ def transfer(url: str, part: Path) -> bool:
             get(url, stream, None)
         except RequestException as error:
             status = 0 if error.response is None else error.response.status_code
-            raise SourceError(error, final=400 <= status < 500 and status not in (408, 416, 429)) from error
+            raise SourceError(cause(error), final=400 <= status < 500 and status not in (408, 416, 429)) from error
     return resumed

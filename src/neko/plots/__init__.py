@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
+from matplotlib.backend_bases import FigureCanvasBase
 from matplotlib.figure import Figure
 
+from neko import atomic
 from neko.plots.comparison import comparison
 from neko.plots.conductances import conductances
 from neko.plots.posterior import posterior
@@ -13,16 +16,25 @@ from neko.plots.training import learning_curves, membrane, overview, raster
 
 
 def save(figure: Figure, path: str | Path) -> Path:
-    """Write a figure, making its folder; the format follows the suffix."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=150)
-    return path
+    """Write a figure, making its folder; the format follows the suffix, PNG without one."""
+    content = io.BytesIO()
+    figure.savefig(content, dpi=150, format=format_of(path))
+    return atomic.write(path, content.getvalue())
+
+
+def format_of(path: str | Path) -> str:
+    """The format that a suffix names; ValueError for one that Matplotlib does not write."""
+    found = Path(path).suffix.removeprefix(".").lower() or "png"
+    known = sorted(FigureCanvasBase.get_supported_filetypes())
+    if found not in known:
+        raise ValueError(f"figure {str(path)!r}: expected a path that ends in one of {known!r}")
+    return found
 
 
 __all__ = [
     "comparison",
     "conductances",
+    "format_of",
     "learning_curves",
     "membrane",
     "overview",
