@@ -154,7 +154,7 @@ def test_a_killed_run_goes_on_bit_for_bit(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", backends.installed())
 def test_fifty_kills(backend, tmp_path):
-    assert kill("eprop", backend, tmp_path, 50) >= 3
+    assert kill("eprop", backend, tmp_path, 50) >= 5
 
 
 @pytest.mark.slow

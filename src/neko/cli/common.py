@@ -13,6 +13,8 @@ from rich.console import Console
 from rich.markup import escape
 
 console = Console()
+complaints = Console(stderr=True)
+"""Where errors and warnings go, so that what a command prints can be piped."""
 
 Backend = Annotated[str, typer.Option(help="torch, jax or tensorflow.")]
 BatchSize = Annotated[int, typer.Option(min=1, help="Examples per update, or per pass of a sampler.")]
@@ -35,7 +37,7 @@ def plain_errors() -> Iterator[None]:
             warnings.showwarning = show_warning
             yield
     except (ValueError, TypeError, ImportError, OSError, ArithmeticError) as error:
-        console.print(f"[red]error:[/red] {escape(str(error))}", soft_wrap=True, highlight=False)
+        complaints.print(f"[red]error:[/red] {escape(str(error))}", soft_wrap=True, highlight=False)
         raise typer.Exit(2) from error
 
 
@@ -43,7 +45,7 @@ def show_warning(
     message: Warning | str, category: Any, filename: str, lineno: int, file: Any = None, line: str | None = None
 ) -> None:
     """A warning without the line of code that it came from, as `warnings.showwarning` is called."""
-    console.print(f"[yellow]warning:[/yellow] {escape(str(message))}", soft_wrap=True, highlight=False)
+    complaints.print(f"[yellow]warning:[/yellow] {escape(str(message))}", soft_wrap=True, highlight=False)
 
 
 def load_data(name: str) -> Any:
