@@ -26,6 +26,10 @@ DOCUMENTED = (ValueError, TypeError, ImportError, OSError, ArithmeticError)
 FRAMEWORKS_OWN = (
     *("mat1 and mat2", "must match the size", "ncompatible shape", "dot_general", "InvalidArgument", "Traceback"),
     *("can only concatenate", "has no len()", "not subscriptable", "must not be zero", "at least one array"),
+    *("not supported between", "not iterable", "must be real number", "unhashable", "truth value", "PathLike"),
+    *("could not convert", "codec can't", "division", "has no attribute", "broadcast", "cannot unpack", "not callable"),
+    *("unsupported operand", "invalid literal", "cannot be interpreted", "Python scalars", "list indices"),
+    *("missing 1 required", "setting an array", "must be integer", "NoneType' and"),
 )
 """Words by which Python or a framework speaks where neko should have."""
 BACKENDS = list(backends.installed())

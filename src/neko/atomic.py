@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from neko.arguments import as_path
+
 
 def write(path: str | Path, data: bytes) -> Path:
     """Write a file, making its folder; after any interruption it has its old content or the new one.
@@ -23,7 +25,7 @@ def write(path: str | Path, data: bytes) -> Path:
     OSError
         If the folder cannot be written or the disk is full; what was at `path` before is untouched.
     """
-    path = Path(path)
+    path = as_path("path", path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from neko import randomness
+from neko import arguments, randomness
 from neko.errors import CheckpointError
 
 Batch = tuple[Any, Any, Any]
@@ -59,11 +59,10 @@ class Arrays(Source):
     """Portions of arrays in an order that `seed` fixes, a new one each epoch."""
 
     def __init__(self, x: Any, y: Any, mask: Any, batch_size: int, shuffle: bool, seed: int) -> None:
-        check_size(batch_size)
+        arguments.check_integer("batch_size", batch_size)
         if not isinstance(shuffle, bool):
             raise TypeError(f"shuffle={shuffle!r}: expected True or False")
-        if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-            raise ValueError(f"seed={seed!r}: expected an integer of at least 0")
+        arguments.check_integer("seed", seed, least=0)
         self.parts = [None if a is None else as_array(name, a) for name, a in (("x", x), ("y", y), ("mask", mask))]
         for name, a in zip(("x", "y", "mask"), self.parts, strict=True):
             if a is not None and not len(a.shape):
@@ -250,12 +249,6 @@ def source(
             raise TypeError(f"x is {type(x).__name__} without y: expected x and y, or an iterable of (x, y[, mask])")
         return Batches(x)
     return Arrays(x, y, mask, batch_size, shuffle, seed)
-
-
-def check_size(batch_size: Any) -> None:
-    """ValueError unless it is a positive integer."""
-    if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
-        raise ValueError(f"batch_size={batch_size!r}: expected a positive integer")
 
 
 def check_passes(name: str, data: Any, count: int) -> None:

@@ -12,7 +12,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from neko import __version__, atomic
+from neko.arguments import as_path
 from neko.errors import CheckpointError
+from neko.trainable import Trainable
 
 FORMAT = 1
 """Number of the layout; a reader refuses a higher one."""
@@ -47,7 +49,7 @@ def read(path: str | Path) -> dict[str, Any]:
     OSError
         If there is no such file.
     """
-    path = Path(path)
+    path = as_path("path", path)
     if not path.is_file():
         raise FileNotFoundError(f"no checkpoint at {path}")
     try:
@@ -124,6 +126,14 @@ def digest(head: dict[str, Any], tensors: dict[str, np.ndarray]) -> str:
     return found.hexdigest()
 
 
+def trainable(model: Any) -> Trainable:
+    """The model of an evaluator, or a model itself; TypeError for anything else."""
+    found = getattr(model, "model", model)
+    if not isinstance(found, Trainable):
+        raise TypeError(f"model={model!r}: expected a model or an Evaluator")
+    return found
+
+
 def save_weights(model: Any, path: str | Path) -> Path:
     """Write a model's parameters and buffers; any backend reads them.
 
@@ -134,7 +144,7 @@ def save_weights(model: Any, path: str | Path) -> Path:
     path : path
         The file, whole or not there at all.
     """
-    trained = getattr(model, "model", model)
+    trained = trainable(model)
     arrays = {name: np.array(trained.xp.to_numpy(w)) for name, w in trained.params.items()}
     buffers = {name: np.array(trained.xp.to_numpy(b)) for name, b in (trained.buffers or {}).items()}
     return write(path, {"kind": "weights", "params": arrays, "buffers": buffers})
@@ -150,7 +160,7 @@ def load_weights(model: Any, path: str | Path) -> None:
     CheckpointError
         If names or shapes are not the model's.
     """
-    trained = getattr(model, "model", model)
+    trained = trainable(model)
     state = read(path)
     if state.get("kind") == "training":
         state = state["learner"]

@@ -11,6 +11,7 @@ import numpy as np
 
 from neko import atomic
 from neko import rules as registry
+from neko.arguments import as_list, check_integer
 from neko.evaluator import Evaluator
 from neko.rules.base import Learner, Rule
 from neko.trainer import Trainer
@@ -156,8 +157,7 @@ class GradientComparison(Trainer):
         changes: bool = False,
     ) -> None:
         super().__init__(primary)
-        if isinstance(every, bool) or not isinstance(every, int) or every < 1:
-            raise ValueError(f"every={every!r}: expected a positive number of batches")
+        check_integer("every", every)
         self.primary = primary
         self.others = clones(primary.model, others)
         if primary.name in self.others:
@@ -290,9 +290,10 @@ class Watched(Learner):
 
 def clones(model: Evaluator, rules: Iterable[Any]) -> dict[str, Rule]:
     """Each rule by its name, on a clone of the model."""
-    if isinstance(rules, str | Mapping):
+    if isinstance(rules, Mapping):
         raise TypeError(f"rules={rules!r}: expected a list, for example ['bptt', 'eprop:random']")
-    made = [registry.resolve(rule)(model.clone()) for rule in rules]
+    given = as_list("rules", rules, "['bptt', 'eprop:random']")
+    made = [registry.resolve(rule)(model.clone()) for rule in given]
     names = [rule.name for rule in made]
     if not names or len(set(names)) != len(names):
         raise ValueError(f"rules {names!r}: expected one or more, each once")

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from neko import adaptors, batches, checks, losses, metrics
+from neko import adaptors, arguments, batches, checks, losses, metrics
 from neko.errors import ActivityWarning
 from neko.metrics import Context, Metric
 from neko.network import Network
@@ -284,7 +284,7 @@ class Evaluator:
         The shape is (examples, outputs) for one target a sequence, the output of the last valid step or, with
         ``target='mean'``, of all steps.
         """
-        batches.check_size(batch_size)
+        arguments.check_integer("batch_size", batch_size)
         x = self.native("x", x)
         mask = None if mask is None else self.native("mask", mask)
         self.build(x)
@@ -319,6 +319,4 @@ class Evaluator:
 
 def resolve_metrics(names: Iterable[Any]) -> tuple[Metric, ...]:
     """Metrics by name or object."""
-    if isinstance(names, str):
-        raise TypeError(f"metrics={names!r}: expected a list of names, for example ['accuracy']")
-    return tuple(metrics.resolve(name) for name in names)
+    return tuple(metrics.resolve(name) for name in arguments.as_list("metrics", names, "['accuracy']"))

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from neko.arguments import check_integer
 from neko.losses import categorical_crossentropy, mean_absolute_error, mean_squared_error
 from neko.typing import Array
 
@@ -81,8 +82,7 @@ def top_k(k: int) -> Metric:
     Among equal outputs the lower class number comes first, as in argmax: ``top_k(1)`` is the accuracy, and a
     silent network scores k / C. An output that is not a number is never among the largest.
     """
-    if isinstance(k, bool) or not isinstance(k, int) or k < 1:
-        raise ValueError(f"k={k!r}: expected a positive integer")
+    check_integer("k", k)
 
     def measure(xp: Any, context: Context) -> tuple[Array, Array]:
         y = context.prediction

@@ -7,15 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from neko import arguments, cells, tree
 from neko import backend as backends
-from neko import cells, tree
 from neko.cells.base import Cell
 from neko.network import Network, NetworkState, Params, following
 from neko.readout import LeakyReadout
-from neko.trainable import Trainable
+from neko.trainable import TASKS, Trainable
 from neko.typing import Array
-
-TASKS = ("classification", "regression")
 
 
 class Model(Trainable):
@@ -64,9 +62,11 @@ class Model(Trainable):
         readout_scaling: bool = False,
         seed: int = 0,
     ) -> None:
-        if task_type not in TASKS:
-            raise ValueError(f"task_type={task_type!r}: expected one of {TASKS}")
-        layers = (cells,) if isinstance(cells, Cell) else tuple(cells)
+        arguments.check_choice("task_type", task_type, TASKS)
+        arguments.check_integer("seed", seed, least=0)
+        layers = (
+            (cells,) if isinstance(cells, Cell) else tuple(arguments.as_list("cells", cells, "[LIF(32), ALIF(16)]"))
+        )
         dt = layers[0].dt if layers and isinstance(layers[0], Cell) else 1.0
         readout = LeakyReadout(outputs, tau_out=tau_out, input_scaling=readout_scaling, dt=dt)
         self.network = Network(layers, readout)
@@ -142,7 +142,7 @@ class Model(Trainable):
 
 def layered(cell: type[Cell], units: int | Iterable[int], options: dict[str, Any]) -> list[Cell]:
     """One cell per entry of `units`, all with the same options."""
-    widths = [units] if isinstance(units, int) else list(units)
+    widths = [units] if isinstance(units, int) else arguments.as_list("units", units, "[128, 64], or a number")
     return [cell(n, **options) for n in widths]
 
 

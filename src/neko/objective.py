@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from neko.arguments import check_choice, is_real
 from neko.losses import Loss
 from neko.typing import Array
 
@@ -71,6 +72,12 @@ class FiringRate:
     target: float = 10.0
     strength: float = 1.0
 
+    def __post_init__(self) -> None:
+        for name in ("target", "strength"):
+            value = getattr(self, name)
+            if not (is_real(value) and value >= 0.0):
+                raise ValueError(f"FiringRate: {name}={value!r}: expected a finite number of at least 0")
+
     def error(self, rate: Array, dt: float) -> Array:
         """∂E/∂f_j for rates in spikes per step, shape (n,)."""
         return self.strength * (rate - self.target * dt / 1000.0)
@@ -104,10 +111,8 @@ class Objective:
     regularizer: FiringRate | None = None
 
     def __post_init__(self) -> None:
-        if self.target not in TARGETS:
-            raise ValueError(f"target={self.target!r}: expected one of {TARGETS}")
-        if self.reduction not in REDUCTIONS:
-            raise ValueError(f"reduction={self.reduction!r}: expected one of {REDUCTIONS}")
+        check_choice("target", self.target, TARGETS)
+        check_choice("reduction", self.reduction, REDUCTIONS)
 
     def batch(self, xp: Any, x: Array, shape: tuple[int, int], target: Array, mask: Array | None) -> Batch:
         """A `Batch` from inputs as the model takes them, the (batch, time) of its outputs, and a target and mask

@@ -6,6 +6,7 @@ import math
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
+from neko.arguments import check_integer
 from neko.cells.base import check_positive
 from neko.typing import Array
 
@@ -38,8 +39,7 @@ class LeakyReadout:
     dt: float = 1.0
 
     def __post_init__(self) -> None:
-        if isinstance(self.units, bool) or not isinstance(self.units, int) or self.units < 1:
-            raise ValueError(f"units={self.units!r}: expected a positive number of outputs")
+        check_integer("outputs", self.units)
         check_positive(dt=self.dt, **({} if self.tau_out is None else {"tau_out": self.tau_out}))
 
     @property

@@ -9,6 +9,9 @@ import numpy as np
 
 from neko.typing import Array
 
+TASKS = ("classification", "regression")
+"""Of the former the outputs are logits of classes."""
+
 
 class Trainable(ABC):
     """A function from parameters and inputs to outputs over time.

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from neko import batches
+from neko.arguments import check_integer
 from neko.callbacks import Callback
 from neko.history import History
 from neko.loop import Loop
@@ -96,7 +97,7 @@ class Trainer:
         KeyboardInterrupt
             On Ctrl-C, after the batch at hand; a second one at once.
         """
-        check_epochs(epochs)
+        check_integer("epochs", epochs)
         source = source_of(x, y, mask, batch_size, shuffle, seed)
         batches.check_passes("x", x, epochs)
         batches.check_passes("validation", validation, epochs)
@@ -151,12 +152,6 @@ def source_of(x: Any, y: Any, mask: Any, batch_size: int | None, shuffle: bool, 
         raise ValueError(f"batch_size={batch_size!r}: batches of an iterable have their own size")
     size = BATCH_SIZE if batch_size is None else batch_size
     return batches.source(x, y, mask, batch_size=size, shuffle=shuffle, seed=seed)
-
-
-def check_epochs(epochs: Any) -> None:
-    """ValueError unless it is a positive integer."""
-    if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 1:
-        raise ValueError(f"epochs={epochs!r}: expected a positive integer")
 
 
 def check_callbacks(callbacks: Any) -> list[Callback]:

@@ -9,7 +9,8 @@ import pytest
 
 import neko
 from neko import backend
-from neko.cells import ALIF, LIF, RNN, AdEx
+from neko.cells import ALIF, LIF, LSTM, RNN, AdEx
+from neko.devices import SoftBounds
 
 XP = backend.get("torch")
 X, Y = np.zeros((4, 5, 3)), np.eye(2)[[0, 1, 0, 1]]
@@ -26,17 +27,37 @@ def evaluator(**options):
         (lambda: LIF(True), "units=True"),
         (lambda: LIF(4, tau_m=0.0), "tau_m=0.0: expected a finite value above 0"),
         (lambda: LIF(4, tau_m=[5.0, -1.0, 5.0, 5.0]), "tau_m="),
-        (lambda: LIF(4, reset="none"), "'subtract' or 'zero'"),
+        (lambda: LIF(4, reset="none"), "reset='none': expected one of \\('subtract', 'zero'\\)"),
+        (lambda: LIF(4, tau_m="long"), "tau_m='long': expected a finite value above 0"),
+        (lambda: LIF(4, tau_m=None), "tau_m=None"),
+        (lambda: LIF(4, surrogate=0.5), "surrogate=0.5: expected one of neko.cells.surrogates"),
         (lambda: ALIF(4, beta=float("nan")), "beta=nan"),
         (lambda: RNN(4, activation="gelu"), "'tanh', 'sigmoid', 'relu'"),
         (lambda: AdEx(4, v_t=-80.0), "e_l < v_t < v_peak"),
         (lambda: neko.Model([], 2, XP), "expected one Cell or more"),
         (lambda: neko.Model([LIF(4), LIF(4, dt=0.5)], 2, XP), "time steps differ"),
-        (lambda: neko.Model(LIF(4), 0, XP), "units=0"),
+        (lambda: neko.Model(LIF(4), 0, XP), "outputs=0"),
+        (lambda: neko.Model(3, 2, XP), "cells=3: expected a list"),
+        (lambda: neko.LIF(None, 2, XP), "units=None: expected a list, for example .* or a number"),
+        (lambda: neko.LIF(4, 2, XP, seed=0.5), "seed=0.5: expected an integer of at least 0"),
+        (lambda: neko.FiringRate(None), "FiringRate: target=None: expected a finite number"),
+        (lambda: neko.Manhattan(dead_zone=None), "dead_zone=None"),
+        (lambda: neko.Manhattan(seed="a"), "seed='a'"),
+        (lambda: SoftBounds(g_max="high"), "g_max='high'"),
+        (lambda: SoftBounds(dg_min_std=None), "dg_min_std=None"),
+        (lambda: neko.datasets.load(["digits"]), r"data set \['digits'\]: expected one of"),
+        (lambda: neko.checkpoint.save_weights(3, "a"), "model=3: expected a model or an Evaluator"),
+        (lambda: AdEx(4, e_l="low"), "e_l='low': expected a finite value"),
+        (lambda: LSTM(4, forget_bias=None), "forget_bias=None: expected a finite value"),
+        (lambda: neko.checkpoint.read(3), "path=3: expected a path"),
+        (lambda: neko.compare.gradients(evaluator(), X, Y, None), "rules=None: expected a list"),
         (lambda: neko.LIF(4, 2, XP, task_type="ranking"), "'classification', 'regression'"),
         (lambda: neko.LIF(4, 2, XP, tau_out=-1.0), "tau_out=-1.0"),
         (lambda: evaluator(target="first"), "'every', 'last', 'mean'"),
         (lambda: evaluator(reduction="max"), "'mean', 'sum'"),
+        (lambda: evaluator(reduction=np.zeros(2)), "reduction=array.*'mean', 'sum'"),
+        (lambda: evaluator(metrics=None), "metrics=None: expected a list"),
+        (lambda: evaluator(metrics="accuracy"), "metrics='accuracy': expected a list"),
         (lambda: evaluator(metrics=["acuracy"]), "'accuracy'"),
         (lambda: neko.Evaluator(neko.LIF(4, 2, XP), loss="crossentropy"), "categorical_crossentropy"),
         (lambda: neko.Eprop(evaluator(), mode="mirror"), "'symmetric', 'random', 'adaptive'"),
@@ -48,6 +69,7 @@ def evaluator(**options):
         (lambda: neko.BPTT(evaluator(), truncation=0), "truncation=0"),
         (lambda: neko.RTRL(evaluator(), stream=True), "use Eprop for streams"),
         (lambda: neko.BPTT(evaluator(), clip_norm=-1.0), "clip_norm=-1.0"),
+        (lambda: neko.BPTT(evaluator(), clip_norm="1"), "clip_norm='1'"),
         (lambda: neko.BPTT(evaluator(), optimizer="adan"), "'adam'"),
         (lambda: neko.BPTT(evaluator()).step(X[0], Y), r"\(batch, time, n_in\)"),
         (lambda: neko.BPTT(evaluator()).step(X[:, :0], Y), "none of them 0"),
@@ -59,7 +81,7 @@ def evaluator(**options):
     ],
 )
 def test_a_wrong_value_is_named(wrong, words):
-    with pytest.raises(ValueError, match=words):
+    with pytest.raises((ValueError, TypeError), match=words):
         wrong()
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from neko.trainable import Trainable
+from neko.arguments import check_choice
+from neko.trainable import TASKS, Trainable
 from neko.typing import Array
 
 
@@ -23,8 +24,7 @@ class Adapted(Trainable):
     dt = 1.0
 
     def __init__(self, module: Any, xp: Any, task_type: str) -> None:
-        if task_type not in ("classification", "regression"):
-            raise ValueError(f"task_type={task_type!r}: expected 'classification' or 'regression'")
+        check_choice("task_type", task_type, TASKS)
         self.module = module
         self.xp = xp
         self.task_type = task_type

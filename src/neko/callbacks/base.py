@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, ClassVar
 
 from neko.loop import Loop
@@ -40,10 +39,3 @@ class Callback:
 
     def restore(self, saved: dict[str, Any]) -> None:
         """Take what `state` gave."""
-
-
-def check_folder(folder: Any) -> Path:
-    """A folder as a path; TypeError for what is none."""
-    if not isinstance(folder, str | Path) or not str(folder):
-        raise TypeError(f"folder={folder!r}: expected a path, for example 'runs/first'")
-    return Path(folder)

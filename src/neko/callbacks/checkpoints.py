@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from neko import atomic, checkpoint
-from neko.callbacks.base import Callback, check_folder
+from neko import arguments, atomic, checkpoint
+from neko.callbacks.base import Callback
 from neko.errors import CheckpointError
 from neko.loop import Loop
 
@@ -61,11 +61,11 @@ class Checkpoints(Callback):
         self, folder: str | Path, *, every: int = 1, batches: int | None = None, keep: int = 3, resume: bool = False
     ) -> None:
         for name, value in (("every", every), ("batches", batches), ("keep", keep)):
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-                raise ValueError(f"{name}={value!r}: expected a positive integer")
+            if value is not None:
+                arguments.check_integer(name, value)
         if not isinstance(resume, bool):
             raise TypeError(f"resume={resume!r}: expected True or False")
-        self.folder = check_folder(folder)
+        self.folder = arguments.as_path("folder", folder)
         self.every = every
         self.batches = batches
         self.keep = keep

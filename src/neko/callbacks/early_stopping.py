@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from neko import state
+from neko.arguments import check_choice, check_integer, is_real
 from neko.callbacks.base import Callback
 from neko.loop import Loop
 
@@ -41,12 +42,11 @@ class EarlyStopping(Callback):
     ) -> None:
         if not isinstance(measure, str):
             raise TypeError(f"measure={measure!r}: expected a name of the history, for example 'val_loss'")
-        if isinstance(patience, bool) or not isinstance(patience, int) or patience < 1:
-            raise ValueError(f"patience={patience!r}: expected a positive number of epochs")
-        if isinstance(min_delta, bool) or not isinstance(min_delta, int | float) or not min_delta >= 0.0:
+        check_integer("patience", patience)
+        if not (is_real(min_delta) and min_delta >= 0.0):
             raise ValueError(f"min_delta={min_delta!r}: expected a number of at least 0")
-        if mode not in (None, "min", "max"):
-            raise ValueError(f"mode={mode!r}: expected 'min', 'max' or None")
+        if mode is not None:
+            check_choice("mode", mode, ("min", "max"))
         self.measure = measure
         self.patience = patience
         self.min_delta = min_delta

@@ -6,7 +6,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from neko.callbacks.base import Callback, check_folder
+from neko.arguments import as_path
+from neko.callbacks.base import Callback
 from neko.loop import Loop
 
 
@@ -29,7 +30,7 @@ class TensorBoard(Callback):
             from tensorboardX import SummaryWriter
         except ImportError as error:
             raise ImportError("TensorBoard needs tensorboardX: pip install 'neko-learning[tensorboard]'") from error
-        self.folder = check_folder(folder)
+        self.folder = as_path("folder", folder)
         self._open = SummaryWriter
         self._writer: Any = None
 

@@ -6,7 +6,7 @@ import math
 from dataclasses import KW_ONLY, dataclass, replace
 from typing import Any, ClassVar, NamedTuple
 
-from neko.cells.base import Cell, check_not_negative, check_positive
+from neko.cells.base import Cell, check_finite, check_not_negative, check_positive
 from neko.cells.surrogates import Surrogate, Triangular
 from neko.typing import Array
 
@@ -81,6 +81,7 @@ class AdEx(Cell):
         super().__post_init__()
         check_positive(tau_m=self.tau_m, tau_w=self.tau_w, delta_t=self.delta_t, dt=self.dt)
         check_not_negative(a=self.a, b=self.b)
+        check_finite(e_l=self.e_l, v_t=self.v_t, v_peak=self.v_peak, v_reset=self.v_reset)
         if not self.e_l < self.v_t < self.v_peak or self.v_reset >= self.v_peak:
             raise ValueError(
                 f"potentials {(self.e_l, self.v_t, self.v_peak, self.v_reset)!r}: "

@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from neko.arguments import check_integer
 from neko.typing import Array
 
 
@@ -76,8 +77,11 @@ class Cell(ABC):
     dt: ClassVar[float] = 1.0
 
     def __post_init__(self) -> None:
-        if isinstance(self.units, bool) or not isinstance(self.units, int) or self.units < 1:
-            raise ValueError(f"units={self.units!r}: expected a positive number of neurons")
+        check_integer("units", self.units)
+        if hasattr(self, "surrogate") and not callable(self.surrogate):
+            raise TypeError(
+                f"surrogate={self.surrogate!r}: expected one of neko.cells.surrogates, such as Triangular()"
+            )
 
     @abstractmethod
     def dynamics(self, xp: Any, state: Any, *currents: Array) -> Any:
@@ -123,9 +127,17 @@ def check_not_negative(**constants: Any) -> None:
     check_range("a finite value of at least 0", lambda v: v >= 0.0, constants)
 
 
+def check_finite(**constants: Any) -> None:
+    """Raise ValueError unless every named constant (number or array) is finite."""
+    check_range("a finite value", lambda v: True, constants)
+
+
 def check_range(expected: str, holds: Any, constants: dict[str, Any]) -> None:
     """Raise ValueError for the first constant of which some entry fails `holds` or is not finite."""
     for name, value in constants.items():
-        entries = (value,) if isinstance(value, int | float) else tuple(float(v) for v in value)
+        try:
+            entries = (value,) if isinstance(value, int | float) else tuple(float(v) for v in value)
+        except (TypeError, ValueError):
+            entries = ()
         if not entries or not all(math.isfinite(v) and holds(v) for v in entries):
             raise ValueError(f"{name}={value!r}: expected {expected}, one number or one per neuron")

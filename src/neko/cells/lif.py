@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import KW_ONLY, dataclass, replace
 from typing import Any, ClassVar, NamedTuple
 
+from neko.arguments import check_choice
 from neko.cells.base import Cell, check_not_negative, check_positive, decay, per_neuron
 from neko.cells.surrogates import Surrogate, Triangular
 from neko.typing import Array
@@ -82,8 +83,7 @@ class LIF(Cell):
         super().__post_init__()
         check_positive(tau_m=self.tau_m, v_th=self.v_th, dt=self.dt)
         check_not_negative(t_ref=self.t_ref)
-        if self.reset not in ("subtract", "zero"):
-            raise ValueError(f"reset={self.reset!r}: expected 'subtract' or 'zero'")
+        check_choice("reset", self.reset, ("subtract", "zero"))
 
     @property
     def recurrent_currents(self) -> tuple[int, ...]:  # type: ignore[override]

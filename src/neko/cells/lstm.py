@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar, NamedTuple
 
-from neko.cells.base import Cell
+from neko.cells.base import Cell, check_finite
 from neko.typing import Array
 
 
@@ -42,6 +42,10 @@ class LSTM(Cell):
 
     _: KW_ONLY
     forget_bias: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_finite(forget_bias=self.forget_bias)
 
     def dynamics(
         self, xp: Any, state: LSTMState, write: Array, forget: Array, candidate: Array, output: Array

@@ -33,7 +33,7 @@ DATASETS: dict[str, Entry] = {
 
 def entry(name: str) -> Entry:
     """What is known of the data set of a name; ValueError lists the names there are."""
-    if name not in DATASETS:
+    if not isinstance(name, str) or name not in DATASETS:
         raise ValueError(f"data set {name!r}: expected one of {sorted(DATASETS)}")
     return DATASETS[name]
 

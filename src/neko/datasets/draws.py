@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from neko.arguments import is_real
+
 
 def whole(least: int, **options: int) -> None:
     """ValueError unless each option is a whole number of at least `least`."""
@@ -15,7 +17,7 @@ def whole(least: int, **options: int) -> None:
 def probability(**options: float) -> None:
     """ValueError unless each option lies in [0, 1]."""
     for name, value in options.items():
-        if not 0.0 <= value <= 1.0:
+        if not (is_real(value) and 0.0 <= value <= 1.0):
             raise ValueError(f"{name}={value!r}: expected a probability in [0, 1]; per step for rates of spikes")
 
 

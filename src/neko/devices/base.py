@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, NamedTuple
 
+from neko.arguments import is_real
 from neko.typing import Array
 
 
@@ -63,15 +63,15 @@ class Device(ABC):
     g_max_dtod: float = 0.0
 
     def __post_init__(self) -> None:
-        if not 0.0 <= self.g_min < self.g_max < math.inf:
+        if not (is_real(self.g_min) and is_real(self.g_max) and 0.0 <= self.g_min < self.g_max):
             raise ValueError(f"g_min={self.g_min!r}, g_max={self.g_max!r}: expected 0 <= g_min < g_max in siemens")
-        if not 0.0 < self.dg_min <= self.g_max - self.g_min:
+        if not (is_real(self.dg_min) and 0.0 < self.dg_min <= self.g_max - self.g_min):
             raise ValueError(f"dg_min={self.dg_min!r}: expected a step above 0 and no larger than g_max - g_min")
-        if not -1.0 <= self.up_down <= 1.0:
+        if not (is_real(self.up_down) and -1.0 <= self.up_down <= 1.0):
             raise ValueError(f"up_down={self.up_down!r}: expected a number from -1 to 1")
         for name in ("dg_min_dtod", "dg_min_std", "g_max_dtod"):
             value = getattr(self, name)
-            if not 0.0 <= value < math.inf:
+            if not (is_real(value) and value >= 0.0):
                 raise ValueError(f"{name}={value!r}: expected a finite relative spread of at least 0")
 
     @property

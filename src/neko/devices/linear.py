@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
+from neko.arguments import is_real
 from neko.devices.base import Device, DeviceState
 from neko.typing import Array
 
@@ -33,7 +33,7 @@ class LinearStep(Device):
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("gamma_up", "gamma_down"):
-            if not math.isfinite(getattr(self, name)):
+            if not is_real(getattr(self, name)):
                 raise ValueError(f"{name}={getattr(self, name)!r}: expected a finite slope")
 
     def shape(self, xp: Any, state: DeviceState, up: bool) -> Array | float:

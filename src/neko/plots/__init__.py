@@ -9,6 +9,7 @@ from matplotlib.backend_bases import FigureCanvasBase
 from matplotlib.figure import Figure
 
 from neko import atomic
+from neko.arguments import as_path
 from neko.plots.comparison import comparison
 from neko.plots.conductances import conductances
 from neko.plots.posterior import posterior
@@ -24,7 +25,7 @@ def save(figure: Figure, path: str | Path) -> Path:
 
 def format_of(path: str | Path) -> str:
     """The format that a suffix names; ValueError for one that Matplotlib does not write."""
-    found = Path(path).suffix.removeprefix(".").lower() or "png"
+    found = as_path("path", path).suffix.removeprefix(".").lower() or "png"
     known = sorted(FigureCanvasBase.get_supported_filetypes())
     if found not in known:
         raise ValueError(f"figure {str(path)!r}: expected a path that ends in one of {known!r}")

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from neko import initializers, tree
+from neko.arguments import check_choice, check_integer
 from neko.network import LayerTrace, NetworkState, Params, layer_params, split
 from neko.objective import Batch, Forward, spike_count
 from neko.readout import leaky_filter
@@ -126,14 +127,14 @@ class Eprop(Rule):
         feedback_seed: int = 0,
         **options: Any,
     ) -> None:
-        if mode not in MODES:
-            raise ValueError(f"mode={mode!r}: expected one of {MODES}")
+        check_choice("mode", mode, MODES)
         if chunk is not None and (not isinstance(chunk, int) or chunk < 1):
             raise ValueError(f"chunk={chunk!r}: expected a positive number of steps or None")
         if online and chunk is None:
             raise ValueError("online=True needs chunk: the number of steps between updates, for example chunk=1")
         if not 0.0 <= feedback_decay < 1.0 or (feedback_decay and mode != "adaptive"):
             raise ValueError(f"feedback_decay={feedback_decay!r}: expected 0 <= λ < 1, and mode='adaptive'")
+        check_integer("feedback_seed", feedback_seed, least=0)
         super().__init__(model, **options)
         self.mode = mode
         self.chunk = chunk

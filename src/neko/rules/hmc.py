@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from neko.arguments import check_integer
 from neko.evaluator import Evaluator
 from neko.rules.sampling import FullData
 from neko.samplers import hmc
@@ -50,8 +51,7 @@ class HMC(FullData):
         **options: Any,
     ) -> None:
         super().__init__(model, step_size=step_size, target_acceptance=target_acceptance, **options)
-        if isinstance(leapfrog_steps, bool) or not isinstance(leapfrog_steps, int) or leapfrog_steps < 1:
-            raise ValueError(f"leapfrog_steps={leapfrog_steps!r}: expected a positive integer")
+        check_integer("leapfrog_steps", leapfrog_steps)
         self.leapfrog_steps = leapfrog_steps
         self.mass = mass
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from neko import state, tree
+from neko.arguments import check_integer, is_real
 from neko.evaluator import Evaluator
 from neko.network import Params
 from neko.posterior import Posterior
@@ -83,8 +84,8 @@ class Sampling(Learner):
         if model.objective.regularizer is not None:
             raise ValueError(f"{model.objective.regularizer!r} is not part of a posterior: give a prior instead")
         for name, value, least in (("chains", chains, 1), ("warmup", warmup, 0), ("thinning", thinning, 1)):
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise ValueError(f"{name}={value!r}: expected an integer of at least {least}")
+            check_integer(name, value, least=least)
+        check_integer("seed", seed, least=0)
         self.model = model
         self.xp = model.xp
         self.drift: Rule = drift(model)
@@ -244,7 +245,7 @@ class FullData(Sampling):
 
     def __init__(self, model: Evaluator, *, step_size: float, target_acceptance: float, **options: Any) -> None:
         super().__init__(model, **options)
-        if not 0.0 < target_acceptance < 1.0:
+        if not (is_real(target_acceptance) and 0.0 < target_acceptance < 1.0):
             raise ValueError(f"target_acceptance={target_acceptance!r}: expected a number between 0 and 1")
         self.target_acceptance = target_acceptance
         self.step_size = check_step_size(step_size)
@@ -339,6 +340,6 @@ class FullData(Sampling):
 
 def check_step_size(step_size: Any) -> float:
     """ValueError unless the step size is a finite number above 0."""
-    if isinstance(step_size, bool) or not isinstance(step_size, int | float) or not 0.0 < step_size < math.inf:
+    if not (is_real(step_size) and step_size > 0.0):
         raise ValueError(f"step_size={step_size!r}: expected a finite number above 0")
     return float(step_size)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import fnmatch
-import math
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from neko.arguments import is_real
 from neko.typing import Array
 
 
@@ -48,7 +48,7 @@ class Laplace:
 
 def check_scale(scale: Any) -> None:
     """ValueError unless the scale is a finite number above 0."""
-    if isinstance(scale, bool) or not isinstance(scale, int | float) or not 0.0 < scale < math.inf:
+    if not (is_real(scale) and scale > 0.0):
         raise ValueError(f"scale={scale!r}: expected a finite number above 0")
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from neko.arguments import is_real
+
 
 def check_clip_norm(clip_norm: Any) -> float | None:
     """The norm as a float; ValueError unless it is None or above 0."""
-    if clip_norm is not None and not float(clip_norm) > 0.0:
+    if clip_norm is not None and not (is_real(clip_norm) and clip_norm > 0.0):
         raise ValueError(f"clip_norm={clip_norm!r}: expected a number above 0 or None")
     return None if clip_norm is None else float(clip_norm)
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from neko import tree
+from neko.arguments import check_integer, is_real
 from neko.devices import Device, DifferentialPair, PairState
 from neko.typing import Array
 
@@ -83,12 +84,12 @@ class Manhattan:
             raise TypeError(f"device={self.device!r}: expected a Device, for example SoftBounds()")
         if self.device is not None and self.delta is not None:
             raise ValueError(f"delta={self.delta!r}: with a device the step is the device's, dg_min")
-        if self.w_max is not None and (self.device is None or not self.w_max > 0.0):
+        if self.w_max is not None and (self.device is None or not is_real(self.w_max) or self.w_max <= 0.0):
             raise ValueError(f"w_max={self.w_max!r}: expected a weight above 0, and a device that holds it")
-        if not self.dead_zone >= 0.0:
+        if not (is_real(self.dead_zone) and self.dead_zone >= 0.0):
             raise ValueError(f"dead_zone={self.dead_zone!r}: expected a number of at least 0")
-        if isinstance(self.accumulate, bool) or not isinstance(self.accumulate, int) or self.accumulate < 1:
-            raise ValueError(f"accumulate={self.accumulate!r}: expected a positive integer")
+        check_integer("accumulate", self.accumulate)
+        check_integer("seed", self.seed, least=0)
 
     @property
     def learning_rate(self) -> float | Callable[[int], float]:

@@ -11,10 +11,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from neko.arguments import is_real
+
 
 def check_number(name: str, value: Any, *, positive: bool = False) -> None:
     """ValueError unless `value` is finite and not negative; with `positive`, above 0."""
-    good = isinstance(value, int | float) and math.isfinite(value) and (value > 0 if positive else value >= 0)
+    good = is_real(value) and (value > 0 if positive else value >= 0)
     if not good:
         raise ValueError(f"{name}={value!r}: expected a finite number {'above 0' if positive else '>= 0'}")
 

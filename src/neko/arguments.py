@@ -1,0 +1,41 @@
+"""What a person may give for a number, a list or a path: errors name the argument, its value and what was expected."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from numbers import Real
+from pathlib import Path
+from typing import Any
+
+
+def is_real(value: Any) -> bool:
+    """Whether it is a finite real number; a bool is none."""
+    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def check_integer(name: str, value: Any, *, least: int = 1) -> None:
+    """ValueError unless it is an integer of at least `least`."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        expected = "a positive integer" if least == 1 else f"an integer of at least {least}"
+        raise ValueError(f"{name}={value!r}: expected {expected}")
+
+
+def check_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:
+    """ValueError unless it is one of these words."""
+    if not isinstance(value, str) or value not in choices:
+        raise ValueError(f"{name}={value!r}: expected one of {choices!r}")
+
+
+def as_list(name: str, value: Any, example: str) -> list[Any]:
+    """A list of what it holds; TypeError for a string or what cannot be gone through."""
+    if isinstance(value, str | bytes) or not isinstance(value, Iterable):
+        raise TypeError(f"{name}={value!r}: expected a list, for example {example}")
+    return list(value)
+
+
+def as_path(name: str, value: Any) -> Path:
+    """A path; TypeError for what is none."""
+    if not isinstance(value, str | Path) or not str(value):
+        raise TypeError(f"{name}={value!r}: expected a path, for example 'runs/first'")
+    return Path(value)
