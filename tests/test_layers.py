@@ -35,7 +35,7 @@ ARROWS = {
     "readout": {"typing", "cells"},
     "network": {"typing", "cells", "readout", "initializers"},
     "objective": {"typing", "losses"},
-    "trainable": {"typing"},
+    "trainable": {"typing", "checks"},
     "adaptors": {"typing", "backend", "trainable"},
     "models": {"typing", "tree", "backend", "cells", "network", "readout", "trainable"},
     "evaluator": {

@@ -16,7 +16,9 @@ def as_numpy(name: str, a: Any) -> np.ndarray:
     try:
         found = np.asarray(host)
     except (ValueError, TypeError) as error:
-        raise TypeError(f"{name} is {type(a).__name__}: expected an array of numbers ({error})") from error
+        raise TypeError(
+            f"{name} is {type(a).__name__}: expected an array of numbers, its rows of equal length"
+        ) from error
     if found.dtype.kind not in "fiub":
         raise TypeError(f"{name} has dtype {found.dtype}: expected real numbers, all rows of equal length")
     return found if found.dtype.isnative else found.astype(found.dtype.newbyteorder("="))

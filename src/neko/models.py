@@ -124,10 +124,9 @@ class Model(Trainable):
     def record(self, x: Any) -> list[Any]:
         """States of every layer over time for `x` (batch, time, n_in): a list of the cells' own state
         tuples, each field a NumPy array (batch, time, n)."""
-        xp = self.xp
-        self.prepare(x)
+        xp, x = self.xp, self.inputs(x)
         with xp.scope():
-            x = self.arrange(xp.asarray(x))
+            x = self.arrange(x)
             last, _, traces = self.network.record(xp.forward_only(), self.params, x, self.rest(x))
             states = [
                 tree.map(lambda a, b: following(xp, a, b), t.before, h)

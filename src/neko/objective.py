@@ -113,6 +113,8 @@ class Objective:
     def __post_init__(self) -> None:
         check_choice("target", self.target, TARGETS)
         check_choice("reduction", self.reduction, REDUCTIONS)
+        if self.regularizer is not None and not isinstance(self.regularizer, FiringRate):
+            raise TypeError(f"regularizer={self.regularizer!r}: expected a FiringRate or None")
 
     def batch(self, xp: Any, x: Array, shape: tuple[int, int], target: Array, mask: Array | None) -> Batch:
         """A `Batch` from inputs as the model takes them, the (batch, time) of its outputs, and a target and mask

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from neko import checks
 from neko.typing import Array
 
 TASKS = ("classification", "regression")
@@ -70,15 +71,29 @@ class Trainable(ABC):
     def clone(self) -> Any:
         """The same model with a copy of parameters and buffers."""
 
+    def inputs(self, x: Any) -> Array:
+        """Inputs of any kind, looked at and as the model's backend has them; the parameters are made if there are none.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For inputs that do not fit, are not finite, or are no numbers.
+        """
+        xp = self.xp
+        x = x if xp.owns(x) else checks.as_numpy("x", x)
+        self.prepare(x)
+        checks.finite("x", x)
+        with xp.scope():
+            # A network multiplies its inputs by weights; a user's module may take class numbers.
+            return xp.asarray(x, dtype=xp.dtype) if self.cells else xp.asarray(x)
+
     def predict(self, x: Any) -> np.ndarray:
         """Outputs for `x` (batch, …), class probabilities for classification.
 
         The shape is (batch, time, outputs), or (batch, outputs) where the outputs have no time axis.
         """
-        xp = self.xp
-        self.prepare(x)
+        xp, x = self.xp, self.inputs(x)
         with xp.scope():
-            x = xp.asarray(x)
             _, y, _ = self.forward(xp.forward_only(), self.params, self.arrange(x), self.buffers, training=False)
             if self.task_type == "classification":
                 y = xp.exp(xp.log_softmax(y))

@@ -56,6 +56,8 @@ def evaluator(**options):
         (lambda: evaluator(target="first"), "'every', 'last', 'mean'"),
         (lambda: evaluator(reduction="max"), "'mean', 'sum'"),
         (lambda: evaluator(reduction=np.zeros(2)), "reduction=array.*'mean', 'sum'"),
+        (lambda: evaluator(regularizer=True), "regularizer=True: expected a FiringRate or None"),
+        (lambda: neko.LIF(4, 2, XP).predict([[1.0, 2.0], [1.0]]), "x is list: expected an array.*equal length"),
         (lambda: evaluator(metrics=None), "metrics=None: expected a list"),
         (lambda: evaluator(metrics="accuracy"), "metrics='accuracy': expected a list"),
         (lambda: evaluator(metrics=["acuracy"]), "'accuracy'"),
@@ -215,6 +217,22 @@ def test_predict_names_what_is_wrong(arguments, options, words):
     model.build(X)
     with pytest.raises((ValueError, TypeError), match=words):
         model.predict(*arguments, **options)
+
+
+def test_a_model_alone_looks_at_its_inputs_too():
+    """`Model.predict` and `record` as `Evaluator.predict`: numbers of every kind, and wrong ones named."""
+    model = neko.RNN(3, 2, XP)
+    x = np.random.default_rng(1).integers(0, 255, (4, 5, 3))
+    expected = model.predict(x.astype(np.float64))
+    for kind in (np.int64, np.uint8, np.float32):
+        assert np.allclose(model.predict(x.astype(kind)), expected, atol=1e-6), kind
+    assert np.allclose(model.predict(x.tolist()), expected, atol=1e-6)
+    assert np.array_equal(model.record(x)[0].z, model.record(x.astype(np.float32))[0].z)
+    for call in (model.predict, model.record):
+        with pytest.raises(ValueError, match=r"x\[0, 1, 2\] is nan"):
+            call(spoilt(X, (0, 1, 2), np.nan))
+        with pytest.raises(TypeError, match="x has dtype <U1"):
+            call(np.full((4, 5, 3), "a"))
 
 
 def test_predict_takes_lists_and_masks_of_every_kind():
