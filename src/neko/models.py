@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable
 from typing import Any
 
@@ -14,6 +15,9 @@ from neko.network import Network, NetworkState, Params, following
 from neko.readout import LeakyReadout
 from neko.trainable import TASKS, Trainable
 from neko.typing import Array
+
+OWN = ("tau_out", "readout_scaling", "seed")
+"""Options of a model; those of its cells are beside them in the constructors below."""
 
 
 class Model(Trainable):
@@ -177,5 +181,9 @@ def recurrent(
     cell: type[Cell], units: Any, outputs: int, backend: Any, task_type: str, options: dict[str, Any]
 ) -> Model:
     """A `Model` of one kind of cell; options go to the model or, by default, to the cell."""
-    own = {name: options.pop(name) for name in ("tau_out", "readout_scaling", "seed") if name in options}
+    own = {name: options.pop(name) for name in OWN if name in options}
+    known = [field.name for field in dataclasses.fields(cell) if field.name != "units"]
+    for name in options:
+        if name not in known:
+            raise TypeError(f"{cell.__name__} has no option {name!r}: expected one of {[*OWN, *known]!r}")
     return Model(layered(cell, units, options), outputs, backend, task_type=task_type, **own)

@@ -38,6 +38,7 @@ def evaluator(**options):
         (lambda: neko.Model([LIF(4), LIF(4, dt=0.5)], 2, XP), "time steps differ"),
         (lambda: neko.Model(LIF(4), 0, XP), "outputs=0"),
         (lambda: neko.Model(3, 2, XP), "cells=3: expected a list"),
+        (lambda: neko.LIF(4, 2, XP, tau=5.0), "LIF has no option 'tau': expected one of .*'tau_out'.*'tau_m'"),
         (lambda: neko.LIF(None, 2, XP), "units=None: expected a list, for example .* or a number"),
         (lambda: neko.LIF(4, 2, XP, seed=0.5), "seed=0.5: expected an integer of at least 0"),
         (lambda: neko.FiringRate(None), "FiringRate: target=None: expected a finite number"),
