@@ -5,10 +5,14 @@ from __future__ import annotations
 import doctest
 import importlib
 import re
+import shlex
 from pathlib import Path
 
 import matplotlib as mpl
 import pytest
+import typer
+
+from neko.cli import app
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -36,6 +40,28 @@ def test_every_python_block_runs(page, tmp_path, monkeypatch):
     namespace: dict[str, object] = {}
     for block in blocks:
         exec(compile(block, str(page), "exec"), namespace)
+
+
+def commands():
+    """Every line ``neko …`` of the pages' shell blocks, with its page."""
+    for page in PAGES:
+        for block in re.findall(r"^```(?:bash|sh)\n(.*?)^```", page.read_text(), flags=re.S | re.M):
+            for line in block.splitlines():
+                for part in line.split("#")[0].split("&&"):
+                    if part.strip().startswith("neko "):
+                        yield page.name, shlex.split(part)[1:]
+
+
+def test_every_command_that_is_shown_is_one():
+    """Its name, options and their values as the command line itself takes them apart."""
+    shown = list(commands())
+    assert len(shown) > 12
+    for page, words in shown:
+        found = typer.main.get_command(app)
+        while hasattr(found, "commands"):
+            assert words[0] in found.commands, (page, words)
+            found, words = found.commands[words[0]], words[1:]
+        found.make_context("neko", list(words))
 
 
 def test_every_linked_file_exists():

@@ -40,7 +40,7 @@ class LeakyReadout:
 
     def __post_init__(self) -> None:
         check_integer("outputs", self.units)
-        check_positive(dt=self.dt, **({} if self.tau_out is None else {"tau_out": self.tau_out}))
+        check_positive(None, dt=self.dt, **({} if self.tau_out is None else {"tau_out": self.tau_out}))
 
     @property
     def kappa(self) -> float:

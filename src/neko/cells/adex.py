@@ -79,9 +79,11 @@ class AdEx(Cell):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_positive(tau_m=self.tau_m, tau_w=self.tau_w, delta_t=self.delta_t, dt=self.dt)
-        check_not_negative(a=self.a, b=self.b)
-        check_finite(e_l=self.e_l, v_t=self.v_t, v_peak=self.v_peak, v_reset=self.v_reset)
+        check_positive(None, tau_m=self.tau_m, tau_w=self.tau_w, delta_t=self.delta_t, dt=self.dt)
+        check_not_negative(None, a=self.a, b=self.b)
+        check_finite(
+            None, resistance=self.resistance, e_l=self.e_l, v_t=self.v_t, v_peak=self.v_peak, v_reset=self.v_reset
+        )
         if not self.e_l < self.v_t < self.v_peak or self.v_reset >= self.v_peak:
             raise ValueError(
                 f"potentials {(self.e_l, self.v_t, self.v_peak, self.v_reset)!r}: "

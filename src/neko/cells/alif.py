@@ -51,8 +51,8 @@ class ALIF(LIF):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_positive(tau_a=self.tau_a)
-        check_not_negative(beta=self.beta)
+        check_positive(self.units, tau_a=self.tau_a)
+        check_not_negative(self.units, beta=self.beta)
 
     def dynamics(self, xp: Any, state: ALIFState, current: Array) -> ALIFState:  # type: ignore[override]
         v_th = per_neuron(xp, self.v_th)

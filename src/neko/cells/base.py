@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, ClassVar
 
 from neko.arguments import check_integer
@@ -117,27 +118,34 @@ def per_neuron(xp: Any, value: Any) -> Any:
     return value if isinstance(value, int | float) else xp.asarray(value)
 
 
-def check_positive(**constants: Any) -> None:
-    """Raise ValueError unless every named constant (number or array) is finite and above zero."""
-    check_range("a finite value above 0", lambda v: v > 0.0, constants)
+def check_positive(units: int | None, /, **constants: Any) -> None:
+    """Raise ValueError unless every named constant is finite and above zero; for `units` see `check_range`."""
+    check_range(units, "a finite value above 0", lambda v: v > 0.0, constants)
 
 
-def check_not_negative(**constants: Any) -> None:
-    """Raise ValueError unless every named constant (number or array) is finite and at least zero."""
-    check_range("a finite value of at least 0", lambda v: v >= 0.0, constants)
+def check_not_negative(units: int | None, /, **constants: Any) -> None:
+    """Raise ValueError unless every named constant is finite and at least zero; for `units` see `check_range`."""
+    check_range(units, "a finite value of at least 0", lambda v: v >= 0.0, constants)
 
 
-def check_finite(**constants: Any) -> None:
-    """Raise ValueError unless every named constant (number or array) is finite."""
-    check_range("a finite value", lambda v: True, constants)
+def check_finite(units: int | None, /, **constants: Any) -> None:
+    """Raise ValueError unless every named constant is finite; for `units` see `check_range`."""
+    check_range(units, "a finite value", lambda v: True, constants)
 
 
-def check_range(expected: str, holds: Any, constants: dict[str, Any]) -> None:
-    """Raise ValueError for the first constant of which some entry fails `holds` or is not finite."""
+def check_range(units: int | None, expected: str, holds: Any, constants: dict[str, Any]) -> None:
+    """Raise ValueError for the first constant of which some entry fails `holds` or is not finite.
+
+    With a number of `units` a constant may be a number or one for each neuron, with None a number only.
+    """
+    form = "one number" if units is None else "one number or one per neuron"
     for name, value in constants.items():
         try:
-            entries = (value,) if isinstance(value, int | float) else tuple(float(v) for v in value)
+            entries = (float(value),) if isinstance(value, Real) else tuple(float(v) for v in value)
         except (TypeError, ValueError):
             entries = ()
-        if not entries or not all(math.isfinite(v) and holds(v) for v in entries):
-            raise ValueError(f"{name}={value!r}: expected {expected}, one number or one per neuron")
+        several = not isinstance(value, Real)
+        if several and entries and units is not None and len(entries) != units:
+            raise ValueError(f"{name} has {len(entries)} entries: expected {form}, of which there are {units}")
+        if not entries or (several and units is None) or not all(math.isfinite(v) and holds(v) for v in entries):
+            raise ValueError(f"{name}={value!r}: expected {expected}, {form}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar, NamedTuple
 
-from neko.cells.base import check_not_negative, check_positive, decay, per_neuron
+from neko.cells.base import check_finite, check_not_negative, check_positive, decay, per_neuron
 from neko.cells.lif import LIF
 from neko.typing import Array
 
@@ -55,8 +55,10 @@ class Dendritic(LIF):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_positive(tau_d=self.tau_d, slope=self.slope)
-        check_not_negative(coupling=self.coupling)
+        check_positive(self.units, tau_d=self.tau_d)
+        check_positive(None, slope=self.slope)
+        check_finite(None, threshold=self.threshold)
+        check_not_negative(None, coupling=self.coupling)
 
     def dynamics(self, xp: Any, state: DendriticState, basal: Array, apical: Array) -> DendriticState:  # type: ignore[override]
         v_th = per_neuron(xp, self.v_th)

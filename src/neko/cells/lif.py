@@ -81,8 +81,9 @@ class LIF(Cell):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_positive(tau_m=self.tau_m, v_th=self.v_th, dt=self.dt)
-        check_not_negative(t_ref=self.t_ref)
+        check_positive(self.units, tau_m=self.tau_m, v_th=self.v_th)
+        check_positive(None, dt=self.dt)
+        check_not_negative(None, t_ref=self.t_ref)
         check_choice("reset", self.reset, ("subtract", "zero"))
 
     @property

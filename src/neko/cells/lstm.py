@@ -45,7 +45,7 @@ class LSTM(Cell):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_finite(forget_bias=self.forget_bias)
+        check_finite(None, forget_bias=self.forget_bias)
 
     def dynamics(
         self, xp: Any, state: LSTMState, write: Array, forget: Array, candidate: Array, output: Array

@@ -88,9 +88,10 @@ class Sampling(Learner):
         check_integer("seed", seed, least=0)
         self.model = model
         self.xp = model.xp
-        self.drift: Rule = drift(model)
-        if not isinstance(self.drift, Rule):
+        made = drift(model) if callable(drift) else None
+        if not isinstance(made, Rule):
             raise TypeError(f"drift={drift!r}: expected a gradient rule such as BPTT or Eprop")
+        self.drift = made
         # A target must be a function: no dropout, and buffers that stay.
         self.drift.training = False
         self.prior = prior
