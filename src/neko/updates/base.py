@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from neko import state as states
+from neko.arguments import is_real
 from neko.typing import Array
 from neko.updates.naive import Naive
 
@@ -145,11 +145,11 @@ def check_rate(learning_rate: Any) -> float | Callable[[int], float]:
     if callable(learning_rate):
         rate: Callable[[int], float] = learning_rate
         return rate
-    if isinstance(learning_rate, str | bool) or not usable(learning_rate):
+    if not usable(learning_rate):
         raise ValueError(f"learning_rate={learning_rate!r}: expected a finite number >= 0 or a schedule step -> rate")
     return float(learning_rate)
 
 
 def usable(rate: Any) -> bool:
     """Whether a number can be a learning rate; 0 can."""
-    return math.isfinite(rate) and rate >= 0.0
+    return is_real(rate) and rate >= 0.0
