@@ -140,12 +140,12 @@ def check_range(units: int | None, expected: str, holds: Any, constants: dict[st
     """
     form = "one number" if units is None else "one number or one per neuron"
     for name, value in constants.items():
+        single = isinstance(value, Real)
         try:
-            entries = (float(value),) if isinstance(value, Real) else tuple(float(v) for v in value)
+            entries = () if isinstance(value, bytes) else tuple(float(v) for v in ([value] if single else value))
         except (TypeError, ValueError):
             entries = ()
-        several = not isinstance(value, Real)
-        if several and entries and units is not None and len(entries) != units:
+        if not single and entries and units is not None and len(entries) != units:
             raise ValueError(f"{name} has {len(entries)} entries: expected {form}, of which there are {units}")
-        if not entries or (several and units is None) or not all(math.isfinite(v) and holds(v) for v in entries):
+        if not entries or (not single and units is None) or not all(math.isfinite(v) and holds(v) for v in entries):
             raise ValueError(f"{name}={value!r}: expected {expected}, {form}")
