@@ -14,6 +14,12 @@ def is_real(value: Any) -> bool:
     return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
 
 
+def check_number(name: str, value: Any, *, positive: bool = False) -> None:
+    """ValueError unless `value` is finite and not negative; with `positive`, above 0."""
+    if not (is_real(value) and (value > 0 if positive else value >= 0)):
+        raise ValueError(f"{name}={value!r}: expected a finite number {'above 0' if positive else '>= 0'}")
+
+
 def check_integer(name: str, value: Any, *, least: int = 1) -> None:
     """ValueError unless it is an integer of at least `least`."""
     if isinstance(value, bool) or not isinstance(value, int) or value < least:

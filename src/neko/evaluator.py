@@ -132,8 +132,8 @@ class Evaluator:
     def check(self, x: Any, y: Any, mask: Any) -> None:
         """ValueError or TypeError for data that do not fit the built model, are not finite, or have targets that the
         loss does not take."""
-        x, y = self.native("x", x), self.native("y", y)
-        mask = None if mask is None else self.native("mask", mask)
+        x, y = self.model.native("x", x), self.model.native("y", y)
+        mask = None if mask is None else self.model.native("mask", mask)
         shape = self.model.shape(x)
         self._check_target(np.shape(x)[:1] if shape is None else shape, tuple(np.shape(y)))
         self._check_mask(mask, shape)
@@ -144,18 +144,12 @@ class Evaluator:
     def convert(self, x: Any, y: Any, mask: Any) -> tuple[Array, Array, Array | None]:
         """Input, target and mask as arrays of the backend, unchecked."""
         xp = self.xp
-        x, y = self.native("x", x), self.native("y", y)
-        mask = None if mask is None else self.native("mask", mask)
+        x, y = self.model.native("x", x), self.model.native("y", y)
+        mask = None if mask is None else self.model.native("mask", mask)
         if self.objective.loss.sparse and "int" not in str(y.dtype):
             y = checks.as_numpy("y", y).astype(np.int32)
         with xp.scope():
-            # A network multiplies its inputs by weights; a user's module may take class numbers.
-            x = xp.asarray(x, dtype=xp.dtype) if self.model.cells else xp.asarray(x)
-            return x, xp.asarray(y), None if mask is None else xp.asarray(mask)
-
-    def native(self, name: str, a: Any) -> Any:
-        """An array of the model's backend as it is, any other through NumPy."""
-        return a if self.xp.owns(a) else checks.as_numpy(name, a)
+            return self.model.as_input(x), xp.asarray(y), None if mask is None else xp.asarray(mask)
 
     def _check_mask(self, mask: Any, shape: tuple[int, int] | None) -> None:
         if mask is None:
@@ -285,8 +279,8 @@ class Evaluator:
         ``target='mean'``, of all steps.
         """
         arguments.check_integer("batch_size", batch_size)
-        x = self.native("x", x)
-        mask = None if mask is None else self.native("mask", mask)
+        x = self.model.native("x", x)
+        mask = None if mask is None else self.model.native("mask", mask)
         self.build(x)
         self._check_mask(mask, self.model.shape(x))
         checks.finite("x", x)
@@ -295,7 +289,7 @@ class Evaluator:
             for begin in range(0, len(x), batch_size):
                 piece = slice(begin, begin + batch_size)
                 part = (
-                    xp.asarray(x[piece], dtype=xp.dtype if self.model.cells else None),
+                    self.model.as_input(x[piece]),
                     None if mask is None else xp.asarray(mask[piece]),
                 )
                 found.append(np.asarray(xp.to_numpy(self._predict(self.params, self.model.buffers, *part))))

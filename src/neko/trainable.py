@@ -71,6 +71,15 @@ class Trainable(ABC):
     def clone(self) -> Any:
         """The same model with a copy of parameters and buffers."""
 
+    def native(self, name: str, a: Any) -> Any:
+        """An array of the model's backend as it is, any other through NumPy."""
+        return a if self.xp.owns(a) else checks.as_numpy(name, a)
+
+    def as_input(self, x: Any) -> Array:
+        """Inputs as the backend has them, unchecked: a network multiplies them by weights, a user's module may take
+        class numbers."""
+        return self.xp.asarray(x, dtype=self.xp.dtype if self.cells else None)
+
     def inputs(self, x: Any) -> Array:
         """Inputs of any kind, looked at and as the model's backend has them; the parameters are made if there are none.
 
@@ -79,13 +88,11 @@ class Trainable(ABC):
         ValueError, TypeError
             For inputs that do not fit, are not finite, or are no numbers.
         """
-        xp = self.xp
-        x = x if xp.owns(x) else checks.as_numpy("x", x)
+        x = self.native("x", x)
         self.prepare(x)
         checks.finite("x", x)
-        with xp.scope():
-            # A network multiplies its inputs by weights; a user's module may take class numbers.
-            return xp.asarray(x, dtype=xp.dtype) if self.cells else xp.asarray(x)
+        with self.xp.scope():
+            return self.as_input(x)
 
     def predict(self, x: Any) -> np.ndarray:
         """Outputs for `x` (batch, …), class probabilities for classification.

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from neko import state, tree
-from neko.arguments import check_integer, is_real
+from neko.arguments import check_integer, check_number, is_real
 from neko.evaluator import Evaluator
 from neko.network import Params
 from neko.posterior import Posterior
@@ -249,7 +249,8 @@ class FullData(Sampling):
         if not (is_real(target_acceptance) and 0.0 < target_acceptance < 1.0):
             raise ValueError(f"target_acceptance={target_acceptance!r}: expected a number between 0 and 1")
         self.target_acceptance = target_acceptance
-        self.step_size = check_step_size(step_size)
+        check_number("step_size", step_size, positive=True)
+        self.step_size = float(step_size)
         self.data: Any = None
         self._init = self.compiled(self.initial_state)
         self._transition = self.compiled(self.transition)
@@ -337,10 +338,3 @@ class FullData(Sampling):
             return self.logdensity_and_drift(position, *arguments)
 
         return key, *self.sampler.step(self.xp, now, state, target, step_size, **self.settings())
-
-
-def check_step_size(step_size: Any) -> float:
-    """ValueError unless the step size is a finite number above 0."""
-    if not (is_real(step_size) and step_size > 0.0):
-        raise ValueError(f"step_size={step_size!r}: expected a finite number above 0")
-    return float(step_size)

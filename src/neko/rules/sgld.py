@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from neko import tree
+from neko.arguments import check_number
 from neko.errors import NonFiniteError
 from neko.evaluator import Evaluator
 from neko.network import Params
 from neko.rules.chain import Chain
-from neko.rules.sampling import Sampling, check_step_size
+from neko.rules.sampling import Sampling
 from neko.samplers import sgld
 from neko.typing import Array
 
@@ -44,7 +45,8 @@ class SGLD(Sampling):
 
     def __init__(self, model: Evaluator, *, step_size: float = 1e-6, **options: Any) -> None:
         super().__init__(model, **options)
-        self.step_size = check_step_size(step_size)
+        check_number("step_size", step_size, positive=True)
+        self.step_size = float(step_size)
         self._transition = self.compiled(self.transition)
 
     def step_sizes(self) -> list[float]:

@@ -6,7 +6,7 @@ import fnmatch
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from neko.arguments import is_real
+from neko.arguments import check_number
 from neko.typing import Array
 
 
@@ -24,7 +24,7 @@ class Normal:
     scale: float = 1.0
 
     def __post_init__(self) -> None:
-        check_scale(self.scale)
+        check_number("scale", self.scale, positive=True)
 
     def logdensity_and_gradient(self, xp: Any, w: Array) -> tuple[Array, Array]:
         """log p(w) and its gradient."""
@@ -39,17 +39,11 @@ class Laplace:
     scale: float = 1.0
 
     def __post_init__(self) -> None:
-        check_scale(self.scale)
+        check_number("scale", self.scale, positive=True)
 
     def logdensity_and_gradient(self, xp: Any, w: Array) -> tuple[Array, Array]:
         """log p(w) and its gradient."""
         return -xp.sum(xp.abs(w)) / self.scale, -xp.sign(w) / self.scale
-
-
-def check_scale(scale: Any) -> None:
-    """ValueError unless the scale is a finite number above 0."""
-    if not (is_real(scale) and scale > 0.0):
-        raise ValueError(f"scale={scale!r}: expected a finite number above 0")
 
 
 def resolve(prior: Any, params: dict[str, Any]) -> dict[str, Prior]:

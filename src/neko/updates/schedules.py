@@ -9,16 +9,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
-from neko.arguments import is_real
-
-
-def check_number(name: str, value: Any, *, positive: bool = False) -> None:
-    """ValueError unless `value` is finite and not negative; with `positive`, above 0."""
-    good = is_real(value) and (value > 0 if positive else value >= 0)
-    if not good:
-        raise ValueError(f"{name}={value!r}: expected a finite number {'above 0' if positive else '>= 0'}")
+from neko.arguments import check_number
 
 
 @dataclass(frozen=True)
