@@ -156,6 +156,10 @@ def test_a_file_that_cannot_be_written_is_named_before_the_work(command, tmp_pat
         result = run(command, "--figure", figure)
         assert result.exit_code == 2
         assert words in " ".join(result.output.split()), result.output
+    if command == "sample":
+        result = run(command, "--checkpoints", "file/chains")
+        assert result.exit_code == 2
+        assert "file/chains: Not a directory: expected a folder that can be written" in " ".join(result.output.split())
     assert (tmp_path / "file").read_text() == "mine"
 
 

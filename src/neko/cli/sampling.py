@@ -40,11 +40,13 @@ def sample(
     checkpoint_every: Annotated[int, typer.Option(min=1, help="Epochs between two checkpoints.")] = 100,
 ) -> None:
     """Sample a spiking network's weights from their posterior, and show what it is unsure about."""
-    from neko import Checkpoints, Trainer, checkpoint, plots, rules
+    from neko import Checkpoints, Trainer, atomic, checkpoint, plots, rules
     from neko.run import evaluator_of
 
     with common.plain_errors():
         common.check_outputs(figure)
+        if checkpoints is not None:
+            atomic.prepare(checkpoints)
         loaded = common.load_classes(data)
         labels = loaded.y_test.argmax(axis=-1)
         models = [
