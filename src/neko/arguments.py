@@ -4,27 +4,37 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from numbers import Real
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 
 def is_real(value: Any) -> bool:
-    """Whether it is a finite real number; a bool is none."""
+    """Whether it is a finite real number, of Python or of NumPy; a bool is none."""
     return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def check_number(name: str, value: Any, *, positive: bool = False) -> None:
-    """ValueError unless `value` is finite and not negative; with `positive`, above 0."""
+def plain(value: Any) -> Any:
+    """A NumPy scalar as the Python number that it is; anything else as it is."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def check_number(name: str, value: Any, *, positive: bool = False) -> float:
+    """The number as Python's; ValueError unless it is finite and not negative; with `positive`, above 0."""
     if not (is_real(value) and (value > 0 if positive else value >= 0)):
         raise ValueError(f"{name}={value!r}: expected a finite number {'above 0' if positive else '>= 0'}")
+    number: float = plain(value)
+    return number
 
 
-def check_integer(name: str, value: Any, *, least: int = 1) -> None:
-    """ValueError unless it is an integer of at least `least`."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+def check_integer(name: str, value: Any, *, least: int = 1) -> int:
+    """The integer as Python's; ValueError unless it is one of at least `least`."""
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
         expected = "a positive integer" if least == 1 else f"an integer of at least {least}"
         raise ValueError(f"{name}={value!r}: expected {expected}")
+    return int(value)
 
 
 def check_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:

@@ -299,15 +299,15 @@ class Evaluator:
         xp = self.xp
         target = xp.zeros((x.shape[0],) if self.objective.loss.sparse else (x.shape[0], self.outputs))
         batch = self.batch(x, target, mask)
-        _, outputs, _ = self.model.forward(xp.forward_only(), params, batch.x, carry, training=False)
+        outputs = self.model.forward(xp.forward_only(), params, batch.x, carry, training=False).outputs
         y = self.objective.prediction(xp, outputs, batch)
         return xp.exp(xp.log_softmax(y)) if self.model.task_type == "classification" else y
 
     def _measure_batch(self, params: Any, carry: Any, x: Array, y: Array, mask: Array | None) -> dict[str, Any]:
         xp, batch = self.xp, self.batch(x, y, mask)
-        _, outputs, emissions = self.model.forward(xp.forward_only(), params, batch.x, carry, training=False)
+        _, outputs, emissions, penalty = self.model.forward(xp.forward_only(), params, batch.x, carry, training=False)
         rates = spike_rates(xp, self.model.cells, emissions, batch.valid)
-        loss = self.objective.value(xp, outputs, batch)
+        loss = self.objective.value(xp, outputs, batch) + penalty
         return self.measure(Forward(loss, self.objective.prediction(xp, outputs, batch), rates), batch)
 
 

@@ -25,6 +25,9 @@ class Loss:
         Whether the target holds class numbers (…) instead of (…, C).
     distribution : bool
         Whether the target's C entries are probabilities: not negative, with sum 1.
+    link : {'identity', 'softmax', 'sigmoid', 'log'}
+        What the outputs are: values as they are, logits of classes, logits of independent events, or logs of rates. The
+        prediction, as `Evaluator.predict` gives it, is what this makes of them.
 
     Examples
     --------
@@ -39,6 +42,7 @@ class Loss:
     function: Callable[[Any, Array, Array], Array]
     sparse: bool = False
     distribution: bool = False
+    link: str = "identity"
 
     def __call__(self, xp: Any, prediction: Array, target: Array) -> Array:
         return self.function(xp, prediction, target)
@@ -84,13 +88,13 @@ def kl_divergence(xp: Any, prediction: Array, target: Array) -> Array:
 LOSSES: dict[str, Loss] = {
     loss.name: loss
     for loss in (
-        Loss("categorical_crossentropy", categorical_crossentropy, distribution=True),
-        Loss("sparse_categorical_crossentropy", sparse_categorical_crossentropy, sparse=True),
+        Loss("categorical_crossentropy", categorical_crossentropy, distribution=True, link="softmax"),
+        Loss("sparse_categorical_crossentropy", sparse_categorical_crossentropy, sparse=True, link="softmax"),
         Loss("mean_squared_error", mean_squared_error),
         Loss("half_squared_error", half_squared_error),
         Loss("mean_absolute_error", mean_absolute_error),
-        Loss("poisson", poisson),
-        Loss("kl_divergence", kl_divergence, distribution=True),
+        Loss("poisson", poisson, link="log"),
+        Loss("kl_divergence", kl_divergence, distribution=True, link="softmax"),
     )
 }
 ALIASES = {"mse": "mean_squared_error", "mae": "mean_absolute_error", "kl": "kl_divergence"}

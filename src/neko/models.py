@@ -13,7 +13,7 @@ from neko import backend as backends
 from neko.cells.base import Cell
 from neko.network import Network, NetworkState, Params, following
 from neko.readout import LeakyReadout
-from neko.trainable import TASKS, Trainable
+from neko.trainable import TASKS, Pass, Trainable
 from neko.typing import Array
 
 OWN = ("tau_out", "readout_scaling", "seed")
@@ -108,10 +108,8 @@ class Model(Trainable):
     def arrange(self, x: Array) -> Array:
         return self.xp.permute_dims(x, (1, 0, 2))
 
-    def forward(
-        self, xp: Any, params: Params, x: Array, carry: Any, *, training: bool
-    ) -> tuple[NetworkState, Array, tuple[Array, ...]]:
-        return self.network.unroll(xp, params, x, self.rest(x) if carry is None else carry)
+    def forward(self, xp: Any, params: Params, x: Array, carry: Any, *, training: bool) -> Pass:
+        return Pass(*self.network.unroll(xp, params, x, self.rest(x) if carry is None else carry), penalty=0.0)
 
     @property
     def n_in(self) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -12,6 +12,20 @@ from neko.typing import Array
 
 TASKS = ("classification", "regression")
 """Of the former the outputs are logits of classes."""
+
+
+class Pass(NamedTuple):
+    """What a forward pass gives.
+
+    ``carry`` is the state, or the buffers, after it; ``outputs`` (time, batch, outputs); ``emissions`` (time, batch, n)
+    of every layer of cells, none for a user's module; ``penalty`` the scalar that a user's model adds to its loss by
+    itself (regularizers, ``add_loss``), 0.0 where it adds none.
+    """
+
+    carry: Any
+    outputs: Array
+    emissions: tuple[Array, ...]
+    penalty: Array | float
 
 
 class Trainable(ABC):
@@ -59,17 +73,31 @@ class Trainable(ABC):
         """Inputs as `forward` takes them."""
 
     @abstractmethod
-    def forward(
-        self, xp: Any, params: dict[str, Array], x: Array, carry: Any, *, training: bool
-    ) -> tuple[Any, Array, tuple[Array, ...]]:
-        """Outputs (time, batch, outputs) and the emissions of the cells, a pure function.
-
-        `carry` is the state or the buffers before, None for a network at rest; the first result is the one after.
-        """
+    def forward(self, xp: Any, params: dict[str, Array], x: Array, carry: Any, *, training: bool) -> Pass:
+        """The forward pass, a pure function; `carry` is the state or the buffers before, None for a network at rest."""
 
     @abstractmethod
     def clone(self) -> Any:
         """The same model with a copy of parameters and buffers."""
+
+    def several(self, x: Any) -> bool:
+        """Whether `x` is a tuple, list or dict of inputs in place of one array; a network of cells has one input."""
+        return False
+
+    @property
+    def ending(self) -> str | None:
+        """What the model is known to end in: 'softmax', 'log_softmax' or 'sigmoid'; None where outputs are as a linear
+        layer gives them, or where nothing is known. After `prepare`."""
+        return None
+
+    @property
+    def penalized(self) -> bool:
+        """Whether forward passes add a `Pass.penalty`. After `prepare`."""
+        return False
+
+    def constrain(self, params: dict[str, Array]) -> dict[str, Array]:
+        """Updated parameters as the model allows them (constraints of a user's model)."""
+        return params
 
     def native(self, name: str, a: Any) -> Any:
         """An array of the model's backend as it is, any other through NumPy."""
@@ -101,7 +129,7 @@ class Trainable(ABC):
         """
         xp, x = self.xp, self.inputs(x)
         with xp.scope():
-            _, y, _ = self.forward(xp.forward_only(), self.params, self.arrange(x), self.buffers, training=False)
+            y = self.forward(xp.forward_only(), self.params, self.arrange(x), self.buffers, training=False).outputs
             if self.task_type == "classification":
                 y = xp.exp(xp.log_softmax(y))
             y = np.asarray(xp.to_numpy(y))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from neko.arguments import check_choice
-from neko.trainable import TASKS, Trainable
+from neko.trainable import TASKS, Pass, Trainable
 from neko.typing import Array
 
 
@@ -102,12 +102,10 @@ class Adapted(Trainable):
     def arrange(self, x: Array) -> Array:
         return x
 
-    def forward(
-        self, xp: Any, params: dict[str, Array], x: Array, carry: Any, *, training: bool
-    ) -> tuple[Any, Array, tuple[Array, ...]]:
+    def forward(self, xp: Any, params: dict[str, Array], x: Array, carry: Any, *, training: bool) -> Pass:
         y, buffers = self.apply(params, carry, x, training)
         y = xp.expand_dims(y, axis=0) if len(y.shape) == 2 else xp.permute_dims(y, (1, 0, 2))
-        return buffers, y, ()
+        return Pass(buffers, y, (), 0.0)
 
     def clone(self) -> Adapted:
         other = copy.copy(self)

@@ -8,6 +8,7 @@ from neko import tree
 from neko.network import NetworkState, Params
 from neko.objective import Batch, Forward, spike_rates
 from neko.rules.base import Gradient, Rule
+from neko.trainable import Pass
 from neko.typing import Array
 
 
@@ -43,8 +44,8 @@ class BPTT(Rule):
         xp, model, objective = self.xp, self.model.model, self.model.objective
 
         def loss(params: Params) -> tuple[Array, Any]:
-            last, y, emissions = self.unroll(params, batch.x, carry)
-            value = objective.value(xp, y, batch)
+            last, y, emissions, penalty = self.unroll(params, batch.x, carry)
+            value = objective.value(xp, y, batch) + penalty
             rates = spike_rates(xp, model.cells, emissions, batch.valid)
             total = value + objective.penalty(xp, rates, model.dt)
             return total, (Forward(value, objective.prediction(xp, y, batch), rates), last)
@@ -52,7 +53,7 @@ class BPTT(Rule):
         (_, (forward, last)), gradients = xp.value_and_grad(loss, has_aux=True)(params)
         return Gradient(forward, gradients, last)
 
-    def unroll(self, params: Params, x: Array, state: Any) -> tuple[Any, Array, Any]:
+    def unroll(self, params: Params, x: Array, state: Any) -> Pass:
         """The forward pass, with states detached at the borders of the truncation."""
         xp, model = self.xp, self.model.model
         if self.truncation is None:
@@ -61,10 +62,10 @@ class BPTT(Rule):
         for begin in range(0, x.shape[0], self.truncation):
             state = detach(xp, state) if begin else state
             piece = x[begin : begin + self.truncation]
-            state, y, emissions = model.forward(xp, params, piece, state, training=self.training)
+            state, y, emissions, _ = model.forward(xp, params, piece, state, training=self.training)
             pieces.append((y, *emissions))
         y, *all_emissions = (xp.concat(list(parts), axis=0) for parts in zip(*pieces, strict=True))
-        return state, y, tuple(all_emissions)
+        return Pass(state, y, tuple(all_emissions), 0.0)
 
 
 def detach(xp: Any, state: NetworkState) -> NetworkState:
