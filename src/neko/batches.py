@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import itertools
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
-from neko import arguments, randomness
+from neko import arguments, containers, randomness
 from neko.errors import CheckpointError
+from neko.lengths import Lengths
 
 Batch = tuple[Any, Any, Any]
+Receive = Callable[[Any], Any]
+"""From inputs in any container to an array, or a tuple or dict of arrays."""
+
+
+def single(x: Any) -> Any:
+    """Inputs of a model that takes one array."""
+    return containers.as_inputs("x", x, False)
 
 
 class Source(ABC):
@@ -58,24 +66,22 @@ class Source(ABC):
 class Arrays(Source):
     """Portions of arrays in an order that `seed` fixes, a new one each epoch."""
 
-    def __init__(self, x: Any, y: Any, mask: Any, batch_size: int, shuffle: bool, seed: int) -> None:
-        arguments.check_integer("batch_size", batch_size)
+    def __init__(
+        self, x: Any, y: Any, mask: Any, batch_size: int, shuffle: bool, seed: int, receive: Receive = single
+    ) -> None:
         if not isinstance(shuffle, bool):
             raise TypeError(f"shuffle={shuffle!r}: expected True or False")
-        arguments.check_integer("seed", seed, least=0)
-        self.parts = [None if a is None else as_array(name, a) for name, a in (("x", x), ("y", y), ("mask", mask))]
-        for name, a in zip(("x", "y", "mask"), self.parts, strict=True):
-            if a is not None and not len(a.shape):
-                raise ValueError(f"{name} has shape (): expected examples along the first axis")
-        lengths = [int(a.shape[0]) for a in self.parts if a is not None]
+        self.parts = parts(x, y, mask, receive)
+        named = zip(("x", "y", "mask"), self.parts, strict=True)
+        lengths = [containers.count(name, a) for name, a in named if a is not None]
         if len(set(lengths)) != 1 or not lengths[0]:
             raise ValueError(f"x, y (and mask) have {lengths!r} examples: expected the same number, at least 1")
         self.examples = lengths[0]
-        self.batch_size = batch_size
+        self.batch_size = arguments.check_integer("batch_size", batch_size)
         self.shuffle = shuffle
-        self.seed = seed
-        self.length = -(-self.examples // batch_size)
-        self._rng = np.random.default_rng(seed)
+        self.seed = arguments.check_integer("seed", seed, least=0)
+        self.length = -(-self.examples // self.batch_size)
+        self._rng = np.random.default_rng(self.seed)
         self._drawn = 0
 
     def order(self, index: int) -> np.ndarray:
@@ -104,8 +110,7 @@ class Arrays(Source):
         for begin in range(skip * self.batch_size, self.examples, self.batch_size):
             portion = slice(begin, begin + self.batch_size)
             chosen = portion if order is None else order[portion]
-            x, y, mask = (None if a is None else rows(a, chosen) for a in self.parts)
-            yield x, y, mask
+            yield containers.rows(self.parts, chosen)
 
     def state(self) -> dict[str, Any]:
         names = ("examples", "batch_size", "shuffle", "seed")
@@ -123,10 +128,12 @@ class Batches(Source):
     its batches can be had again. A `tf.data.Dataset` counts its passes by itself: of a new one as many are opened.
     """
 
-    def __init__(self, data: Iterable[Any]) -> None:
+    def __init__(self, data: Iterable[Any], receive: Receive = single, lengths: Lengths | None = None) -> None:
         if not isinstance(data, Iterable):
             raise TypeError(f"x={data!r} without y: expected an iterable of (x, y) or (x, y, mask), or x and y")
         self.data = data
+        self.receive = receive
+        self.lengths = lengths
         try:
             self.length = len(data)  # type: ignore[arg-type]
         except TypeError:
@@ -174,13 +181,15 @@ class Batches(Source):
     def checked(self, batches: Iterator[Any], count: int) -> Iterator[Batch]:
         """Each batch with three parts; ValueError if there is none at all."""
         for batch in batches:
-            yield as_batch(batch, count)
+            found = as_batch(batch, count, self.receive)
+            yield found if self.lengths is None else self.lengths.pad(*found)
             count += 1
         if not count:
             raise ValueError(f"{type(self.data).__name__} gave no batch: expected one or more (x, y) or (x, y, mask)")
 
     def state(self) -> dict[str, Any]:
-        return {"kind": "batches", "length": self.length, "first": self._first, "start": self._start}
+        steps = None if self.lengths is None else self.lengths.first
+        return {"kind": "batches", "length": self.length, "steps": steps, "first": self._first, "start": self._start}
 
     def restore(self, saved: dict[str, Any]) -> None:
         found = {name: saved.get(name) for name in ("kind", "length")}
@@ -188,6 +197,8 @@ class Batches(Source):
         if found != expected:
             raise CheckpointError(f"the checkpoint's data were {found!r}: expected {expected!r}")
         self._first, self._start = saved["first"], saved["start"]
+        if self.lengths is not None:
+            self.lengths.first = saved.get("steps")
 
 
 class Ahead(Iterator[Batch]):
@@ -239,16 +250,25 @@ class Ahead(Iterator[Batch]):
 
 
 def source(
-    x: Any, y: Any = None, mask: Any = None, *, batch_size: int = 128, shuffle: bool = True, seed: int = 0
+    x: Any,
+    y: Any = None,
+    mask: Any = None,
+    *,
+    batch_size: int = 128,
+    shuffle: bool = True,
+    seed: int = 0,
+    receive: Receive = single,
+    lengths: Lengths | None = None,
 ) -> Source:
-    """Batches of arrays `x`, `y`, `mask`, or, without `y`, of an iterable `x`."""
+    """Batches of arrays `x`, `y`, `mask`, or, without `y`, of an iterable `x`; `receive` takes inputs of any
+    container, as a model's does, and `lengths` pads the batches of an iterable."""
     if y is None:
         if mask is not None:
             raise ValueError("mask without y: expected x, y and mask, or an iterable of (x, y, mask)")
-        if isinstance(x, np.ndarray | str | bytes | dict):
+        if hasattr(x, "shape") or isinstance(x, str | bytes | dict):
             raise TypeError(f"x is {type(x).__name__} without y: expected x and y, or an iterable of (x, y[, mask])")
-        return Batches(x)
-    return Arrays(x, y, mask, batch_size, shuffle, seed)
+        return Batches(x, receive, lengths)
+    return Arrays(x, y, mask, batch_size, shuffle, seed, receive)
 
 
 def check_passes(name: str, data: Any, count: int) -> None:
@@ -260,31 +280,18 @@ def check_passes(name: str, data: Any, count: int) -> None:
         )
 
 
-def as_array(name: str, a: Any) -> Any:
-    """An array as it is, nested lists through NumPy; TypeError for rows of unequal length."""
-    if hasattr(a, "shape") and hasattr(a, "__getitem__"):
-        return a
-    try:
-        found = np.asarray(a)
-    except (ValueError, TypeError) as error:
-        raise TypeError(f"{name} is {type(a).__name__}: expected an array; pad its rows to equal length") from error
-    if found.dtype == object:
-        hint = ", or a loader without y" if name == "x" and isinstance(a, Iterable) else ""
-        raise TypeError(f"{name} is {type(a).__name__}: expected an array{hint}")
-    return found
+def parts(x: Any, y: Any, mask: Any, receive: Receive) -> Batch:
+    """Inputs, targets and mask in any container as arrays."""
+    y, mask = (None if a is None else containers.as_array(name, a) for name, a in (("y", y), ("mask", mask)))
+    return receive(x), y, mask
 
 
-def rows(a: Any, chosen: Any) -> Any:
-    """Entries of the leading axis; a TensorFlow tensor is not indexed by an array."""
-    if isinstance(chosen, slice) or not type(a).__module__.startswith("tensorflow"):
-        return a[chosen]
-    return np.asarray(a)[chosen]
-
-
-def as_batch(batch: Any, number: int) -> Batch:
+def as_batch(batch: Any, number: int, receive: Receive) -> Batch:
     """(x, y, mask) of a batch with two or three parts."""
     if not isinstance(batch, tuple | list) or len(batch) not in (2, 3):
         what = f"{len(batch)} parts" if isinstance(batch, tuple | list) else type(batch).__name__
         raise TypeError(f"batch {number} is {what}: expected (x, y) or (x, y, mask)")
-    parts = [None if a is None else as_array(name, a) for name, a in zip(("x", "y", "mask"), batch, strict=False)]
-    return parts[0], parts[1], parts[2] if len(parts) == 3 else None
+    x, y, mask = batch if len(batch) == 3 else (*batch, None)
+    if y is None:
+        raise TypeError(f"batch {number} has no targets: expected (x, y) or (x, y, mask)")
+    return parts(x, y, mask, receive)

@@ -6,22 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from neko.containers import as_numpy
+
 TOLERANCE = 1e-3
 """By how much probabilities may miss the sum 1."""
-
-
-def as_numpy(name: str, a: Any) -> np.ndarray:
-    """An array of any framework on the host; TypeError for what holds no numbers."""
-    host = a.detach().cpu() if hasattr(a, "detach") else a
-    try:
-        found = np.asarray(host)
-    except (ValueError, TypeError) as error:
-        raise TypeError(
-            f"{name} is {type(a).__name__}: expected an array of numbers, its rows of equal length"
-        ) from error
-    if found.dtype.kind not in "fiub":
-        raise TypeError(f"{name} has dtype {found.dtype}: expected real numbers, all rows of equal length")
-    return found if found.dtype.isnative else found.astype(found.dtype.newbyteorder("="))
 
 
 def first(bad: Any) -> tuple[int, ...]:
@@ -29,8 +17,16 @@ def first(bad: Any) -> tuple[int, ...]:
     return tuple(int(i) for i in np.unravel_index(int(bad.argmax()), bad.shape))
 
 
-def finite(name: str, a: Any) -> None:
-    """ValueError for an array with an entry that is infinite or not a number."""
+def counting(values: np.ndarray, valid: Any) -> np.ndarray:
+    """Where entries count: everywhere, or at the frames at which `valid` (batch, time) is not 0."""
+    if valid is None:
+        return np.ones(values.shape, bool)
+    counts = as_numpy("mask", valid) != 0
+    return np.broadcast_to(counts.reshape(*counts.shape, *(1,) * (values.ndim - 2)), values.shape)
+
+
+def finite(name: str, a: Any, valid: Any = None) -> None:
+    """ValueError for an array with an entry that is infinite or not a number, where frames are valid."""
     values = as_numpy(name, a)
     if values.dtype.kind != "f":
         return
@@ -38,31 +34,37 @@ def finite(name: str, a: Any) -> None:
     with np.errstate(over="ignore", invalid="ignore"):
         if np.isfinite(np.sum(values)):
             return
-    bad = np.logical_not(np.isfinite(values))
+    bad = np.logical_not(np.isfinite(values)) & counting(values, valid)
     if bad.any():
         where = first(bad)
         place = f"[{', '.join(map(str, where))}]" if where else ""
         raise ValueError(f"{name}{place} is {values[where]}: expected finite numbers; mask or fill what is missing")
 
 
-def mask(a: Any) -> None:
-    """ValueError for a mask with other entries than 0 and 1, or a sequence without a valid frame."""
+def mask(a: Any, *, pieces: bool = False) -> None:
+    """ValueError for a mask with other entries than 0 and 1 or, unless they are pieces of longer ones, a sequence
+    without a valid frame."""
     values = as_numpy("mask", a)
     bad = (values != 0) & (values != 1)
     if bad.any():
         raise ValueError(f"mask{list(first(bad))} is {values[first(bad)]}: expected 0 at padded frames, else 1")
     empty = ~values.any(axis=-1)
-    if empty.any():
+    if empty.any() and not pieces:
         raise ValueError(f"mask[{first(empty)[0]}] is 0 everywhere: expected a valid frame in every sequence")
 
 
-def classes(y: Any, count: int) -> None:
-    """ValueError unless all entries are integers from 0 to count - 1."""
+def classes(y: Any, count: int, valid: Any = None) -> None:
+    """ValueError unless all entries that count are integers from 0 to count - 1."""
     values = as_numpy("y", y)
-    if values.size and not 0 <= values.min() <= values.max() < count:
-        raise ValueError(f"y has classes {values.min()} to {values.max()}: expected 0 to {count - 1}")
-    if values.dtype.kind == "f" and (values != np.floor(values)).any():
-        where = first(values != np.floor(values))
+    counts = counting(values, valid)
+    chosen = values[counts]
+    if chosen.size and not 0 <= chosen.min() <= chosen.max() < count:
+        raise ValueError(
+            f"y has classes {chosen.min()} to {chosen.max()}: expected 0 to {count - 1}; what marks frames without a "
+            "label (-100, say) goes under a mask"
+        )
+    if values.dtype.kind == "f" and (chosen != np.floor(chosen)).any():
+        where = first((values != np.floor(values)) & counts)
         raise ValueError(f"y{list(where)} is {values[where]}: expected class numbers, which are integers")
 
 
@@ -70,11 +72,31 @@ def distribution(y: Any, valid: Any, loss: str) -> None:
     """ValueError unless rows (the last axis) are probabilities, wherever `valid` is not 0."""
     values = as_numpy("y", y)
     wrong = (values < 0).any(axis=-1) | (np.abs(values.sum(axis=-1) - 1.0) > TOLERANCE)
+    tell_row(values, wrong, valid, f"{loss} expected one-hot rows, or probabilities with sum 1")
+
+
+def within(y: Any, valid: Any, loss: str, highest: float) -> None:
+    """ValueError unless entries that count lie between 0 and `highest`."""
+    values = as_numpy("y", y)
+    wrong = ((values < 0) | (values > highest)).any(axis=-1)
+    most = "" if highest == np.inf else f" and at most {highest:g}"
+    tell_row(values, wrong, valid, f"{loss} expected numbers of at least 0{most}")
+
+
+def one_of(y: Any, valid: Any, metric: str) -> None:
+    """ValueError unless each row that counts names one class: one entry high, the others low, the same two values in
+    all rows (1 and 0, say)."""
+    values = as_numpy("y", y)
+    levels = np.unique(values[counting(values, valid)])
+    two = len(levels) <= 2
+    wrong = (values == levels.max()).sum(axis=-1) != 1 if two else np.ones(values.shape[:-1], bool)
+    tell_row(values, wrong, valid, f"metric {metric!r} expected targets that name a class, such as one-hot rows")
+
+
+def tell_row(values: np.ndarray, wrong: Any, valid: Any, expected: str) -> None:
+    """ValueError for the first row that is wrong and counts."""
     if valid is not None:
-        wrong &= as_numpy("mask", valid) != 0
+        wrong = wrong & (as_numpy("mask", valid) != 0)
     if wrong.any():
         row = values[first(wrong)]
-        raise ValueError(
-            f"y{list(first(wrong))} is {np.array2string(row, threshold=6)}: {loss} expected one-hot rows, or "
-            "probabilities with sum 1"
-        )
+        raise ValueError(f"y{list(first(wrong))} is {np.array2string(row, threshold=6)}: {expected}")

@@ -26,3 +26,7 @@ class CheckpointError(ValueError):
 
 class ActivityWarning(UserWarning):
     """A layer of spiking neurons was silent, or fired nearly all the time, for an epoch."""
+
+
+class CompilationWarning(UserWarning):
+    """A framework compiles a step again and again, since batches come in many shapes."""

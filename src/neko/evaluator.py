@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
-from neko import adaptors, arguments, batches, checks, losses, metrics
+from neko import adaptors, arguments, batches, containers, frames, losses, metrics, tree
+from neko import outputs as meaning
 from neko.errors import ActivityWarning
+from neko.intake import Intake
+from neko.lengths import Lengths
 from neko.metrics import Context, Metric
 from neko.network import Network
-from neko.objective import Batch, FiringRate, Forward, Objective, spike_rates
+from neko.objective import Batch, FiringRate, Forward, Objective, mean_rates, spike_counts
 from neko.trainable import Trainable
 from neko.typing import Array
 
@@ -25,13 +30,18 @@ SATURATED = 0.8
 class Evaluator:
     """What "good" means for a model: one objective for every rule, and metrics beside it.
 
+    The loss says what outputs are. Under a cross-entropy they are logits of classes and `predict` gives probabilities;
+    under 'binary_crossentropy' logits of independent events; under 'poisson' logs of rates; under a squared error, and
+    a loss of your own, they are taken as they are. A user's model that ends in softmax (or sigmoid) gives probabilities
+    already: this is seen, and no second one is applied.
+
     Parameters
     ----------
     model : Model, torch.nn.Module or keras.Model
-        The network, or your own module (see `neko.adaptors`), whose outputs are logits for the losses of
-        classification.
-    loss : str or callable
-        A name of `neko.losses` or a function ``(xp, prediction, target) -> (…)`` that reduces the last axis.
+        The network, or your own module (see `neko.adaptors`).
+    loss : str, Loss or callable
+        A name of `neko.losses`, a `neko.losses.Loss`, or a function ``(xp, outputs, target) -> (…)`` that reduces the
+        last axis.
     metrics : sequence of str or Metric
         Names of `neko.metrics` ('accuracy', 'firing_rate', …) or own metrics.
     target : {'every', 'last', 'mean'}
@@ -43,6 +53,15 @@ class Evaluator:
     class_weights : sequence of float, optional
         One weight a class, which multiplies the loss of every example (or frame) of the class; means are over
         examples, not over weights. Of a soft target the weight is the mean by its probabilities.
+    from_logits : bool, optional
+        Whether outputs are logits (True) or have passed the loss's link, as after a softmax (False); by default what
+        the model is seen to end in decides.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For unknown names; for metrics that have no meaning under the loss, such as the accuracy of one number; for
+        outputs that do not fit the loss (of a user's module when it meets its first batch).
 
     Examples
     --------
@@ -62,15 +81,25 @@ class Evaluator:
         reduction: str = "mean",
         regularizer: FiringRate | None = None,
         class_weights: Sequence[float] | None = None,
+        from_logits: bool | None = None,
     ) -> None:
         self.model: Trainable = model if isinstance(model, Trainable) else adaptors.adapt(model)
         judged = losses.resolve(loss)
         if class_weights is not None:
             judged = losses.class_weighted(judged, class_weights)
+        if from_logits is not None and not isinstance(from_logits, bool):
+            raise TypeError(f"from_logits={from_logits!r}: expected True, False or None")
         self.objective = Objective(judged, target, reduction, regularizer)
         self.metrics: tuple[Metric, ...] = resolve_metrics(metrics)
+        self.from_logits = from_logits
+        self._timed: bool | None = None
+        self._settled = False
         self._measure = self.xp.jit(self._measure_batch)
-        self._predict = self.xp.jit(self._predict_batch)
+        self._predictors = {
+            every: self.xp.jit(functools.partial(self._predict_batch, every)) for every in (False, True)
+        }
+        if self.model.cells:
+            self._settle()
 
     @property
     def xp(self) -> Any:
@@ -99,92 +128,72 @@ class Evaluator:
         self.model.params = params
 
     def build(self, x: Any) -> None:
-        """Draw the model's weights for inputs like `x`, if it has none."""
-        self.model.prepare(batches.as_array("x", x))
+        """Draw the model's weights for inputs like `x`, if it has none; see what its outputs mean to the loss."""
+        self.model.prepare(self.model.receive(x))
+        if not self._settled:
+            self._settle()
+
+    def _settle(self) -> None:
+        """Once the outputs are known: what they mean to the loss, and whether every metric has a meaning."""
+        loss = meaning.linked(self.objective.loss, self.model, self.from_logits)
+        meaning.check_metrics(loss, self.metrics, self.outputs)
+        self.objective = dataclasses.replace(self.objective, loss=loss)
+        self._settled = True
 
     def clone(self) -> Evaluator:
         """The same evaluator of a clone of the model."""
         objective = self.objective
-        return Evaluator(
+        other = Evaluator(
             self.model.clone(),
-            objective.loss,
+            dataclasses.replace(objective.loss, linked=False),
             self.metrics,
             target=objective.target,
             reduction=objective.reduction,
             regularizer=objective.regularizer,
+            from_logits=self.from_logits,
         )
+        other._timed = self._timed
+        return other
 
     def identity(self) -> dict[str, Any]:
         """What a checkpoint must agree with to be of this model: names and numbers."""
         cells = [f"{type(cell).__name__}({cell.units})" for cell in self.model.cells]
         return {"backend": self.xp.name, "dtype": self.xp.dtype_name, "cells": cells, "loss": self.objective.loss.name}
 
-    def batch(self, x: Array, y: Array, mask: Array | None) -> Batch:
-        """A batch for `x`, `y` and `mask` with the batch axis first."""
-        shape = self.model.shape(x) or (x.shape[0], 1)
-        return self.objective.batch(self.xp, self.model.arrange(x), shape, y, mask)
+    def batch(self, x: Any, y: Array, mask: Array | None, closing: Array | None = None) -> Batch:
+        """A batch for `x`, `y` and `mask` with the batch axis first; `closing` as in `Batch`."""
+        shape = self.model.shape(x) or (tree.leaves(x)[0].shape[0], 1)
+        return self.objective.batch(self.xp, self.model.arrange(x), shape, y, mask, closing)
 
-    def arrays(self, x: Any, y: Any, mask: Any) -> tuple[Array, Array, Array | None]:
-        """Input, target and mask as arrays of the backend, with their shapes and values checked."""
-        self.check(x, y, mask)
-        return self.convert(x, y, mask)
+    @property
+    def intake(self) -> Intake:
+        """How data come to this model; after `build`."""
+        return Intake(self.model, self.objective, self.metrics)
 
-    def check(self, x: Any, y: Any, mask: Any) -> None:
-        """ValueError or TypeError for data that do not fit the built model, are not finite, or have targets that the
-        loss does not take."""
-        x, y = self.model.native("x", x), self.model.native("y", y)
-        mask = None if mask is None else self.model.native("mask", mask)
-        shape = self.model.shape(x)
-        self._check_target(np.shape(x)[:1] if shape is None else shape, tuple(np.shape(y)))
-        self._check_mask(mask, shape)
-        checks.finite("x", x)
-        checks.finite("y", y)
-        self._check_values(y, mask)
-
-    def convert(self, x: Any, y: Any, mask: Any) -> tuple[Array, Array, Array | None]:
-        """Input, target and mask as arrays of the backend, unchecked."""
-        xp = self.xp
-        x, y = self.model.native("x", x), self.model.native("y", y)
-        mask = None if mask is None else self.model.native("mask", mask)
-        if self.objective.loss.sparse and "int" not in str(y.dtype):
-            y = checks.as_numpy("y", y).astype(np.int32)
-        with xp.scope():
-            return self.model.as_input(x), xp.asarray(y), None if mask is None else xp.asarray(mask)
-
-    def _check_mask(self, mask: Any, shape: tuple[int, int] | None) -> None:
-        if mask is None:
-            return
-        if shape is None or tuple(np.shape(mask)) != shape:
-            expected = "none, since the outputs have no time axis" if shape is None else f"(batch, time) = {shape!r}"
-            raise ValueError(f"mask has shape {tuple(np.shape(mask))!r}: expected {expected}")
-        checks.mask(mask)
-
-    def _check_values(self, y: Any, mask: Any) -> None:
-        loss = self.objective.loss
-        if loss.sparse:
-            checks.classes(y, self.outputs)
-        elif loss.distribution:
-            timed = mask is not None and len(np.shape(y)) == 3
-            checks.distribution(y, mask if timed else None, loss.name)
-
-    def _check_target(self, shape: tuple[int, ...], y: tuple[int, ...]) -> None:
-        outputs = () if self.objective.loss.sparse else (self.outputs,)
-        held, timed = (shape[0], *outputs), (*shape, *outputs)
-        if y not in (held, timed):
-            hint = " (sparse_categorical_crossentropy takes class numbers)" if outputs and y == shape[: len(y)] else ""
-            choice = "" if held == timed else f" or, for a target at every step, {timed!r}"
-            raise ValueError(f"y has shape {y!r}: expected {held!r}{choice}{hint}")
+    def arrays(self, x: Any, y: Any, mask: Any, *, pieces: bool = False) -> tuple[Any, Array, Array | None]:
+        """Input, target and mask as arrays of the backend, with their shapes and values checked; in `pieces` of longer
+        sequences some may have no valid frame."""
+        received = self.intake.receive(x, y, mask)
+        self._timed = self.intake.check(*received, pieces=pieces)
+        return self.intake.convert(*received)
 
     def measure(self, forward: Forward, batch: Batch) -> dict[str, Any]:
         """(total, weight) of the loss and every metric, from a forward pass that is already done."""
-        xp = self.xp
+        xp, loss = self.xp, self.objective.loss
         held = batch.pooling is not None
-        size = batch.valid.shape[1]
-        weight = xp.ones((size,)) if held else batch.valid
-        target = batch.target[0] if held else batch.target
-        context = Context(forward.prediction, target, weight, forward.rates, xp.sum(batch.valid), self.model.dt)
+        context = Context(
+            loss.prediction(xp, forward.outputs),
+            loss.unlinked(xp, forward.outputs),
+            batch.target[0] if held else batch.target,
+            batch.closing if held else batch.valid,
+            forward.rates,
+            xp.sum(batch.valid),
+            self.model.dt,
+            loss.link,
+        )
         share = self.share(batch)
-        measures = {"loss": (forward.loss * share, share)}
+        judged = share if self._by_frames(batch) else xp.sum(batch.closing)
+        measures = {"loss": (forward.loss * share, judged)}
         measures |= {metric.name: metric.measure(xp, context) for metric in self.metrics}
         for i, rate in enumerate(forward.rates):
             if rate is not None:
@@ -219,9 +228,13 @@ class Evaluator:
     def share(self, batch: Batch) -> Array:
         """Weight of a batch in the loss of a data set: its frames, or its sequences where steps add up or are
         pooled."""
-        held = batch.pooling is not None
-        by_frames = self.objective.reduction == "mean" and (not held or self.objective.target == "every")
-        return self.xp.sum(batch.valid) if by_frames else self.xp.asarray(float(batch.valid.shape[1]))
+        if self._by_frames(batch):
+            return self.xp.sum(batch.valid)
+        return self.xp.asarray(float(batch.valid.shape[1]))
+
+    def _by_frames(self, batch: Batch) -> bool:
+        """Whether the loss of a data set is a mean over frames."""
+        return self.objective.reduction == "mean" and (batch.pooling is None or self.objective.target == "every")
 
     def finalise(self, measures: dict[str, Any]) -> dict[str, float]:
         """Floats from sums of (total, weight)."""
@@ -249,11 +262,13 @@ class Evaluator:
             Examples per forward pass, of arrays.
         """
         totals: dict[str, Any] = {}
-        source = batches.source(x, y, mask, batch_size=batch_size, shuffle=False)
+        source = batches.source(
+            x, y, mask, batch_size=batch_size, shuffle=False, receive=self.model.receive, lengths=self.lengths()
+        )
         whole = self.check_whole(source)
         for batch in source.epoch(0):
             if whole:
-                part = self.convert(*batch)
+                part = self.intake.convert(*self.intake.receive(*batch))
             else:
                 self.build(batch[0])
                 part = self.arrays(*batch)
@@ -264,51 +279,73 @@ class Evaluator:
                 totals[name] = (before[0] + float(total), before[1] + float(weight))
         return self.finalise(totals)
 
-    def check_whole(self, source: batches.Source) -> bool:
+    def lengths(self, steps: Sequence[int] | None = None) -> Lengths | None:
+        """To which lengths a loader's sequences are padded: to `steps`, or powers of two where the framework compiles
+        for every length; None where nothing is."""
+        if steps is None and not (self.model.cells and self.xp.compiles):
+            return None
+        if not self.model.cells:
+            raise ValueError(f"lengths={steps!r}: {self.model!r} would read the padding; only networks of cells do not")
+        return Lengths(steps, sparse=self.objective.loss.sparse)
+
+    def check_whole(self, source: batches.Source, *, pieces: bool = False) -> bool:
         """Check arrays as a whole, so that a wrong value is named by its place in them; False for other sources."""
         if not isinstance(source, batches.Arrays):
             return False
         self.build(source.parts[0])
-        self.check(*source.parts)
+        self._timed = self.intake.check(*self.intake.receive(*source.parts), pieces=pieces)
         return True
 
-    def predict(self, x: Any, mask: Any = None, *, batch_size: int = 500) -> np.ndarray:
-        """What the metrics judge, with class probabilities for classification.
+    def predict(self, x: Any, mask: Any = None, *, every_step: bool | None = None, batch_size: int = 500) -> np.ndarray:
+        """What outputs predict, by the loss's link: class probabilities under a cross-entropy, say.
 
-        The shape is (examples, outputs) for one target a sequence, the output of the last valid step or, with
-        ``target='mean'``, of all steps.
+        Parameters
+        ----------
+        x : array (examples, time, n_in), or what a user's module takes
+            Inputs.
+        mask : array (examples, time), optional
+            0 at padded frames.
+        every_step : bool, optional
+            Whether the prediction of every step is wanted; by default it is if the targets that this evaluator has seen
+            last had a time axis.
+        batch_size : int
+            Examples per forward pass.
+
+        Returns
+        -------
+        array
+            (examples, time, outputs) for every step. Else (examples, outputs): of the last valid step or, with
+            ``target='mean'``, of the mean output over all valid steps.
         """
-        arguments.check_integer("batch_size", batch_size)
-        x = self.model.native("x", x)
-        mask = None if mask is None else self.model.native("mask", mask)
+        batch_size = arguments.check_integer("batch_size", batch_size)
         self.build(x)
-        self._check_mask(mask, self.model.shape(x))
-        checks.finite("x", x)
+        x, mask, indices = self.intake.inputs(x, mask)
+        every = self.model.shape(x) is not None and bool(self._timed if every_step is None else every_step)
         xp, found = self.xp, []
         with xp.scope():
-            for begin in range(0, len(x), batch_size):
-                piece = slice(begin, begin + batch_size)
-                part = (
-                    self.model.as_input(x[piece]),
-                    None if mask is None else xp.asarray(mask[piece]),
-                )
-                found.append(np.asarray(xp.to_numpy(self._predict(self.params, self.model.buffers, *part))))
-        return np.concatenate(found)
+            for begin in range(0, containers.count("x", x), batch_size):
+                part = self.intake.tensors(*containers.rows((x, mask), slice(begin, begin + batch_size)))
+                y = self._predictors[every](self.params, self.model.buffers, *part)
+                found.append(np.asarray(xp.to_numpy(y)))
+        result = np.concatenate(found)
+        return frames.given_back(result, indices) if every and indices is not None else result
 
-    def _predict_batch(self, params: Any, carry: Any, x: Array, mask: Array | None) -> Array:
-        xp = self.xp
-        target = xp.zeros((x.shape[0],) if self.objective.loss.sparse else (x.shape[0], self.outputs))
-        batch = self.batch(x, target, mask)
-        outputs = self.model.forward(xp.forward_only(), params, batch.x, carry, training=False).outputs
-        y = self.objective.prediction(xp, outputs, batch)
-        return xp.exp(xp.log_softmax(y)) if self.model.task_type == "classification" else y
+    def _predict_batch(self, every: bool, params: Any, carry: Any, x: Any, mask: Array | None) -> Array:
+        xp, loss = self.xp, self.objective.loss
+        outputs = self.model.forward(xp.forward_only(), params, self.model.arrange(x), carry, training=False).outputs
+        if every:
+            return loss.prediction(xp, xp.permute_dims(outputs, (1, 0, 2)))
+        size = tree.leaves(x)[0].shape[0]
+        held = xp.zeros((size,) if loss.sparse else (size, self.outputs))
+        return loss.prediction(xp, self.objective.pooled(xp, outputs, self.batch(x, held, mask)))
 
-    def _measure_batch(self, params: Any, carry: Any, x: Array, y: Array, mask: Array | None) -> dict[str, Any]:
+    def _measure_batch(self, params: Any, carry: Any, x: Any, y: Array, mask: Array | None) -> dict[str, Any]:
         xp, batch = self.xp, self.batch(x, y, mask)
         _, outputs, emissions, penalty = self.model.forward(xp.forward_only(), params, batch.x, carry, training=False)
-        rates = spike_rates(xp, self.model.cells, emissions, batch.valid)
+        counts = spike_counts(xp, self.model.cells, emissions, batch.valid)
         loss = self.objective.value(xp, outputs, batch) + penalty
-        return self.measure(Forward(loss, self.objective.prediction(xp, outputs, batch), rates), batch)
+        pooled, rates = self.objective.pooled(xp, outputs, batch), mean_rates(xp, counts, batch.valid)
+        return self.measure(Forward(loss, pooled, rates), batch)
 
 
 def resolve_metrics(names: Iterable[Any]) -> tuple[Metric, ...]:

@@ -1,4 +1,4 @@
-"""Loss functions: a value per example from prediction and target, both with the class axis last."""
+"""Loss functions: a value per example from outputs and target, both with the class axis last; what outputs mean."""
 
 from __future__ import annotations
 
@@ -8,31 +8,39 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from neko.arguments import check_choice
 from neko.typing import Array
+
+LINKS = ("identity", "softmax", "sigmoid", "log")
+SMALLEST = 1e-7
+"""Probabilities and rates below it count as this much in a logarithm, as in Keras."""
 
 
 @dataclass(frozen=True)
 class Loss:
-    """A loss and the form of its target.
+    """A loss, the form of its target, and what outputs mean to it.
 
     Parameters
     ----------
     name : str
         For messages and histories.
     function : callable
-        ``(xp, prediction (…, C), target) -> (…)``; leading axes broadcast.
+        ``(xp, outputs (…, C), target) -> (…)``; leading axes broadcast. For a loss with a link other than the identity
+        the outputs are what the link is applied to: logits, or logs of rates.
     sparse : bool
         Whether the target holds class numbers (…) instead of (…, C).
     distribution : bool
         Whether the target's C entries are probabilities: not negative, with sum 1.
     link : {'identity', 'softmax', 'sigmoid', 'log'}
-        What the outputs are: values as they are, logits of classes, logits of independent events, or logs of rates. The
-        prediction, as `Evaluator.predict` gives it, is what this makes of them.
+        From outputs to the prediction that `Evaluator.predict` gives: outputs as they are; class probabilities
+        ``softmax(y)``; probabilities of independent events ``1 / (1 + e^{-y})``; rates ``e^y``.
+    linked : bool
+        Whether outputs have passed the link already, because the model ends in it. `function` then gets its inverse.
 
     Examples
     --------
-    >>> def hinge(xp, prediction, target):
-    ...     margin = 1.0 - prediction * target
+    >>> def hinge(xp, outputs, target):
+    ...     margin = 1.0 - outputs * target
     ...     return xp.sum(xp.maximum(margin, 0.0), axis=-1)
     >>> resolve(hinge).name
     'hinge'
@@ -43,46 +51,70 @@ class Loss:
     sparse: bool = False
     distribution: bool = False
     link: str = "identity"
+    linked: bool = False
 
-    def __call__(self, xp: Any, prediction: Array, target: Array) -> Array:
-        return self.function(xp, prediction, target)
+    def __post_init__(self) -> None:
+        check_choice("link", self.link, LINKS)
+
+    def __call__(self, xp: Any, outputs: Array, target: Array) -> Array:
+        return self.function(xp, self.unlinked(xp, outputs), target)
+
+    def prediction(self, xp: Any, outputs: Array) -> Array:
+        """What outputs predict: the link of them."""
+        if self.linked or self.link == "identity":
+            return outputs
+        if self.link == "softmax":
+            return xp.exp(xp.log_softmax(outputs))
+        return xp.sigmoid(outputs) if self.link == "sigmoid" else xp.exp(outputs)
+
+    def unlinked(self, xp: Any, outputs: Array) -> Array:
+        """Logits (or logs of rates) of outputs: themselves, or the inverse of the link that they have passed."""
+        if not self.linked:
+            return outputs
+        logs = xp.log(xp.maximum(outputs, SMALLEST))
+        return logs - xp.log(xp.maximum(1.0 - outputs, SMALLEST)) if self.link == "sigmoid" else logs
 
 
-def categorical_crossentropy(xp: Any, prediction: Array, target: Array) -> Array:
+def categorical_crossentropy(xp: Any, outputs: Array, target: Array) -> Array:
     """``-Σ_k t_k log softmax(y)_k`` for logits y and a distribution t (one-hot or soft)."""
-    return -xp.sum(xp.astype(target, xp.dtype) * xp.log_softmax(prediction), axis=-1)
+    return -xp.sum(xp.astype(target, xp.dtype) * xp.log_softmax(outputs), axis=-1)
 
 
-def sparse_categorical_crossentropy(xp: Any, prediction: Array, target: Array) -> Array:
+def sparse_categorical_crossentropy(xp: Any, outputs: Array, target: Array) -> Array:
     """``-log softmax(y)_t`` for logits y and a class number t."""
-    return categorical_crossentropy(xp, prediction, xp.one_hot(target, prediction.shape[-1]))
+    return categorical_crossentropy(xp, outputs, xp.one_hot(target, outputs.shape[-1]))
 
 
-def mean_squared_error(xp: Any, prediction: Array, target: Array) -> Array:
+def binary_crossentropy(xp: Any, outputs: Array, target: Array) -> Array:
+    """``mean_k (log(1 + e^{y_k}) - t_k y_k)`` for logits y of independent events and t in [0, 1]."""
+    return xp.mean(xp.softplus(outputs) - xp.astype(target, xp.dtype) * outputs, axis=-1)
+
+
+def mean_squared_error(xp: Any, outputs: Array, target: Array) -> Array:
     """``mean_k (y_k - t_k)²``."""
-    return xp.mean(xp.square(prediction - xp.astype(target, xp.dtype)), axis=-1)
+    return xp.mean(xp.square(outputs - xp.astype(target, xp.dtype)), axis=-1)
 
 
-def half_squared_error(xp: Any, prediction: Array, target: Array) -> Array:
+def half_squared_error(xp: Any, outputs: Array, target: Array) -> Array:
     """``½ Σ_k (y_k - t_k)²``, whose error is ``y - t``: the regression loss of Bellec et al. (2020)."""
-    return 0.5 * xp.sum(xp.square(prediction - xp.astype(target, xp.dtype)), axis=-1)
+    return 0.5 * xp.sum(xp.square(outputs - xp.astype(target, xp.dtype)), axis=-1)
 
 
-def mean_absolute_error(xp: Any, prediction: Array, target: Array) -> Array:
+def mean_absolute_error(xp: Any, outputs: Array, target: Array) -> Array:
     """``mean_k |y_k - t_k|``."""
-    return xp.mean(xp.abs(prediction - xp.astype(target, xp.dtype)), axis=-1)
+    return xp.mean(xp.abs(outputs - xp.astype(target, xp.dtype)), axis=-1)
 
 
-def poisson(xp: Any, prediction: Array, target: Array) -> Array:
+def poisson(xp: Any, outputs: Array, target: Array) -> Array:
     """``mean_k (e^{y_k} - t_k y_k)``: negative log likelihood of counts t with log rate y, without its constant."""
-    return xp.mean(xp.exp(prediction) - xp.astype(target, xp.dtype) * prediction, axis=-1)
+    return xp.mean(xp.exp(outputs) - xp.astype(target, xp.dtype) * outputs, axis=-1)
 
 
-def kl_divergence(xp: Any, prediction: Array, target: Array) -> Array:
+def kl_divergence(xp: Any, outputs: Array, target: Array) -> Array:
     """``Σ_k t_k (log t_k - log softmax(y)_k)`` for logits y and a distribution t; ``0 log 0 = 0``."""
     target = xp.astype(target, xp.dtype)
     log_target = xp.log(xp.where(target > 0.0, target, xp.ones_like(target)))
-    return xp.sum(target * (log_target - xp.log_softmax(prediction)), axis=-1)
+    return xp.sum(target * (log_target - xp.log_softmax(outputs)), axis=-1)
 
 
 LOSSES: dict[str, Loss] = {
@@ -90,6 +122,7 @@ LOSSES: dict[str, Loss] = {
     for loss in (
         Loss("categorical_crossentropy", categorical_crossentropy, distribution=True, link="softmax"),
         Loss("sparse_categorical_crossentropy", sparse_categorical_crossentropy, sparse=True, link="softmax"),
+        Loss("binary_crossentropy", binary_crossentropy, link="sigmoid"),
         Loss("mean_squared_error", mean_squared_error),
         Loss("half_squared_error", half_squared_error),
         Loss("mean_absolute_error", mean_absolute_error),
@@ -97,7 +130,12 @@ LOSSES: dict[str, Loss] = {
         Loss("kl_divergence", kl_divergence, distribution=True, link="softmax"),
     )
 }
-ALIASES = {"mse": "mean_squared_error", "mae": "mean_absolute_error", "kl": "kl_divergence"}
+ALIASES = {
+    "bce": "binary_crossentropy",
+    "mse": "mean_squared_error",
+    "mae": "mean_absolute_error",
+    "kl": "kl_divergence",
+}
 
 
 def class_weighted(loss: Loss, weights: Sequence[float]) -> Loss:
@@ -123,17 +161,17 @@ def class_weighted(loss: Loss, weights: Sequence[float]) -> Loss:
     if not values or not all(math.isfinite(w) and w >= 0.0 for w in values):
         raise ValueError(f"class_weights={weights!r}: expected a finite number of at least 0 for each class")
 
-    def function(xp: Any, prediction: Array, target: Array) -> Array:
-        if len(values) != prediction.shape[-1]:
-            raise ValueError(f"class_weights has {len(values)} entries: expected {prediction.shape[-1]}, one a class")
-        dense = xp.one_hot(target, prediction.shape[-1]) if loss.sparse else xp.astype(target, xp.dtype)
-        return xp.sum(dense * xp.asarray(values), axis=-1) * loss(xp, prediction, target)
+    def function(xp: Any, outputs: Array, target: Array) -> Array:
+        if len(values) != outputs.shape[-1]:
+            raise ValueError(f"class_weights has {len(values)} entries: expected {outputs.shape[-1]}, one a class")
+        dense = xp.one_hot(target, outputs.shape[-1]) if loss.sparse else xp.astype(target, xp.dtype)
+        return xp.sum(dense * xp.asarray(values), axis=-1) * loss.function(xp, outputs, target)
 
     return dataclasses.replace(loss, function=function)
 
 
 def resolve(loss: Any) -> Loss:
-    """The loss of a name; a `Loss` as it is; a function ``(xp, prediction, target)`` as a loss with dense target.
+    """The loss of a name; a `Loss` as it is; a function ``(xp, outputs, target)`` as a loss with dense target.
 
     Raises
     ------
@@ -146,7 +184,7 @@ def resolve(loss: Any) -> Loss:
         return loss
     if callable(loss):
         return Loss(getattr(loss, "__name__", type(loss).__name__), loss)
-    expected = f"expected one of {sorted([*LOSSES, *ALIASES])} or a function (xp, prediction, target)"
+    expected = f"expected one of {sorted([*LOSSES, *ALIASES])} or a function (xp, outputs, target)"
     if not isinstance(loss, str):
         raise TypeError(f"loss={loss!r}: {expected}")
     name = ALIASES.get(loss, loss)

@@ -15,17 +15,21 @@ from neko.typing import Array
 class Context(NamedTuple):
     """What a metric may look at.
 
-    ``prediction`` (…, C) and ``target`` (…, C) or (…) with ``weight`` (…), 0 where padded; ``rates`` per
-    layer the spikes per step of each neuron (n,), None for a layer that does not spike, over ``frames`` valid
-    frames of `dt` ms.
+    ``prediction`` (…, C) is what `Evaluator.predict` gives: class probabilities under a cross-entropy, rates under
+    'poisson', outputs as they are under a squared error; ``outputs`` (…, C) is what the loss takes: logits, log rates,
+    or the same as the prediction. ``target`` (…, C) or, class numbers, (…), with ``weight`` (…), 0 where padded.
+    ``rates`` per layer the spikes per step of each neuron (n,), None for a layer that does not spike, over ``frames``
+    valid frames of `dt` ms. ``link`` is that of the loss (see `neko.losses.Loss`).
     """
 
     prediction: Array
+    outputs: Array
     target: Array
     weight: Array
     rates: tuple[Array | None, ...]
     frames: Array
     dt: float
+    link: str
 
 
 def exponential(value: float) -> float:
@@ -50,11 +54,18 @@ class Metric:
         ``(xp, context) -> (total, weight)``; batches add up both, and their ratio is the mean.
     finalise : callable
         Applied to the mean as a float.
+    of_classes : bool
+        Whether it asks which class was meant, so that targets must be classes: class numbers, one-hot rows, or events
+        of 0 and 1.
+    of_probabilities : bool
+        Whether it needs the probabilities of a cross-entropy.
     """
 
     name: str
     measure: Callable[[Any, Context], tuple[Array, Array]]
     finalise: Callable[[float], float] = identity
+    of_classes: bool = False
+    of_probabilities: bool = False
 
 
 def weighted(xp: Any, values: Array, weight: Array) -> tuple[Array, Array]:
@@ -70,9 +81,13 @@ def dense(xp: Any, context: Context) -> Array:
 
 
 def accuracy(xp: Any, context: Context) -> tuple[Array, Array]:
-    """Share of examples (or frames) whose largest output is the target's class."""
+    """Share of examples (or frames) whose largest output is the target's class; under a binary cross-entropy, of all
+    their events the share whose probability is above ½ where the target is."""
+    if context.link == "sigmoid":
+        same = (context.outputs > 0.0) == (context.target > 0.5)
+        return weighted(xp, xp.mean(xp.astype(same, xp.dtype), axis=-1), context.weight)
     target = xp.argmax(dense(xp, context), axis=-1)
-    hits = xp.astype(xp.argmax(context.prediction, axis=-1) == target, xp.dtype)
+    hits = xp.astype(xp.argmax(context.outputs, axis=-1) == target, xp.dtype)
     return weighted(xp, hits, context.weight)
 
 
@@ -82,10 +97,10 @@ def top_k(k: int) -> Metric:
     Among equal outputs the lower class number comes first, as in argmax: ``top_k(1)`` is the accuracy, and a
     silent network scores k / C. An output that is not a number is never among the largest.
     """
-    check_integer("k", k)
+    k = check_integer("k", k)
 
     def measure(xp: Any, context: Context) -> tuple[Array, Array]:
-        y = context.prediction
+        y = context.outputs
         n = y.shape[-1]
         chosen = xp.one_hot(xp.argmax(dense(xp, context), axis=-1), n)
         of_target = xp.sum(xp.where(chosen > 0.0, y, xp.zeros_like(y)), axis=-1, keepdims=True)
@@ -95,22 +110,23 @@ def top_k(k: int) -> Metric:
         ahead = n - xp.sum(xp.astype(behind, xp.dtype), axis=-1)
         return weighted(xp, xp.astype(ahead < k, xp.dtype), context.weight)
 
-    return Metric(f"top_{k}_accuracy", measure)
+    return Metric(f"top_{k}_accuracy", measure, of_classes=True)
 
 
 def perplexity(xp: Any, context: Context) -> tuple[Array, Array]:
     """Cross-entropy in nats; its exponential is the perplexity."""
-    return weighted(xp, categorical_crossentropy(xp, context.prediction, dense(xp, context)), context.weight)
+    return weighted(xp, categorical_crossentropy(xp, context.outputs, dense(xp, context)), context.weight)
 
 
 def squared(xp: Any, context: Context) -> tuple[Array, Array]:
-    """Mean squared error over examples (or frames) and outputs."""
-    return weighted(xp, mean_squared_error(xp, context.prediction, context.target), context.weight)
+    """Mean squared error of the prediction over examples (or frames) and outputs; of class probabilities, the Brier
+    score divided by the number of classes."""
+    return weighted(xp, mean_squared_error(xp, context.prediction, dense(xp, context)), context.weight)
 
 
 def absolute(xp: Any, context: Context) -> tuple[Array, Array]:
-    """Mean absolute error over examples (or frames) and outputs."""
-    return weighted(xp, mean_absolute_error(xp, context.prediction, context.target), context.weight)
+    """Mean absolute error of the prediction over examples (or frames) and outputs."""
+    return weighted(xp, mean_absolute_error(xp, context.prediction, dense(xp, context)), context.weight)
 
 
 def firing_rate(xp: Any, context: Context) -> tuple[Array, Array]:
@@ -125,8 +141,8 @@ def firing_rate(xp: Any, context: Context) -> tuple[Array, Array]:
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
-        Metric("accuracy", accuracy),
-        Metric("perplexity", perplexity, exponential),
+        Metric("accuracy", accuracy, of_classes=True),
+        Metric("perplexity", perplexity, exponential, of_classes=True, of_probabilities=True),
         Metric("mean_squared_error", squared),
         Metric("mean_absolute_error", absolute),
         Metric("firing_rate", firing_rate),
@@ -148,8 +164,7 @@ def resolve(metric: Any) -> Metric:
     Examples
     --------
     >>> def confidence(xp, context):
-    ...     share = xp.max(xp.exp(xp.log_softmax(context.prediction)), axis=-1)
-    ...     return weighted(xp, share, context.weight)
+    ...     return weighted(xp, xp.max(context.prediction, axis=-1), context.weight)
     >>> resolve(confidence).name
     'confidence'
     """

@@ -13,7 +13,7 @@ from neko import backend as backends
 from neko.cells.base import Cell
 from neko.network import Network, NetworkState, Params, following
 from neko.readout import LeakyReadout
-from neko.trainable import TASKS, Pass, Trainable
+from neko.trainable import Pass, Trainable, check_task
 from neko.typing import Array
 
 OWN = ("tau_out", "readout_scaling", "seed")
@@ -31,8 +31,9 @@ class Model(Trainable):
         Number of outputs.
     backend : Backend or str
         Where arrays live, for example ``pytorch_backend`` or ``'torch'``.
-    task_type : {'classification', 'regression'}
-        Whether outputs are logits of classes; `predict` then returns probabilities.
+    task_type : {'classification', 'regression'}, optional
+        What `predict` of the model alone returns: class probabilities, or outputs as they are (also where nothing is
+        said). Under an `Evaluator` the loss decides.
     tau_out : float or None
         Time constant of the readout in ms, None for a readout without memory.
     readout_scaling : bool
@@ -61,12 +62,11 @@ class Model(Trainable):
         outputs: int,
         backend: Any,
         *,
-        task_type: str = "classification",
+        task_type: str | None = None,
         tau_out: float | None = 20.0,
         readout_scaling: bool = False,
         seed: int = 0,
     ) -> None:
-        arguments.check_choice("task_type", task_type, TASKS)
         arguments.check_integer("seed", seed, least=0)
         layers = (
             (cells,) if isinstance(cells, Cell) else tuple(arguments.as_list("cells", cells, "[LIF(32), ALIF(16)]"))
@@ -75,7 +75,7 @@ class Model(Trainable):
         readout = LeakyReadout(outputs, tau_out=tau_out, input_scaling=readout_scaling, dt=dt)
         self.network = Network(layers, readout)
         self.xp = backends.get(backend) if isinstance(backend, str) else backend
-        self.task_type = task_type
+        self.task_type = check_task(task_type)
         self.seed = seed
         self.params: Params = {}
         self.buffers = None
@@ -147,7 +147,7 @@ def layered(cell: type[Cell], units: int | Iterable[int], options: dict[str, Any
     return [cell(n, **options) for n in widths]
 
 
-def LIF(units: Any, outputs: int, backend: Any, *, task_type: str = "classification", **options: Any) -> Model:
+def LIF(units: Any, outputs: int, backend: Any, *, task_type: str | None = None, **options: Any) -> Model:
     """A recurrent network of `neko.cells.LIF` neurons.
 
     Parameters
@@ -162,12 +162,12 @@ def LIF(units: Any, outputs: int, backend: Any, *, task_type: str = "classificat
     return recurrent(cells.LIF, units, outputs, backend, task_type, options)
 
 
-def ALIF(units: Any, outputs: int, backend: Any, *, task_type: str = "classification", **options: Any) -> Model:
+def ALIF(units: Any, outputs: int, backend: Any, *, task_type: str | None = None, **options: Any) -> Model:
     """A recurrent network of `neko.cells.ALIF` neurons; parameters as for `LIF`."""
     return recurrent(cells.ALIF, units, outputs, backend, task_type, options)
 
 
-def RNN(units: Any, outputs: int, backend: Any, *, task_type: str = "classification", **options: Any) -> Model:
+def RNN(units: Any, outputs: int, backend: Any, *, task_type: str | None = None, **options: Any) -> Model:
     """A recurrent network of `neko.cells.RNN` units; parameters as for `LIF`.
 
     Its readout has no memory by default, as in an ordinary recurrent network.
@@ -176,7 +176,7 @@ def RNN(units: Any, outputs: int, backend: Any, *, task_type: str = "classificat
 
 
 def recurrent(
-    cell: type[Cell], units: Any, outputs: int, backend: Any, task_type: str, options: dict[str, Any]
+    cell: type[Cell], units: Any, outputs: int, backend: Any, task_type: str | None, options: dict[str, Any]
 ) -> Model:
     """A `Model` of one kind of cell; options go to the model or, by default, to the cell."""
     own = {name: options.pop(name) for name in OWN if name in options}

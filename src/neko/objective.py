@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from neko.arguments import check_choice, is_real
+from neko.arguments import check_choice, check_number
 from neko.losses import Loss
 from neko.typing import Array
 
@@ -19,7 +19,8 @@ class Batch(NamedTuple):
     ``x`` inputs as the model takes them, (time, batch, n_in) for a network; ``target`` (time, batch, …) or,
     held, (1, batch, …); ``valid`` (time, batch) with 0 at padded frames; ``weight`` (time, batch) of each step's
     loss; ``pooling`` (time, batch) of each step's output in a held target's prediction, None for a target at every
-    step.
+    step; ``closing`` (batch,) is 1 where the sequence is judged by these frames: of a whole sequence always, of a piece
+    where the sequence ends in it.
     """
 
     x: Array
@@ -27,6 +28,7 @@ class Batch(NamedTuple):
     valid: Array
     weight: Array
     pooling: Array | None
+    closing: Array
 
     def timed(self) -> tuple[Array | None, ...]:
         """The parts that have a time axis, None in place of a target that holds for all steps."""
@@ -35,19 +37,18 @@ class Batch(NamedTuple):
     def with_timed(self, part: tuple[Any, ...]) -> Batch:
         """A piece of this batch, from a piece of what `timed` gives."""
         x, target, valid, weight, pooling = part
-        return Batch(x, self.target if target is None else target, valid, weight, pooling)
+        return Batch(x, self.target if target is None else target, valid, weight, pooling, self.closing)
 
 
 class Forward(NamedTuple):
     """What is kept of a forward pass for the metrics.
 
-    ``loss`` is the scalar without regularisation; ``prediction`` the outputs (time, batch, n_out) or, for a held
-    target, their pooling (batch, n_out); ``rates`` per layer the spikes per step and neuron (n,), None where a
-    layer does not spike.
+    ``loss`` is the scalar without rate penalty; ``outputs`` (time, batch, n_out) or, for a held target, their pooling
+    (batch, n_out); ``rates`` per layer the spikes per step and neuron (n,), None where a layer does not spike.
     """
 
     loss: Array
-    prediction: Array
+    outputs: Array
     rates: tuple[Array | None, ...]
 
 
@@ -56,10 +57,11 @@ class FiringRate:
     r"""Quadratic penalty on each neuron's mean rate (Bellec et al. 2020, eq. 26).
 
     .. math::
-        E_{reg} = \frac{c}{2} \sum_j (f_j - f_0)^2
+        E_{reg} = \frac{c}{2} \sum_j (f_j - f_0)^2, \qquad \text{or} \qquad
+        E_{reg} = \frac{c}{2 B} \sum_b \sum_j (f_{bj} - f_0)^2
 
-    with ``f_j`` in spikes per step over the valid frames of the batch. It enters every rule's gradient
-    and no reported loss.
+    with ``f_j`` in spikes per step over the valid frames of the batch or, with `per_sequence`, ``f_bj`` over those of
+    each of its B sequences. It enters every rule's gradient and no reported loss.
 
     Parameters
     ----------
@@ -67,24 +69,43 @@ class FiringRate:
         f_0 in Hz.
     strength : float
         c.
+    per_sequence : bool
+        Draw the rate in every sequence to f_0, as NEST's e-prop synapses do for the samples of a batch; otherwise the
+        rate over the whole batch.
     """
 
     target: float = 10.0
     strength: float = 1.0
+    per_sequence: bool = False
 
     def __post_init__(self) -> None:
         for name in ("target", "strength"):
-            value = getattr(self, name)
-            if not (is_real(value) and value >= 0.0):
-                raise ValueError(f"FiringRate: {name}={value!r}: expected a finite number of at least 0")
+            object.__setattr__(self, name, check_number(f"FiringRate: {name}", getattr(self, name)))
+        if not isinstance(self.per_sequence, bool):
+            raise TypeError(f"FiringRate: per_sequence={self.per_sequence!r}: expected True or False")
 
-    def error(self, rate: Array, dt: float) -> Array:
-        """∂E/∂f_j for rates in spikes per step, shape (n,)."""
-        return self.strength * (rate - self.target * dt / 1000.0)
+    def frames(self, xp: Any, valid: Array) -> Array:
+        """Frames that each sequence's rate is taken over, (batch,): its own, or those of the whole batch."""
+        own = xp.sum(valid, axis=0)
+        # A piece of a stream may hold no frame of a sequence that has ended.
+        return xp.maximum(own, 1.0) if self.per_sequence else xp.zeros_like(own) + xp.sum(own)
 
-    def penalty(self, xp: Any, rate: Array, dt: float) -> Array:
+    def rates(self, xp: Any, counts: Array, valid: Array) -> Array:
+        """f in spikes per step, (batch, n) or (1, n), from the spikes of each sequence (batch, n)."""
+        per_frame = counts / xp.expand_dims(self.frames(xp, valid), axis=-1)
+        return per_frame if self.per_sequence else xp.sum(per_frame, axis=0, keepdims=True)
+
+    def error(self, xp: Any, counts: Array, valid: Array, dt: float) -> Array:
+        """∂E/∂(spikes of each sequence), the same for every spike of it: (batch, n) or (1, n)."""
+        rates = self.rates(xp, counts, valid)
+        frames = xp.expand_dims(self.frames(xp, valid)[: rates.shape[0]], axis=-1)
+        return self.strength * (rates - self.target * dt / 1000.0) / (frames * rates.shape[0])
+
+    def penalty(self, xp: Any, counts: Array, valid: Array, dt: float) -> Array:
         """E_reg, a scalar."""
-        return 0.5 * self.strength * xp.sum(xp.square(rate - self.target * dt / 1000.0))
+        rates = self.rates(xp, counts, valid)
+        away = xp.square(rates - self.target * dt / 1000.0)
+        return 0.5 * self.strength * xp.sum(away) / rates.shape[0]
 
 
 @dataclass(frozen=True)
@@ -116,19 +137,28 @@ class Objective:
         if self.regularizer is not None and not isinstance(self.regularizer, FiringRate):
             raise TypeError(f"regularizer={self.regularizer!r}: expected a FiringRate or None")
 
-    def batch(self, xp: Any, x: Array, shape: tuple[int, int], target: Array, mask: Array | None) -> Batch:
+    def batch(
+        self,
+        xp: Any,
+        x: Array,
+        shape: tuple[int, int],
+        target: Array,
+        mask: Array | None,
+        closing: Array | None = None,
+    ) -> Batch:
         """A `Batch` from inputs as the model takes them, the (batch, time) of its outputs, and a target and mask
-        with the batch axis first; `mask` (batch, time) is 0 at padded frames."""
+        with the batch axis first; `mask` (batch, time) is 0 at padded frames, `closing` (batch,) as in `Batch`."""
         size, time = shape
+        closing = xp.ones((size,)) if closing is None else closing
         valid = xp.ones((time, size)) if mask is None else xp.astype(xp.matrix_transpose(mask), xp.dtype)
         if not self.is_held(target):
             target = xp.permute_dims(target, (1, 0, *range(2, len(target.shape))))
-            return Batch(x, target, valid, self.step_weight(xp, valid, size), None)
+            return Batch(x, target, valid, self.step_weight(xp, valid, size), None, closing)
         steps = xp.sum(valid, axis=0, keepdims=True)
         last = valid * xp.astype(xp.cumulative_sum(valid, axis=0) == steps, xp.dtype)
         pooling = valid / steps if self.target == "mean" else last
         weight = last * (1.0 / size) if self.target == "last" else self.step_weight(xp, valid, size)
-        return Batch(x, xp.expand_dims(target, axis=0), valid, weight, pooling)
+        return Batch(x, xp.expand_dims(target, axis=0), valid, weight, pooling, closing)
 
     def is_held(self, target: Array) -> bool:
         """Whether a target (batch axis first) has no time axis, and so holds for the whole sequence."""
@@ -145,39 +175,40 @@ class Objective:
     def value(self, xp: Any, outputs: Array, batch: Batch) -> Array:
         """The scalar loss of `outputs` (time, batch, n_out)."""
         if not self.additive(batch):
-            return xp.mean(self.loss(xp, self.prediction(xp, outputs, batch), batch.target[0]))
+            return xp.mean(self.loss(xp, self.pooled(xp, outputs, batch), batch.target[0]))
         return xp.sum(self.loss(xp, outputs, batch.target) * batch.weight)
 
     def error(self, xp: Any, outputs: Array, batch: Batch) -> tuple[Array, Array]:
         """The loss and ∂loss/∂outputs (time, batch, n_out), by automatic differentiation."""
         return xp.value_and_grad(lambda y: self.value(xp, y, batch))(outputs)
 
-    def prediction(self, xp: Any, outputs: Array, batch: Batch) -> Array:
+    def pooled(self, xp: Any, outputs: Array, batch: Batch) -> Array:
         """What is compared with the target: outputs at every step, or pooled over time for a held target."""
         if batch.pooling is None:
             return outputs
         return xp.sum(outputs * xp.expand_dims(batch.pooling, axis=-1), axis=0)
 
-    def penalty(self, xp: Any, rates: tuple[Array | None, ...], dt: float) -> Any:
+    def penalty(self, xp: Any, counts: tuple[Array | None, ...], valid: Array, dt: float) -> Any:
         """Sum of the rate penalties of the spiking layers; 0.0 without a regularizer."""
         if self.regularizer is None:
             return 0.0
-        return sum(self.regularizer.penalty(xp, rate, dt) for rate in rates if rate is not None)
+        return sum(self.regularizer.penalty(xp, count, valid, dt) for count in counts if count is not None)
 
 
 def spike_count(xp: Any, z: Array, valid: Array) -> Array:
-    """Spikes of each neuron over the valid frames, shape (n,)."""
-    return xp.sum(z * xp.expand_dims(valid, axis=-1), axis=(0, 1))
+    """Spikes of each neuron in each sequence over the valid frames, shape (batch, n)."""
+    return xp.sum(z * xp.expand_dims(valid, axis=-1), axis=0)
 
 
-def mean_rate(xp: Any, z: Array, valid: Array) -> Array:
-    """Spikes per step and neuron over the valid frames, shape (n,)."""
-    return spike_count(xp, z, valid) / xp.sum(valid)
-
-
-def spike_rates(
+def spike_counts(
     xp: Any, cells: tuple[Any, ...], emissions: tuple[Array, ...], valid: Array
 ) -> tuple[Array | None, ...]:
-    """Mean rate (n,) of every spiking layer, None for the others."""
+    """`spike_count` of every spiking layer, None for the others."""
     pairs = zip(cells, emissions, strict=True)
-    return tuple(mean_rate(xp, z, valid) if cell.spiking else None for cell, z in pairs)
+    return tuple(spike_count(xp, z, valid) if cell.spiking else None for cell, z in pairs)
+
+
+def mean_rates(xp: Any, counts: tuple[Array | None, ...], valid: Array) -> tuple[Array | None, ...]:
+    """Spikes per step and neuron over the valid frames, (n,) of every spiking layer, None for the others."""
+    frames = xp.sum(valid)
+    return tuple(None if count is None else xp.sum(count, axis=0) / frames for count in counts)

@@ -7,11 +7,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from neko import checks
+from neko import checks, containers, tree
+from neko.arguments import check_choice
 from neko.typing import Array
 
 TASKS = ("classification", "regression")
 """Of the former the outputs are logits of classes."""
+
+
+def check_task(task_type: Any) -> str | None:
+    """The task, None where it is not said; ValueError for any other word."""
+    if task_type is not None:
+        check_choice("task_type", task_type, TASKS)
+    return task_type
 
 
 class Pass(NamedTuple):
@@ -46,6 +54,8 @@ class Trainable(ABC):
         The layers whose emissions `forward` returns; none for a user's module.
     dt : float
         Length of a time step in ms.
+    task_type : str or None
+        One of `TASKS`, or None where nobody said.
     """
 
     xp: Any
@@ -53,7 +63,7 @@ class Trainable(ABC):
     buffers: dict[str, Array] | None
     cells: tuple[Any, ...]
     dt: float
-    task_type: str
+    task_type: str | None
 
     @abstractmethod
     def prepare(self, x: Any) -> None:
@@ -91,6 +101,12 @@ class Trainable(ABC):
         return None
 
     @property
+    def bounded(self) -> bool:
+        """Whether all outputs that were seen so far lay strictly between 0 and 1, of a model whose ending is not
+        known."""
+        return False
+
+    @property
     def penalized(self) -> bool:
         """Whether forward passes add a `Pass.penalty`. After `prepare`."""
         return False
@@ -100,13 +116,24 @@ class Trainable(ABC):
         return params
 
     def native(self, name: str, a: Any) -> Any:
-        """An array of the model's backend as it is, any other through NumPy."""
-        return a if self.xp.owns(a) else checks.as_numpy(name, a)
+        """What a person gives for an array: of the model's backend as it is, any other through NumPy."""
+        a = containers.as_array(name, a)
+        return a if self.xp.owns(a) else containers.as_numpy(name, a)
 
-    def as_input(self, x: Any) -> Array:
+    def receive(self, x: Any) -> Any:
+        """What a person gives for inputs: an array or, for a model of several inputs, a tuple or dict of arrays."""
+        x = containers.as_inputs("x", x, self.several(x))
+        return tree.map(lambda a: self.native("x", a), x)
+
+    def as_input(self, x: Any) -> Any:
         """Inputs as the backend has them, unchecked: a network multiplies them by weights, a user's module may take
         class numbers."""
-        return self.xp.asarray(x, dtype=self.xp.dtype if self.cells else None)
+
+        def convert(a: Any) -> Array:
+            number = self.cells or "bool" in str(a.dtype)
+            return self.xp.asarray(a, dtype=self.xp.dtype if number else None)
+
+        return tree.map(convert, x)
 
     def inputs(self, x: Any) -> Array:
         """Inputs of any kind, looked at and as the model's backend has them; the parameters are made if there are none.
@@ -116,21 +143,23 @@ class Trainable(ABC):
         ValueError, TypeError
             For inputs that do not fit, are not finite, or are no numbers.
         """
-        x = self.native("x", x)
+        x = self.receive(x)
         self.prepare(x)
-        checks.finite("x", x)
+        for a in tree.leaves(x):
+            checks.finite("x", a)
         with self.xp.scope():
             return self.as_input(x)
 
     def predict(self, x: Any) -> np.ndarray:
-        """Outputs for `x` (batch, …), class probabilities for classification.
+        """Outputs for `x` (batch, …) as they are or, where the task was said to be classification, class probabilities.
 
-        The shape is (batch, time, outputs), or (batch, outputs) where the outputs have no time axis.
+        What outputs mean else is the loss's to say: see `Evaluator.predict`. The shape is (batch, time, outputs), or
+        (batch, outputs) where the outputs have no time axis.
         """
         xp, x = self.xp, self.inputs(x)
         with xp.scope():
             y = self.forward(xp.forward_only(), self.params, self.arrange(x), self.buffers, training=False).outputs
-            if self.task_type == "classification":
+            if self.task_type == "classification" and self.ending != "softmax":
                 y = xp.exp(xp.log_softmax(y))
             y = np.asarray(xp.to_numpy(y))
             return y[0] if self.shape(x) is None else y.swapaxes(0, 1)

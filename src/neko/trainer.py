@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -49,7 +49,8 @@ class Trainer:
         *,
         epochs: int = 1,
         batch_size: int | None = None,
-        shuffle: bool = True,
+        shuffle: bool | None = None,
+        lengths: Sequence[int] | None = None,
         seed: int = 0,
         validation: Any = None,
         callbacks: Iterable[Callback] = (),
@@ -71,8 +72,13 @@ class Trainer:
             How often the data are shown.
         batch_size : int, optional
             Examples per update, 128 by default; of arrays only.
-        shuffle : bool
-            A new order each epoch, fixed by `seed`; of arrays only.
+        shuffle : bool, optional
+            A new order each epoch, fixed by `seed`; of arrays only. By default True, but for a rule that learns a
+            stream, whose batches are its pieces in their order.
+        lengths : sequence of int, optional
+            Steps to which a loader's sequences are padded with masked frames, which count nowhere, so that a framework
+            that compiles does so for a few lengths only. By default, on such a framework, the length of the first batch
+            and powers of two.
         seed : int
             Seed of the order.
         validation : tuple (x, y[, mask]) or iterable, optional
@@ -97,13 +103,14 @@ class Trainer:
         KeyboardInterrupt
             On Ctrl-C, after the batch at hand; a second one at once.
         """
-        check_integer("epochs", epochs)
-        source = source_of(x, y, mask, batch_size, shuffle, seed)
+        epochs = check_integer("epochs", epochs)
+        source = self.source(x, y, mask, batch_size, shuffle, lengths, seed)
         batches.check_passes("x", x, epochs)
         batches.check_passes("validation", validation, epochs)
-        self.rule.model.check_whole(source)
+        model = self.rule.model
+        model.check_whole(source, pieces=self.rule.ordered)
         if is_arrays(validation):
-            self.rule.model.check_whole(batches.source(*validation))
+            model.check_whole(batches.source(*validation, receive=model.model.receive))
         listeners = sorted(check_callbacks(callbacks), key=lambda callback: callback.order)
         loop = Loop(self.rule, source, self.history, listeners, epochs)
         with loop.interruptible(), bar_of(epochs, progress) as bar:
@@ -135,6 +142,28 @@ class Trainer:
                 bar.console.print(f"stopped: {loop.stopped}")
         return self.history
 
+    def source(
+        self, x: Any, y: Any, mask: Any, batch_size: int | None, shuffle: bool | None, lengths: Any, seed: int
+    ) -> batches.Source:
+        """Where the batches come from."""
+        model, ordered = self.rule.model, self.rule.ordered
+        if y is None and batch_size is not None:
+            raise ValueError(f"batch_size={batch_size!r}: batches of an iterable have their own size")
+        if ordered and shuffle:
+            raise ValueError("shuffle=True of a stream: its pieces have an order; expected shuffle=False")
+        if lengths is not None and (y is not None or ordered):
+            raise ValueError(f"lengths={lengths!r}: expected none with arrays, which have one length, or with a stream")
+        return batches.source(
+            x,
+            y,
+            mask,
+            batch_size=BATCH_SIZE if batch_size is None else batch_size,
+            shuffle=not ordered if shuffle is None else shuffle,
+            seed=seed,
+            receive=model.model.receive,
+            lengths=None if ordered else model.lengths(lengths),
+        )
+
     def validate(self, validation: Any) -> dict[str, float]:
         """Measures of validation data."""
         model = self.rule.model
@@ -144,14 +173,6 @@ class Trainer:
 def is_arrays(validation: Any) -> bool:
     """Whether it is (x, y) or (x, y, mask), and not batches."""
     return isinstance(validation, tuple) and len(validation) in (2, 3)
-
-
-def source_of(x: Any, y: Any, mask: Any, batch_size: int | None, shuffle: bool, seed: int) -> batches.Source:
-    """Where the batches come from."""
-    if y is None and batch_size is not None:
-        raise ValueError(f"batch_size={batch_size!r}: batches of an iterable have their own size")
-    size = BATCH_SIZE if batch_size is None else batch_size
-    return batches.source(x, y, mask, batch_size=size, shuffle=shuffle, seed=seed)
 
 
 def check_callbacks(callbacks: Any) -> list[Callback]:

@@ -8,7 +8,7 @@ from typing import Any
 from neko.adaptors.base import Adapted
 
 
-def adapt(module: Any, *, task_type: str = "classification") -> Adapted:
+def adapt(module: Any, *, task_type: str | None = None) -> Adapted:
     """A `torch.nn.Module` or `keras.Model` as a model of neko; trained weights end in the module itself.
 
     The backend is the module's own: PyTorch, or what Keras 3 runs on. An `Evaluator` does this by itself.

@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from neko.arguments import check_choice
-from neko.trainable import TASKS, Pass, Trainable
+from neko.trainable import Pass, Trainable, check_task
 from neko.typing import Array
 
 
@@ -23,11 +22,10 @@ class Adapted(Trainable):
     cells = ()
     dt = 1.0
 
-    def __init__(self, module: Any, xp: Any, task_type: str) -> None:
-        check_choice("task_type", task_type, TASKS)
+    def __init__(self, module: Any, xp: Any, task_type: str | None) -> None:
         self.module = module
         self.xp = xp
-        self.task_type = task_type
+        self.task_type = check_task(task_type)
         self._own: tuple[dict[str, Array], dict[str, Array]] | None = None
         self._shapes: dict[tuple[int, ...], tuple[int, ...]] = {}
 

@@ -18,7 +18,7 @@ class KerasModel(Adapted):
     (moving averages, seed generators): these are its buffers.
     """
 
-    def __init__(self, module: keras.Model, task_type: str) -> None:
+    def __init__(self, module: keras.Model, task_type: str | None) -> None:
         dtype = "float64" if module.variable_dtype == "float64" else "float32"
         super().__init__(module, backends.get(keras.backend.backend(), dtype=dtype), task_type)
 

@@ -21,7 +21,7 @@ class TorchModule(Adapted):
     pass runs all of it in evaluation mode. Its modes are the user's again afterwards.
     """
 
-    def __init__(self, module: torch.nn.Module, task_type: str) -> None:
+    def __init__(self, module: torch.nn.Module, task_type: str | None) -> None:
         first = next(iter(module.parameters()), torch.zeros(()))
         dtype = "float64" if first.dtype == torch.float64 else "float32"
         device = None if first.device.type == "cpu" else str(first.device)

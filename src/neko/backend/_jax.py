@@ -22,6 +22,7 @@ class JaxBackend:
     """JAX; see `neko.backend.protocol.Backend`. Double precision is switched on locally, by `scope`."""
 
     name = "jax"
+    compiles = True
     fuses = True
 
     def __init__(self, device: str | None, dtype: str) -> None:

@@ -22,6 +22,7 @@ class TensorFlowBackend:
     """TensorFlow; `jit` is ``tf.function``. See `neko.backend.protocol.Backend`."""
 
     name = "tensorflow"
+    compiles = True
     fuses = False
 
     def __init__(self, device: str | None, dtype: str) -> None:

@@ -23,6 +23,7 @@ class TorchBackend:
     """PyTorch, run eagerly; see `neko.backend.protocol.Backend`."""
 
     name = "torch"
+    compiles = False
     fuses = False
 
     def __init__(self, device: str | None, dtype: str) -> None:

@@ -22,6 +22,8 @@ class Backend(Protocol):
     dtype: Any
     dtype_name: str
     device: Any
+    compiles: bool
+    """Whether `jit` compiles a program for every new shape of its arguments."""
     fuses: bool
     """Whether the element-wise work of a scan step compiles into few kernels: computing it again then beats memory."""
     differentiable: bool

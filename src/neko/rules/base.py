@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from neko import state, updates
-from neko.errors import NonFiniteError
+from neko import containers, state, tree, updates
+from neko.errors import CompilationWarning, NonFiniteError
 from neko.evaluator import Evaluator
 from neko.network import Params
 from neko.objective import Batch, Forward
+
+MANY_PROGRAMS = 12
+"""Shapes of batches for which a step is compiled before a person is told."""
 
 
 class Gradient(NamedTuple):
@@ -37,6 +41,11 @@ class Learner(ABC):
 
     model: Evaluator
     pausable: ClassVar[bool] = False
+
+    @property
+    def ordered(self) -> bool:
+        """Whether batches are pieces of a stream, which must come in their order."""
+        return False
 
     @abstractmethod
     def epoch(self, batches: Iterable[tuple[Any, Any, Any]], done: Callable[[], None]) -> dict[str, float]:
@@ -79,7 +88,10 @@ class Rule(Learner):
         Scale the whole gradient down to this L2 norm where it is longer.
     stream : bool
         Carry the network's and the rule's state from one call to the next, so that an endless
-        stream fed in pieces is learnt as one sequence; `reset` starts anew.
+        stream fed in pieces is learnt as one sequence; `reset` starts anew. Every piece holds the same sequences in the
+        same order; one that has ended stays in it, masked. The loss of a piece is that of its own frames: under
+        ``reduction='sum'`` the pieces' losses add up to the loss of the sequence, under 'mean' each is a mean of its
+        own.
     jit : bool
         Compile the step where the framework compiles; without it errors point to the line that made them.
 
@@ -114,6 +126,8 @@ class Rule(Learner):
                 f"{type(self).__name__} reads the cells of a network, and {model.model!r} has none: "
                 "use BPTT, or a sampler with drift=BPTT"
             )
+        if stream and not model.model.cells:
+            raise ValueError(f"stream=True: {model.model!r} has no state to carry on; only a network of cells has one")
         self.model = model
         self.xp = model.xp
         self.update = updates.resolve(self.xp, optimizer, learning_rate)
@@ -122,6 +136,9 @@ class Rule(Learner):
         self.steps = 0
         self.feedback: Params = {}
         self._carry: Any = None
+        self._ended: np.ndarray | None = None
+        self._shapes: set[str] = set()
+        self._jit = jit
         self.update_state: Any = None
         self.totals: dict[str, Any] = {}
         self._meanwhile: Callable[[], None] = nothing
@@ -134,6 +151,10 @@ class Rule(Learner):
     def name(self) -> str:
         """What figures and tables call the rule."""
         return type(self).__name__.lower()
+
+    @property
+    def ordered(self) -> bool:
+        return self.stream
 
     @property
     def carries(self) -> bool:
@@ -159,17 +180,28 @@ class Rule(Learner):
         """Loss and gradients of a batch, without an update: a scalar and arrays by parameter name."""
         self.start(x)
         arrays = self.model.arrays(x, y, mask)
+        self._check_pieces(arrays[1])
         result = self._differentiate(self.model.params, self.feedback, self.model.model.buffers, *arrays)
-        return result.forward.loss, result.gradients
+        return result.forward.loss, self._whole(result.gradients)
 
     def step(self, x: Any, y: Any, mask: Any = None) -> dict[str, float]:
-        """One update from a batch; returns the loss and the metrics of the forward pass before it."""
+        """One update from a batch; returns the loss and the metrics of the forward pass before it.
+
+        A piece of a stream in which no frame counts changes nothing, and gives an empty dict.
+        """
         return self.model.finalise(self.accumulate(x, y, mask))
 
     def accumulate(self, x: Any, y: Any, mask: Any = None) -> dict[str, Any]:
         """As `step`, but with each measure as (total, weight) on the device, to be summed over batches."""
         self.start(x)
-        return self._advance(*self.model.arrays(x, y, mask))
+        x, y, mask = self.model.arrays(x, y, mask, pieces=self.stream)
+        self._check_pieces(y)
+        if not self.stream:
+            return self._advance(x, y, mask)
+        valid = self._follow(containers.count("x", x), mask)
+        if not valid.any():
+            return {}
+        return self._advance(x, y, mask, self.xp.asarray(valid, dtype=self.xp.dtype))
 
     def epoch(self, batches: Iterable[tuple[Any, Any, Any]], done: Callable[[], None]) -> dict[str, float]:
         self._meanwhile = getattr(batches, "fetch", nothing)
@@ -197,6 +229,7 @@ class Rule(Learner):
                 "feedback": state.take(xp, self.feedback),
                 "update": self.update.take(xp, self.update_state),
                 "carry": state.take(xp, self._carry),
+                "ended": self._ended,
                 "totals": state.take(xp, self.totals),
                 "steps": self.steps,
             }
@@ -220,10 +253,51 @@ class Rule(Learner):
         if buffers is not None:
             model.model.buffers = buffers
         self._carry, self.totals, self.steps = carry, totals, saved["steps"]
+        self._ended = saved.get("ended")
 
     def reset(self) -> None:
         """Forget the state of the stream; parameters stay."""
         self._carry = None
+        self._ended = None
+
+    def _check_pieces(self, y: Any) -> None:
+        """ValueError for a target of the whole sequence in a stream, whose pieces do not know where it ends."""
+        objective = self.model.objective
+        if self.stream and objective.is_held(y) and objective.target != "every":
+            raise ValueError(
+                f"stream=True with target={objective.target!r}: a piece does not know where its sequence ends; "
+                "expected target='every', or targets at every step with a mask"
+            )
+
+    def _follow(self, size: int, mask: Any) -> np.ndarray:
+        """Which sequences have a frame in this piece of the stream, (batch,); ValueError for a piece that does not go
+        on with the sequences of the one before."""
+        before = np.zeros(size, bool) if self._ended is None else self._ended
+        if len(before) != size:
+            raise ValueError(
+                f"a piece of {size} sequences in a stream of {len(before)}: expected the same sequences as before "
+                "(masked where one has ended), or reset() to begin anew"
+            )
+        counts = np.ones((size, 1), bool) if mask is None else np.asarray(self.xp.to_numpy(mask) > 0.0)
+        again = before & counts.any(axis=1)
+        if again.any():
+            raise ValueError(
+                f"sequence {int(again.argmax())} of the stream goes on after masked frames: in a stream padding ends a "
+                "sequence; leave such frames out, or reset() to begin anew"
+            )
+        self._ended = before | ~counts[:, -1]
+        frames: np.ndarray = counts.any(axis=1)
+        return frames
+
+    def _whole(self, gradients: Params) -> Params:
+        """The gradients of a rule; ValueError where it left out that of a parameter."""
+        missing = sorted(self.model.params.keys() - gradients.keys())
+        if missing:
+            raise ValueError(
+                f"{type(self).__name__}.differentiate gave no gradient of {missing!r}: expected one of every "
+                "parameter, zeros where nothing is learnt"
+            )
+        return gradients
 
     def _scoped(self, f: Callable[..., Any]) -> Callable[..., Any]:
         """f as it is, in the backend's scope."""
@@ -247,13 +321,14 @@ class Rule(Learner):
         """The part of the feedback that the update trains; none unless a rule says so."""
         return {}
 
-    def _advance(self, x: Any, y: Any, mask: Any) -> dict[str, Any]:
+    def _advance(self, x: Any, y: Any, mask: Any, closing: Any = None) -> dict[str, Any]:
+        self._count_programs(x, y, mask)
         with self.xp.scope():
             rate = self.xp.asarray(self.update_rate())
             buffers = self.model.model.buffers
             start = self._carry if buffers is None else buffers
             params, feedback, update_state, carry, measures, finite = self._train(
-                self.model.params, self.feedback, self.update_state, start, rate, x, y, mask
+                self.model.params, self.feedback, self.update_state, start, rate, x, y, mask, closing
             )
             self._meanwhile()  # where the device works by itself, until its numbers are asked for
             self._check(self.xp.to_numpy(finite))
@@ -264,6 +339,20 @@ class Rule(Learner):
             self.model.model.buffers = carry
         self.steps += 1
         return measures
+
+    def _count_programs(self, x: Any, y: Any, mask: Any) -> None:
+        """Warn where a framework compiles the step for shape after shape."""
+        if not self.xp.compiles or not self._jit:
+            return
+        self._shapes.add(str([tuple(a.shape) for a in tree.leaves((x, y, mask))]))
+        if len(self._shapes) == MANY_PROGRAMS:
+            warnings.warn(
+                f"{self.xp.name} has compiled this rule for {MANY_PROGRAMS} shapes of batches, and compiles for each "
+                "new one: pad sequences to a few lengths with a mask (of a loader: Trainer.train(…, lengths=[…])), and "
+                "give batches one size",
+                CompilationWarning,
+                stacklevel=4,
+            )
 
     def _check(self, finite: np.ndarray) -> None:
         """NonFiniteError unless loss, gradients and updated parameters (in this order) all are finite."""
@@ -293,11 +382,20 @@ class Rule(Learner):
         return self.differentiate(params, feedback, self.model.batch(x, y, mask), carry)
 
     def _train_step(
-        self, params: Params, feedback: Params, update_state: Any, carry: Any, rate: Any, x: Any, y: Any, mask: Any
+        self,
+        params: Params,
+        feedback: Params,
+        update_state: Any,
+        carry: Any,
+        rate: Any,
+        x: Any,
+        y: Any,
+        mask: Any,
+        closing: Any,
     ) -> tuple[Params, Params, Any, Any, dict[str, Any], Any]:
-        xp, batch = self.xp, self.model.batch(x, y, mask)
+        xp, batch = self.xp, self.model.batch(x, y, mask, closing)
         result = self.differentiate(params, feedback, batch, carry)
-        gradients = result.gradients
+        gradients = self._whole(result.gradients)
         if self.clip_norm is not None:
             gradients = updates.clip_by_global_norm(xp, gradients, self.clip_norm)
         names = sorted(gradients)

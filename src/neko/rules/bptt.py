@@ -6,7 +6,7 @@ from typing import Any
 
 from neko import tree
 from neko.network import NetworkState, Params
-from neko.objective import Batch, Forward, spike_rates
+from neko.objective import Batch, Forward, mean_rates, spike_counts
 from neko.rules.base import Gradient, Rule
 from neko.trainable import Pass
 from neko.typing import Array
@@ -46,9 +46,10 @@ class BPTT(Rule):
         def loss(params: Params) -> tuple[Array, Any]:
             last, y, emissions, penalty = self.unroll(params, batch.x, carry)
             value = objective.value(xp, y, batch) + penalty
-            rates = spike_rates(xp, model.cells, emissions, batch.valid)
-            total = value + objective.penalty(xp, rates, model.dt)
-            return total, (Forward(value, objective.prediction(xp, y, batch), rates), last)
+            counts = spike_counts(xp, model.cells, emissions, batch.valid)
+            total = value + objective.penalty(xp, counts, batch.valid, model.dt)
+            rates = mean_rates(xp, counts, batch.valid)
+            return total, (Forward(value, objective.pooled(xp, y, batch), rates), last)
 
         (_, (forward, last)), gradients = xp.value_and_grad(loss, has_aux=True)(params)
         return Gradient(forward, gradients, last)

@@ -143,12 +143,14 @@ class Credit(NamedTuple):
 
     ``signal`` is the learning signal L_t of step t; ``reaching`` is the credit of all later steps of
     the sequence as well, ``L_t + κ L_{t+1} + …``; ``valid`` (time, batch) marks real frames,
-    None where no rate term asks for them; ``kappa`` is the decay of the filtered trace ``ē_t = κ ē_{t-1} + e_t``.
+    None where no rate term asks for them, and ``per_sequence`` says that it asks for each sequence by itself; ``kappa``
+    is the decay of the filtered trace ``ē_t = κ ē_{t-1} + e_t``.
     """
 
     signal: Array
     reaching: Array
     valid: Array | None
+    per_sequence: bool
     kappa: float
 
 
@@ -164,7 +166,8 @@ class Traces(NamedTuple):
 
 
 class LayerGradient(NamedTuple):
-    """Σ_t L_t ē_t and, for a rate term, Σ_t valid_t e_t per current, (n_pre, n) each; the traces at the end."""
+    """Σ_t L_t ē_t per current, (n_pre, n) each; for a rate term Σ_t valid_t e_t, summed over the batch too or, for one
+    per sequence, (batch, n_pre, n); the traces at the end."""
 
     weights: tuple[Array, ...]
     rates: tuple[Array, ...]
@@ -242,16 +245,21 @@ def chunk_gradient(
                 xp.einsum("bn,bpn->pn", credited[j][row], eps) for j, eps in vectors.items()
             )
 
+        # A product per row: compilers are slow at one contraction over an array of four axes.
+        by_example = xp.permute_dims(p, (1, 2, 0))
+
+        def each(row: int, by_example: Array = by_example, d: Array = d) -> Array:
+            """What a row gathers within the piece for each sequence, (batch, n_pre, n)."""
+            return by_example @ xp.permute_dims(d[:, row], (1, 0, 2))
+
         gradient = total(0)
         if filtered is not None:
             gradient = gradient + xp.einsum("bn,bpn->pn", credit.kappa * credit.reaching[0], filtered)
         weights.append(gradient)
         if credit.valid is not None:
-            rates.append(total(1))
+            rates.append(each(1) + owed(1) if credit.per_sequence else total(1))
         if keep:
-            # A product per row: compilers are slow at one contraction over an array of four axes.
-            by_example = xp.permute_dims(p, (1, 2, 0))
-            grown = [by_example @ xp.permute_dims(d[:, row], (1, 0, 2)) for row in range(sums, len(rows))]
+            grown = [each(row) for row in range(sums, len(rows))]
             if credit.kappa:
                 before = 0.0 if filtered is None else float(powers[0]) * filtered
                 filtered = grown[0] + owed(sums) + before
@@ -269,6 +277,7 @@ def stepwise_gradient(
     """
     n = credit.signal.shape[-1]
     zeros = tuple(xp.zeros((p.shape[-1], n)) for p in pre)
+    gathered = tuple(xp.zeros((p.shape[1], p.shape[-1], n)) for p in pre) if credit.per_sequence else zeros
     if traces is None:
         traces = initial_traces(xp, local, pre, n, credit.kappa)
 
@@ -280,13 +289,24 @@ def stepwise_gradient(
             vectors, e = forward_vectors(xp, now, old.vectors, c, pre_t[c])
             filtered = None if old.filtered is None else credit.kappa * old.filtered + e
             weights.append(w + xp.einsum("bn,bpn->pn", signal, e if filtered is None else filtered))
-            rates.append(r if valid is None else r + xp.einsum("b,bpn->pn", valid, e))
+            rates.append(r if valid is None else r + valid_sum(xp, valid, e, credit.per_sequence))
             later.append(Traces(vectors, filtered))
         return (tuple(weights), tuple(rates), tuple(later)), None
 
     xs = (local.xs, pre, credit.signal, credit.valid)
-    (weights, rates, later), _ = xp.scan(step, (zeros, zeros, traces), xs)
+    (weights, rates, later), _ = xp.scan(step, (zeros, gathered, traces), xs)
     return LayerGradient(weights, rates if credit.valid is not None else (), later)
+
+
+def valid_sum(xp: Any, valid: Array, e: Array, per_sequence: bool) -> Array:
+    """``valid e``, summed over the batch unless each sequence is wanted by itself."""
+    return xp.reshape(valid, (-1, 1, 1)) * e if per_sequence else xp.einsum("b,bpn->pn", valid, e)
+
+
+def credited(xp: Any, error: Array, gathered: Array) -> Array:
+    """The rate term (n_pre, n): the error (1, n) times a sum (n_pre, n), or of each sequence, (batch, n) and (batch,
+    n_pre, n)."""
+    return error * gathered if len(gathered.shape) == 2 else xp.einsum("bn,bpn->pn", error, gathered)
 
 
 def forward_vectors(

@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from neko import initializers, tree
+from neko import frames, initializers, tree
 from neko.arguments import check_choice, check_integer
-from neko.network import LayerTrace, NetworkState, Params, layer_params, split
-from neko.objective import Batch, Forward, spike_count
+from neko.network import LayerTrace, NetworkState, Params, split
+from neko.objective import Batch, Forward, mean_rates, spike_count
 from neko.readout import leaky_filter
 from neko.rules import eligibility
 from neko.rules.base import Gradient, Rule
@@ -36,7 +36,7 @@ class Recorded(NamedTuple):
     """A forward pass with all that the backward pass reads."""
 
     loss: Array
-    prediction: Array
+    outputs: Array
     error: Array
     credit: Array
     traces: tuple[LayerTrace, ...]
@@ -44,13 +44,14 @@ class Recorded(NamedTuple):
 
 
 class Piece(NamedTuple):
-    """What one piece of a sequence adds: loss, prediction, spike counts (n,), gradients and rate gradients."""
+    """What one piece of a sequence adds: loss, outputs, spike counts (batch, n), gradients, and for the rate term the
+    sums of eligibility vectors per layer and current."""
 
     loss: Array
-    prediction: Array
+    outputs: Array
     counts: tuple[Array, ...]
     gradients: Params
-    rates: Params
+    rates: tuple[tuple[Array, ...], ...]
 
 
 class Eprop(Rule):
@@ -155,17 +156,28 @@ class Eprop(Rule):
         if self.chunk is None or not self.online:
             return super().accumulate(x, y, mask)
         self.start(x)
-        x, y, mask = self.model.arrays(x, y, mask)
+        x, y, mask = self.model.arrays(x, y, mask, pieces=self.stream)
+        self._check_pieces(y)
         held = self.model.objective.is_held(y)
         if held and self.model.objective.target != "every":
             raise ValueError(f"online=True with target={self.model.objective.target!r}: expected target='every'")
+        counts = np.ones(x.shape[:2], bool) if mask is None else self.xp.to_numpy(mask) > 0.0
+        if self.stream:
+            self._follow(len(counts), mask)
+        last = frames.ends(counts)
         measures: dict[str, Any] = {}
-        for begin in range(0, x.shape[1], self.chunk):
-            piece = slice(begin, begin + self.chunk)
-            found = self._advance(x[:, piece], y if held else y[:, piece], None if mask is None else mask[:, piece])
-            measures = found if not measures else tree.map(lambda a, b: a + b, measures, found)
-        if not self.stream:
-            self.reset()
+        try:
+            for begin in range(0, x.shape[1], self.chunk):
+                piece = slice(begin, begin + self.chunk)
+                if not counts[:, piece].any():
+                    continue  # no frame counts: an update would be of nothing, or of the optimizer's momentum
+                closing = (last >= begin) & (last < begin + self.chunk)
+                part = (x[:, piece], y if held else y[:, piece], None if mask is None else mask[:, piece])
+                found = self._advance(*part, self.xp.asarray(closing, dtype=self.xp.dtype))
+                measures = found if not measures else tree.map(lambda a, b: a + b, measures, found)
+        finally:
+            if not self.stream:
+                self.reset()
         return measures
 
     def initial_feedback(self) -> Params:
@@ -206,28 +218,24 @@ class Eprop(Rule):
 
     def forward(self, piece: Piece, batch: Batch) -> Forward:
         """The measures of a whole sequence."""
-        frames = self.xp.sum(batch.valid)
         pairs = zip(self.model.network.cells, piece.counts, strict=True)
-        rates = tuple(counts / frames if cell.spiking else None for cell, counts in pairs)
-        return Forward(piece.loss, piece.prediction, rates)
+        counts = tuple(count if cell.spiking else None for cell, count in pairs)
+        return Forward(piece.loss, piece.outputs, mean_rates(self.xp, counts, batch.valid))
 
     def with_rate_term(self, piece: Piece, batch: Batch) -> Params:
         """Gradients plus ``c (f_av - f_0) Σ_t e_t / T``, known only once all spikes are counted."""
         regularizer = self.model.objective.regularizer
         if regularizer is None:
             return piece.gradients
-        network = self.model.network
-        frames = self.xp.sum(batch.valid)
-        gradients = dict(piece.gradients)
+        xp, network = self.xp, self.model.network
+        gradients, n_in = dict(piece.gradients), batch.x.shape[-1]
         for i, cell in enumerate(network.cells):
-            if not cell.spiking:
-                continue
-            error = regularizer.error(piece.counts[i] / frames, network.readout.dt) / frames
-            for name in layer_params(gradients, i):
-                blocks = gradients[f"layers.{i}.{name}"].shape[-1] // cell.units
-                per_column = self.xp.concat([error] * blocks, axis=0)
-                key = f"layers.{i}.{name}"
-                gradients[key] = gradients[key] + per_column * piece.rates[key]
+            if cell.spiking:
+                error = regularizer.error(xp, piece.counts[i], batch.valid, network.readout.dt)
+                blocks = tuple(eligibility.credited(xp, error, block) for block in piece.rates[i])
+                added = self.layer_gradients(i, n_in, blocks)
+                gradients |= {name: gradients[name] + g for name, g in added.items()}
+            n_in = cell.units
         return gradients
 
     def whole(self, params: Params, feedback: Params, batch: Batch) -> Piece:
@@ -237,18 +245,18 @@ class Eprop(Rule):
         _, recorded = self.record(params, batch, state)
         gradients = self.readout_gradients(recorded, None)
         counts = tuple(spike_count(xp, trace.z, batch.valid) for trace in recorded.traces)
-        regularizer, frames = self.model.objective.regularizer, xp.sum(batch.valid)
+        regularizer = self.model.objective.regularizer
         for i, (cell, credit) in enumerate(
             zip(network.cells, self.credits(params, feedback, batch, recorded), strict=True)
         ):
             reaching = credit.reaching
             if regularizer is not None and cell.spiking:
-                error = regularizer.error(counts[i] / frames, network.readout.dt) / frames
+                error = regularizer.error(xp, counts[i], batch.valid, network.readout.dt)
                 reaching = reaching + xp.expand_dims(batch.valid, axis=-1) * error
-            pre = presynaptic(xp, cell, recorded.traces[i])
-            blocks = eligibility.sequence_gradient(xp, recorded.local[i], pre, reaching)
-            gradients |= self.layer_gradients(i, recorded.traces[i], blocks)
-        return Piece(recorded.loss, recorded.prediction, counts, gradients, {})
+            trace = recorded.traces[i]
+            blocks = eligibility.sequence_gradient(xp, recorded.local[i], presynaptic(xp, cell, trace), reaching)
+            gradients |= self.layer_gradients(i, trace.x.shape[-1], blocks)
+        return Piece(recorded.loss, recorded.outputs, counts, gradients, ())
 
     def pieces(self, params: Params, feedback: Params, batch: Batch, carry: Carry | None) -> tuple[Piece, Carry]:
         """A sequence piece by piece; every piece adds its gradients and hands on its traces."""
@@ -269,48 +277,46 @@ class Eprop(Rule):
         def accumulate(old: Any, part: Any, keep: bool = True) -> tuple[tuple[Carry, Piece], Array | None]:
             carry, total = old
             carry, piece = step(carry, part, keep)
-            prediction = None if held else piece.prediction
-            piece = piece if held else piece._replace(prediction=None)
-            return (carry, tree.map(lambda a, b: a + b, total, piece)), prediction
+            outputs = None if held else piece.outputs
+            piece = piece if held else piece._replace(outputs=None)
+            return (carry, tree.map(lambda a, b: a + b, total, piece)), outputs
 
         # The first piece gives the totals their shapes; the last may be shorter, and need not leave traces.
         carry, total = step(carry, part(0, length), self.carries or last > 0)
-        predictions = [total.prediction]
-        old: Any = (carry, total if held else total._replace(prediction=None))
+        outputs = [total.outputs]
+        old: Any = (carry, total if held else total._replace(outputs=None))
         if last > length:
             count = last // length - 1
             middle = tree.map(lambda a: xp.reshape(a, (count, length, *a.shape[1:])), part(length, last))
             old, later = xp.scan(accumulate, old, middle)
             if not held:
-                predictions.append(xp.reshape(later, (count * length, *later.shape[2:])))
+                outputs.append(xp.reshape(later, (count * length, *later.shape[2:])))
         if last > 0:
             old, later = accumulate(old, part(last, time), self.carries)
-            predictions.append(later)
+            outputs.append(later)
         carry, total = old
-        return (total if held else total._replace(prediction=xp.concat(predictions, axis=0))), carry
+        return (total if held else total._replace(outputs=xp.concat(outputs, axis=0))), carry
 
     def piece(self, params: Params, feedback: Params, batch: Batch, carry: Carry, keep: bool) -> tuple[Piece, Carry]:
         """Gradients of one piece, given what the pieces before it left; `keep` hands on what it leaves."""
         xp, network = self.xp, self.model.network
         state, recorded = self.record(params, batch, carry.state)
         gradients = self.readout_gradients(recorded, carry.filtered)
-        rates: Params = {}
-        traces = []
+        rates, traces = [], []
         gradient_of = eligibility.stepwise_gradient if self.stepwise else eligibility.chunk_gradient
         for i, credit in enumerate(self.credits(params, feedback, batch, recorded)):
             pre = joined(xp, presynaptic(xp, network.cells[i], recorded.traces[i]))
             before = None if carry.traces is None else carry.traces[i]
             layer = gradient_of(xp, recorded.local[i], pre, credit, before, keep)
-            gradients |= self.layer_gradients(i, recorded.traces[i], layer.weights)
-            if layer.rates:
-                rates |= self.layer_gradients(i, recorded.traces[i], layer.rates)
+            gradients |= self.layer_gradients(i, recorded.traces[i].x.shape[-1], layer.weights)
+            rates.append(layer.rates)
             traces.append(layer.traces)
         counts = tuple(spike_count(xp, trace.z, batch.valid) for trace in recorded.traces)
         filtered = tuple(
             leaky_filter(xp, network.readout.kappa, trace.z, f)[0]
             for trace, f in zip(recorded.traces, carry.filtered, strict=True)
         )
-        piece = Piece(recorded.loss, recorded.prediction, counts, gradients, rates)
+        piece = Piece(recorded.loss, recorded.outputs, counts, gradients, tuple(rates))
         return piece, Carry(state, tuple(traces), filtered)
 
     def record(self, params: Params, batch: Batch, state: NetworkState) -> tuple[NetworkState, Recorded]:
@@ -323,23 +329,25 @@ class Eprop(Rule):
             eligibility.local_derivatives(xp, cell.eligibility_cell(), trace)
             for cell, trace in zip(network.cells, traces, strict=True)
         )
-        prediction = objective.prediction(xp, y, batch)
-        return state, Recorded(loss, prediction, error, network.readout.credit(xp, error), traces, local)
+        outputs = objective.pooled(xp, y, batch)
+        return state, Recorded(loss, outputs, error, network.readout.credit(xp, error), traces, local)
 
     def credits(self, params: Params, feedback: Params, batch: Batch, recorded: Recorded) -> list[Credit]:
         """The learning signal of every layer, from the first to the last."""
         xp, network = self.xp, self.model.network
         kappa, signal = network.readout.kappa, network.readout.gain * recorded.error
-        valid = None if self.model.objective.regularizer is None else batch.valid
+        regularizer = self.model.objective.regularizer
+        valid = None if regularizer is None else batch.valid
+        each = regularizer is not None and regularizer.per_sequence
         if self.mode != "symmetric":
             weights = [feedback[f"feedback.{i}"] for i in range(len(network.cells))]
-            return [Credit(signal @ b, recorded.credit @ b, valid, kappa) for b in weights]
+            return [Credit(signal @ b, recorded.credit @ b, valid, each, kappa) for b in weights]
         w_out = xp.matrix_transpose(params["readout.w_out"])
-        result = [Credit(signal @ w_out, recorded.credit @ w_out, valid, kappa)]
+        result = [Credit(signal @ w_out, recorded.credit @ w_out, valid, each, kappa)]
         instant = result[0].signal
         for i in range(len(network.cells) - 1, 0, -1):
             instant = self.through(network.cells[i], params[f"layers.{i}.w_in"], recorded.local[i], instant)
-            result.insert(0, Credit(instant, instant, valid, 0.0))
+            result.insert(0, Credit(instant, instant, valid, each, 0.0))
         return result
 
     def through(self, cell: Any, w_in: Array, local: Derivatives, signal: Array) -> Array:
@@ -369,10 +377,9 @@ class Eprop(Rule):
             gradients |= {f"feedback.{i}": xp.matrix_transpose(g) for i, g in enumerate(seen)}
         return gradients
 
-    def layer_gradients(self, index: int, trace: LayerTrace, blocks: tuple[Array, ...]) -> Params:
-        """Gradients of layer `index` by their full names."""
-        cell = self.model.network.cells[index]
-        gradients = weight_gradients(self.xp, cell, trace.x.shape[-1], blocks)
+    def layer_gradients(self, index: int, n_in: int, blocks: tuple[Array, ...]) -> Params:
+        """Gradients of layer `index`, which has `n_in` inputs, by their full names."""
+        gradients = weight_gradients(self.xp, self.model.network.cells[index], n_in, blocks)
         return {f"layers.{index}.{name}": g for name, g in gradients.items()}
 
     def initial_carry(self, batch: Batch) -> Carry:

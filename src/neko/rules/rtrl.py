@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from neko.cells.base import Cell
 from neko.network import Network, Params, layer_params, recurrent_weights, split
-from neko.objective import Batch, Forward, spike_rates
+from neko.objective import Batch, Forward, mean_rates, spike_counts
 from neko.rules import eligibility
 from neko.rules.base import Gradient, Rule
 from neko.rules.eligibility import Derivatives, Local
@@ -56,8 +56,8 @@ class RTRL(Rule):
         _, y, traces = network.record(xp.forward_only(), params, batch.x, state)
         loss, error = objective.error(xp, y, batch)
         credit = network.readout.credit(xp, error)
-        rates = spike_rates(xp, cells, tuple(trace.z for trace in traces), batch.valid)
-        signals = self.signals(params, batch, credit, rates)
+        counts = spike_counts(xp, cells, tuple(trace.z for trace in traces), batch.valid)
+        signals = self.signals(params, batch, credit, counts)
         local = tuple(eligibility.local_derivatives(xp, c, t) for c, t in zip(cells, traces, strict=True))
         pre = tuple(joined(xp, presynaptic(xp, c, t)) for c, t in zip(cells, traces, strict=True))
         blocks = self.influence(params, local, pre, signals)
@@ -68,16 +68,16 @@ class RTRL(Rule):
         for i, (cell, trace) in enumerate(zip(cells, traces, strict=True)):
             found = weight_gradients(xp, cell, trace.x.shape[-1], blocks[i])
             gradients |= {f"layers.{i}.{name}": g for name, g in found.items()}
-        return Gradient(Forward(loss, objective.prediction(xp, y, batch), rates), gradients, None)
+        rates = mean_rates(xp, counts, batch.valid)
+        return Gradient(Forward(loss, objective.pooled(xp, y, batch), rates), gradients, None)
 
-    def signals(self, params: Params, batch: Batch, credit: Array, rates: Any) -> tuple[Array | None, ...]:
+    def signals(self, params: Params, batch: Batch, credit: Array, counts: Any) -> tuple[Array | None, ...]:
         """∂E/∂z_t of each layer by the paths that are not recurrent: readout and rate penalty."""
         xp, network, regularizer = self.xp, self.model.network, self.model.objective.regularizer
         result: list[Array | None] = [None] * len(network.cells)
         if regularizer is not None:
-            share = xp.expand_dims(batch.valid / xp.sum(batch.valid), axis=-1)
-            dt = network.readout.dt
-            result = [None if rate is None else share * regularizer.error(rate, dt) for rate in rates]
+            valid, dt = xp.expand_dims(batch.valid, axis=-1), network.readout.dt
+            result = [None if c is None else valid * regularizer.error(xp, c, batch.valid, dt) for c in counts]
         top = credit @ xp.matrix_transpose(params["readout.w_out"])
         result[-1] = top if result[-1] is None else top + result[-1]
         return tuple(result)

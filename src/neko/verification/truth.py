@@ -123,11 +123,16 @@ def eprop_by_autodiff(
                 outputs.append(f + params["readout.b_out"])
         value = objective.value(xp, xp.stack(outputs, axis=0), batch)
         if objective.regularizer is not None:
-            frames = xp.sum(batch.valid)
+            term, each = objective.regularizer, xp.sum(batch.valid, axis=0)
             for cell, zs in zip(cells, emissions, strict=True):
                 if cell.spiking:
-                    rate = sum(xp.sum(z * batch.valid[t][:, None], axis=0) for t, z in enumerate(zs)) / frames
-                    value = value + objective.regularizer.penalty(xp, rate, network.readout.dt)
+                    counts = sum(z * batch.valid[t][:, None] for t, z in enumerate(zs))
+                    if term.per_sequence:
+                        rates, share = counts / each[:, None], 1.0 / size
+                    else:
+                        rates, share = xp.sum(counts, axis=0) / xp.sum(each), 1.0
+                    away = rates - term.target * network.readout.dt / 1000.0
+                    value = value + 0.5 * term.strength * share * xp.sum(xp.square(away))
         return value
 
     return xp.value_and_grad(loss)(params)[1]

@@ -1,0 +1,147 @@
+"""The one door by which arrays come in: whatever a person holds them in, examples are taken by their position."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from neko import tree
+
+PADDING = "pad the sequences to equal length and give a mask with 0 at the padded frames"
+
+
+def as_array(name: str, a: Any) -> Any:
+    """A dense array: a tensor of a framework as it is, anything else as a NumPy array.
+
+    Parameters
+    ----------
+    name : str
+        What errors call it.
+    a : array-like
+        NumPy arrays, tensors of PyTorch, JAX and TensorFlow, nested lists, lists of arrays, pandas objects (by
+        position, whatever their index), HDF5 data sets (read into memory), and what else has ``__array__``. Half and
+        bfloat16 of any framework become single precision, which holds them exactly.
+
+    Raises
+    ------
+    TypeError
+        For what is no dense array of real numbers: sparse, ragged, nested and packed sequences, rows of unequal length,
+        strings, complex numbers. The message says how to make one of it.
+    ValueError
+        For a masked array with masked entries, whose values mean nothing.
+    """
+    root, kind = type(a).__module__.partition(".")[0], type(a).__name__
+    if root == "torch":
+        return from_torch(name, a)
+    if root in ("tensorflow", "keras"):
+        return from_tensorflow(name, a)
+    if root in ("jax", "jaxlib"):
+        return a if a.dtype.kind in "biuf" and a.dtype.itemsize > 2 else as_numpy(name, a)
+    if isinstance(a, np.ma.MaskedArray) and np.ma.is_masked(a):
+        raise ValueError(
+            f"{name} is a masked array with {int(np.ma.getmaskarray(a).sum())} masked entries: fill them "
+            f"({name}.filled(…)), and give a mask (batch, time) for frames that do not count"
+        )
+    if root == "scipy" or hasattr(a, "tocsr") or hasattr(a, "todense"):
+        raise TypeError(f"{name} is a sparse {kind}: expected a dense array, for example {name}.toarray()")
+    if isinstance(a, list | tuple) and any(hasattr(entry, "shape") for entry in a):
+        return stacked(name, a)
+    return as_numpy(name, a)
+
+
+def from_torch(name: str, a: Any) -> Any:
+    """A dense `torch.Tensor` without its history; TypeError for the others."""
+    kind = type(a).__name__
+    if kind == "PackedSequence":
+        raise TypeError(
+            f"{name} is a PackedSequence: expected a dense array; undo it by pad_packed_sequence and {PADDING}"
+        )
+    if not hasattr(a, "layout"):
+        raise TypeError(f"{name} is {kind}: expected an array of numbers")
+    if getattr(a, "is_nested", False):
+        raise TypeError(f"{name} is a nested tensor: expected a dense one; {PADDING} (torch.nested.to_padded_tensor)")
+    if str(a.layout) != "torch.strided":
+        raise TypeError(f"{name} is a sparse tensor ({a.layout}): expected a dense one, for example {name}.to_dense()")
+    if a.is_quantized:
+        raise TypeError(f"{name} is a quantized tensor: expected real numbers, for example {name}.dequantize()")
+    if a.is_complex():
+        raise TypeError(f"{name} has dtype {a.dtype}: expected real numbers")
+    a = a.detach()
+    return a.float() if a.is_floating_point() and a.element_size() <= 2 else a
+
+
+def from_tensorflow(name: str, a: Any) -> Any:
+    """A dense tensor or the value of a variable of TensorFlow or Keras; TypeError for the others."""
+    kind = type(a).__name__
+    if "Ragged" in kind:
+        raise TypeError(f"{name} is a {kind}: expected a dense tensor; {PADDING} ({name}.to_tensor())")
+    if "Sparse" in kind or "IndexedSlices" in kind:
+        raise TypeError(f"{name} is a {kind}: expected a dense tensor, for example tf.sparse.to_dense({name})")
+    if "Variable" in kind:
+        return as_array(name, np.asarray(a))
+    return a if str(getattr(a, "dtype", "")).find("float16") < 0 and hasattr(a, "numpy") else as_numpy(name, a)
+
+
+def as_numpy(name: str, a: Any) -> np.ndarray:
+    """An array of any framework on the host, in native byte order; TypeError for what holds no real numbers."""
+    host = a.detach().cpu() if hasattr(a, "detach") else a
+    if hasattr(host, "to_numpy") and not isinstance(host, np.ndarray):  # pandas and those like it, by position
+        host = host.to_numpy()
+    try:
+        found = np.asarray(host)
+        if found.dtype == object and found.ndim and not isinstance(host, list | tuple):
+            found = found.astype(np.float64)  # numbers in a column of objects
+    except (ValueError, TypeError) as error:
+        raise TypeError(
+            f"{name} is {type(a).__name__}: expected an array of numbers, its rows of equal length; {PADDING}"
+        ) from error
+    if found.dtype.kind not in "fiub":
+        if found.dtype.name in ("bfloat16", "float8_e4m3fn", "float8_e5m2"):
+            return found.astype(np.float32)
+        raise TypeError(f"{name} has dtype {found.dtype}: expected real numbers, all rows of equal length")
+    if found.dtype.kind == "f" and found.dtype.itemsize in (2, 16):
+        return found.astype(np.float32 if found.dtype.itemsize == 2 else np.float64)
+    return found if found.dtype.isnative else found.astype(found.dtype.newbyteorder("="))
+
+
+def stacked(name: str, parts: Any) -> np.ndarray:
+    """A list of arrays of one shape as one array, an example an entry."""
+    arrays = [as_numpy(f"{name}[{i}]", as_array(f"{name}[{i}]", part)) for i, part in enumerate(parts)]
+    shapes = {array.shape for array in arrays}
+    if len(shapes) > 1:
+        raise TypeError(f"{name} is a list of arrays of shapes {sorted(shapes)!r}: expected equal ones; {PADDING}")
+    return np.stack(arrays)
+
+
+def as_inputs(name: str, x: Any, several: bool) -> Any:
+    """An array or, for a model of several inputs, a tuple or dict of arrays with examples along their first axes."""
+    if not several:
+        return as_array(name, x)
+    if isinstance(x, Mapping):
+        return {key: as_inputs(f"{name}[{key!r}]", part, isinstance(part, Mapping | tuple)) for key, part in x.items()}
+    return tuple(as_inputs(f"{name}[{i}]", part, isinstance(part, Mapping | tuple)) for i, part in enumerate(x))
+
+
+def count(name: str, x: Any) -> int:
+    """Number of examples of an array, or of arrays that belong together; ValueError where they differ."""
+    lengths = []
+    for a in tree.leaves(x):
+        if not len(a.shape):
+            raise ValueError(f"{name} has shape (): expected examples along the first axis")
+        lengths.append(int(a.shape[0]))
+    if len(set(lengths)) != 1:
+        raise ValueError(f"{name} has inputs of {lengths!r} examples: expected the same number of each, at least one")
+    return lengths[0]
+
+
+def rows(a: Any, chosen: Any) -> Any:
+    """Entries of the leading axis of each array; a TensorFlow tensor is not indexed by an array."""
+
+    def of(a: Any) -> Any:
+        if isinstance(chosen, slice) or not type(a).__module__.startswith("tensorflow"):
+            return a[chosen]
+        return np.asarray(a)[chosen]
+
+    return tree.map(of, a)
