@@ -286,8 +286,7 @@ class Rule(Learner):
                 "sequence; leave such frames out, or reset() to begin anew"
             )
         self._ended = before | ~counts[:, -1]
-        frames: np.ndarray = counts.any(axis=1)
-        return frames
+        return np.asarray(counts.any(axis=1))
 
     def _whole(self, gradients: Params) -> Params:
         """The gradients of a rule; ValueError where it left out that of a parameter."""
