@@ -71,8 +71,12 @@ def classes(y: Any, count: int, valid: Any = None) -> None:
 def distribution(y: Any, valid: Any, loss: str) -> None:
     """ValueError unless rows (the last axis) are probabilities, wherever `valid` is not 0."""
     values = as_numpy("y", y)
-    wrong = (values < 0).any(axis=-1) | (np.abs(values.sum(axis=-1) - 1.0) > TOLERANCE)
-    tell_row(values, wrong, valid, f"{loss} expected one-hot rows, or probabilities with sum 1")
+    tell_row(values, ~distributed(values), valid, f"{loss} expected one-hot rows, or probabilities with sum 1")
+
+
+def distributed(values: np.ndarray) -> np.ndarray:
+    """Which rows are probabilities."""
+    return (values >= 0).all(axis=-1) & (np.abs(values.sum(axis=-1) - 1.0) <= TOLERANCE)
 
 
 def within(y: Any, valid: Any, loss: str, highest: float) -> None:
@@ -85,12 +89,11 @@ def within(y: Any, valid: Any, loss: str, highest: float) -> None:
 
 def one_of(y: Any, valid: Any, metric: str) -> None:
     """ValueError unless each row that counts names one class: one entry high, the others low, the same two values in
-    all rows (1 and 0, say)."""
+    all rows (1 and 0, say); or probabilities."""
     values = as_numpy("y", y)
     levels = np.unique(values[counting(values, valid)])
-    two = len(levels) <= 2
-    wrong = (values == levels.max()).sum(axis=-1) != 1 if two else np.ones(values.shape[:-1], bool)
-    tell_row(values, wrong, valid, f"metric {metric!r} expected targets that name a class, such as one-hot rows")
+    named = (values == levels.max()).sum(axis=-1) == 1 if 0 < len(levels) <= 2 else distributed(values)
+    tell_row(values, ~named, valid, f"metric {metric!r} expected targets that name a class, such as one-hot rows")
 
 
 def tell_row(values: np.ndarray, wrong: Any, valid: Any, expected: str) -> None:

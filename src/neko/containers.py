@@ -59,7 +59,7 @@ def from_torch(name: str, a: Any) -> Any:
             f"{name} is a PackedSequence: expected a dense array; undo it by pad_packed_sequence and {PADDING}"
         )
     if not hasattr(a, "layout"):
-        raise TypeError(f"{name} is {kind}: expected an array of numbers")
+        raise no_array(name, a)
     if getattr(a, "is_nested", False):
         raise TypeError(f"{name} is a nested tensor: expected a dense one; {PADDING} (torch.nested.to_padded_tensor)")
     if str(a.layout) != "torch.strided":
@@ -100,10 +100,17 @@ def as_numpy(name: str, a: Any) -> np.ndarray:
     if found.dtype.kind not in "fiub":
         if found.dtype.name in ("bfloat16", "float8_e4m3fn", "float8_e5m2"):
             return found.astype(np.float32)
+        if found.dtype == object and not found.ndim:
+            raise no_array(name, a)
         raise TypeError(f"{name} has dtype {found.dtype}: expected real numbers, all rows of equal length")
     if found.dtype.kind == "f" and found.dtype.itemsize in (2, 16):
         return found.astype(np.float32 if found.dtype.itemsize == 2 else np.float64)
     return found if found.dtype.isnative else found.astype(found.dtype.newbyteorder("="))
+
+
+def no_array(name: str, a: Any) -> TypeError:
+    """The error for an object that holds no array; a loader has its targets with it."""
+    return TypeError(f"{name} is {type(a).__name__}: expected an array{', or a loader without y' * (name == 'x')}")
 
 
 def stacked(name: str, parts: Any) -> np.ndarray:

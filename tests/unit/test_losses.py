@@ -25,6 +25,7 @@ def example(name):
         "kl_divergence": softmax(rng.normal(size=SHAPE)),
         "sparse_categorical_crossentropy": rng.integers(0, SHAPE[-1], size=SHAPE[:-1]),
         "poisson": rng.poisson(2.0, size=SHAPE),
+        "binary_crossentropy": rng.random(size=SHAPE),
     }
     return y, target.get(name, rng.normal(size=SHAPE))
 
@@ -32,6 +33,7 @@ def example(name):
 FORMULAS = {
     "categorical_crossentropy": lambda y, t: -(t * np.log(softmax(y))).sum(-1),
     "sparse_categorical_crossentropy": lambda y, t: -np.log(np.take_along_axis(softmax(y), t[..., None], -1))[..., 0],
+    "binary_crossentropy": lambda y, t: (np.log(1.0 + np.exp(y)) - t * y).mean(-1),
     "mean_squared_error": lambda y, t: ((y - t) ** 2).mean(-1),
     "half_squared_error": lambda y, t: 0.5 * ((y - t) ** 2).sum(-1),
     "mean_absolute_error": lambda y, t: np.abs(y - t).mean(-1),
@@ -43,6 +45,7 @@ FORMULAS = {
 ERRORS = {
     "categorical_crossentropy": lambda y, t: softmax(y) - t,
     "sparse_categorical_crossentropy": lambda y, t: softmax(y) - np.eye(SHAPE[-1])[t],
+    "binary_crossentropy": lambda y, t: (1.0 / (1.0 + np.exp(-y)) - t) / SHAPE[-1],
     "mean_squared_error": lambda y, t: 2.0 * (y - t) / SHAPE[-1],
     "half_squared_error": lambda y, t: y - t,
     "mean_absolute_error": lambda y, t: np.sign(y - t) / SHAPE[-1],

@@ -18,18 +18,20 @@ def context(xp, prediction, target, weight=None, *, rates=(), frames=1.0, dt=1.0
     weight = np.ones(np.shape(prediction)[:-1]) if weight is None else weight
     return Context(
         xp.asarray(prediction),
+        xp.asarray(prediction),
         xp.asarray(target),
         xp.asarray(weight),
         tuple(None if rate is None else xp.asarray(rate) for rate in rates),
         xp.asarray(frames),
         dt,
+        "identity",
     )
 
 
 def value(xp, metric, *contexts):
     """The metric of one or more batches."""
     metric = metrics.resolve(metric)
-    pairs = [xp.jit(lambda c: metric.measure(xp, c))(c) for c in contexts]
+    pairs = [xp.jit(lambda *a, c=c: metric.measure(xp, Context(*a, c.dt, c.link)))(*c[:-2]) for c in contexts]
     return metric.finalise(sum(float(total) for total, _ in pairs) / sum(float(weight) for _, weight in pairs))
 
 
