@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from neko import frames, initializers, tree
-from neko.arguments import check_choice, check_integer
+from neko.arguments import check_choice, check_integer, is_real, plain
 from neko.network import LayerTrace, NetworkState, Params, split
 from neko.objective import Batch, Forward, mean_rates, spike_count
 from neko.readout import leaky_filter
@@ -129,20 +129,17 @@ class Eprop(Rule):
         **options: Any,
     ) -> None:
         check_choice("mode", mode, MODES)
-        if chunk is not None and (not isinstance(chunk, int) or chunk < 1):
-            raise ValueError(f"chunk={chunk!r}: expected a positive number of steps or None")
         if online and chunk is None:
             raise ValueError("online=True needs chunk: the number of steps between updates, for example chunk=1")
-        if not 0.0 <= feedback_decay < 1.0 or (feedback_decay and mode != "adaptive"):
+        if not (is_real(feedback_decay) and 0.0 <= feedback_decay < 1.0) or (feedback_decay and mode != "adaptive"):
             raise ValueError(f"feedback_decay={feedback_decay!r}: expected 0 <= λ < 1, and mode='adaptive'")
-        check_integer("feedback_seed", feedback_seed, least=0)
         super().__init__(model, **options)
         self.mode = mode
-        self.chunk = chunk
+        self.chunk = None if chunk is None else check_integer("chunk", chunk)
         self.stepwise = stepwise
         self.online = online
-        self.feedback_decay = feedback_decay
-        self.feedback_seed = feedback_seed
+        self.feedback_decay = plain(feedback_decay)
+        self.feedback_seed = check_integer("feedback_seed", feedback_seed, least=0)
 
     @property
     def name(self) -> str:
