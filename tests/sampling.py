@@ -1,37 +1,41 @@
-"""A Gaussian target with right and wrong drifts, chains on it, and the z-scores of their moments."""
+"""A Gaussian target with right and wrong drifts, and many chains on it whose law is known at every step.
+
+A chain that starts in a draw of the target is there at every later step too, if the sampler is right. So thousands of
+chains, each with its own start and its own key, are after a few steps as many independent draws: what they should be
+is known exactly, with nothing to be estimated from the chain itself (Gandy & Scott 2020, arXiv 2001.06465).
+"""
 
 from __future__ import annotations
 
-import numpy as np
+import copy
+from typing import NamedTuple
 
-from neko.posterior import arviz
+import numpy as np
 
 MEAN = np.array([1.0, -2.0, 0.5])
 COVARIANCE = np.array([[1.0, 0.8, 0.2], [0.8, 1.5, -0.3], [0.2, -0.3, 0.6]])
-Z = 4.5
-"""Bound of a z-score: false alarms of a run of all tests are rarer than one in a thousand."""
+PRECISION = np.linalg.inv(COVARIANCE)
+CHAINS, STEPS = 10_000, 10
 
 
-def wrong(kind):
-    """A drift that is no gradient."""
+def turned():
+    """A rotation in the first two dimensions."""
     angle = np.deg2rad(50.0)
-    rotation = np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]])
-    return {
-        "exact": lambda xp, g: g,
-        "rotated": lambda xp, g: xp.sum(xp.asarray(rotation) * g, axis=-1),
-        "scaled": lambda xp, g: 0.2 * g,
-        "sign": lambda xp, g: xp.sign(g),
-        "zero": lambda xp, g: xp.zeros_like(g),
-    }[kind]
+    return np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]])
+
+
+LINEAR = {"exact": np.eye(3), "rotated": turned(), "scaled": 0.2 * np.eye(3), "zero": np.zeros((3, 3))}
+"""Drifts that are a matrix times the gradient; but for the first they are no gradient of the target."""
 
 
 def gaussian(xp, drift="exact"):
-    """Target over two parameters, 'a' (2,) and 'b' (1,)."""
-    precision, mean = xp.asarray(np.linalg.inv(COVARIANCE)), xp.asarray(MEAN)
+    """Target over two parameters, 'a' (2,) and 'b' (1,); the drift is of `LINEAR`, or the gradient's sign."""
+    precision, mean = xp.asarray(PRECISION), xp.asarray(MEAN)
+    wrong = xp.sign if drift == "sign" else lambda g: xp.sum(xp.asarray(LINEAR[drift]) * g, axis=-1)
 
     def target(position):
         away = xp.concat([position["a"], position["b"]], axis=0) - mean
-        g = wrong(drift)(xp, -xp.sum(precision * away, axis=-1))
+        g = wrong(-xp.sum(precision * away, axis=-1))
         return -0.5 * xp.sum(away * xp.sum(precision * away, axis=-1)), {"a": g[:2], "b": g[2:]}
 
     return target
@@ -41,35 +45,65 @@ def start(xp):
     return {"a": xp.asarray(MEAN[:2]), "b": xp.asarray(MEAN[2:])}
 
 
-def run(xp, state, step, steps, seed=0):
-    """Draws (steps, 3) and infos of a chain, ``state, info = step(key, state)``."""
+def mapped(xp):
+    """The backend as it runs under the ``vmap`` of its framework, and this ``vmap``."""
+    if xp.name == "jax":
+        import jax
 
-    def move(carry, _):
-        state, key = carry
-        key, now = xp.unstack(xp.random.split(key))
-        state, info = step(now, state)
-        return (state, key), (xp.concat([state.position["a"], state.position["b"]], axis=0), info)
+        return xp, jax.vmap
+    if xp.name == "tensorflow":
+        import tensorflow as tf
 
-    chain = xp.jit(lambda state, key: xp.scan(move, (state, key), None, length=steps)[1])
-    draws, info = chain(state, xp.random.key(seed))
-    return np.array(xp.to_numpy(draws)), info
+        return xp, lambda f: lambda *arguments: tf.vectorized_map(lambda one: f(*one), arguments)
+    import torch
 
-
-def z_scores(draws, mean=MEAN, covariance=COVARIANCE):
-    """How many standard errors, by effective sample size, first and second moments are off."""
-    draws = draws[len(draws) // 20 :]
-    centred = draws - mean
-    rows, columns = np.triu_indices(len(mean))
-    moments = np.concatenate([centred, centred[:, rows] * centred[:, columns]], axis=1)
-    expected = np.concatenate([np.zeros(len(mean)), covariance[rows, columns]])
-    scores = []
-    for values, want in zip(moments.T, expected, strict=True):
-        ess = float(arviz().ess(values[None])) if values.std() > 0 else 1.0
-        scores.append(abs(values.mean() - want) / max(values.std() / np.sqrt(ess), 1e-12))
-    return np.array(scores)
+    xp = copy.copy(xp)
+    xp.unstack = torch.unbind  # array-api-compat's moves an axis, for which torch's vmap has no rule
+    return xp, torch.func.vmap
 
 
-def assert_right(draws):
-    assert len(np.unique(draws[:, 0])) > len(draws) / 10, "the chain moves"
-    scores = z_scores(draws)
-    assert scores.max() < Z, scores
+class Ends(NamedTuple):
+    """Where every chain came to, (chains, parameters), and the mean of its probabilities of acceptance, (chains,)."""
+
+    draws: np.ndarray
+    acceptance: np.ndarray
+
+
+def run(xp, init, step, starts, *data, steps=STEPS, seed=0):
+    """The ends of chains with ``state = init(position, *data)`` and ``state, acceptance = step(key, state, *data)``.
+
+    `starts` and `data` have an entry a chain in front; `init` and `step` see one chain.
+    """
+    position, data = {n: xp.asarray(w) for n, w in starts.items()}, [xp.asarray(a) for a in data]
+    state, advance = together(xp, init, step, len(next(iter(starts.values()))), position, *data)
+    rates = []
+    for t in range(steps):
+        state, acceptance = advance(xp.random.key(seed + t), state, *data)
+        rates.append(xp.to_numpy(acceptance))
+    draws = np.concatenate([xp.to_numpy(state.position[n]) for n in sorted(starts)], axis=1)
+    return Ends(draws, np.mean(rates, axis=0))
+
+
+def together(xp, init, step, chains, position, *data):
+    """The first state of `chains` chains, and their step from one key as ``(key, state, *data) -> …``."""
+    _, vmap = mapped(xp)
+    step = vmap(step)
+    advance = xp.jit(lambda key, state, *data: step(xp.random.split(key, chains), state, *data))
+    return xp.jit(vmap(init))(position, *data), advance
+
+
+def exact_draws(mean=MEAN, covariance=COVARIANCE, chains=CHAINS, seed=0):
+    return np.random.default_rng(seed).multivariate_normal(mean, covariance, size=chains, method="cholesky")
+
+
+def halves(w):
+    """As the target has its parameters."""
+    return {"a": w[..., :2], "b": w[..., 2:]}
+
+
+def law_of_linear(move, noise, steps=STEPS, mean=MEAN, covariance=COVARIANCE):
+    """Mean and covariance after ``x ← MEAN + move (x - MEAN) + N(0, noise)`` from N(mean, covariance)."""
+    away = mean - MEAN
+    for _ in range(steps):
+        away, covariance = move @ away, move @ covariance @ move.T + noise
+    return MEAN + away, covariance

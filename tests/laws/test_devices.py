@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from neko.devices import DEVICES, ConstantStep, DifferentialPair, LinearStep, SoftBounds, get
+from significance import FALSE_ALARM, MISSED, missed_normal, p_normal
 
 RANGE = {"g_min": 1e-6, "g_max": 101e-6, "dg_min": 2e-6}
 MID, HALF, STEP = 51e-6, 50e-6, 2e-6
@@ -70,26 +71,32 @@ def test_alternating_pulses_pull_soft_bounds_to_the_symmetry_point(xp, start):
     close(constant[-1], start)
 
 
+def assert_normal(found, mean, deviation):
+    """Columns (n, 2) of independent numbers with a mean and a deviation.
+
+    False alarm and power as in `significance`; the controls are one number for both columns, and 5 % more deviation.
+    """
+    n, expected, covariance = len(found), [mean, mean], deviation**2 * np.eye(2)
+    assert p_normal(found, expected, covariance) > FALSE_ALARM
+    for control in (deviation**2 * np.ones((2, 2)), 1.05**2 * covariance):
+        assert missed_normal(n, expected, covariance, expected, control) < MISSED
+
+
 def test_noise_of_a_pulse_has_its_mean_and_variance(xp):
-    n, noise = 100_000, 0.4
+    """Drawn anew for every pulse."""
+    n, noise = 40_000, 0.4
     path, _ = trajectory(xp, ConstantStep(**RANGE, dg_min_std=noise), [1, 1], size=n)
-    steps = np.diff(np.concatenate([np.full((1, n), MID), path]), axis=0) / STEP
-    for row in steps:
-        assert abs(row.mean() - 1.0) < 4.5 * noise / np.sqrt(n)
-        assert abs(row.var() / noise**2 - 1.0) < 4.5 * np.sqrt(2.0 / n)
-    correlation = np.corrcoef(steps)[0, 1]
-    assert abs(correlation) < 4.5 / np.sqrt(n), "drawn anew for every pulse"
+    assert_normal(np.diff(np.concatenate([np.full((1, n), MID), path]), axis=0).T / STEP, 1.0, noise)
 
 
 def test_spread_is_drawn_once_for_every_device(xp):
-    n, spread = 100_000, 0.2
+    """Up and down steps are independent. A step below zero, which would count as zero, is one in three million."""
+    n, spread = 40_000, 0.2
     device = ConstantStep(**RANGE, dg_min_dtod=spread)
     path, state = trajectory(xp, device, [1, 1, -1], size=n)
     steps = np.diff(np.concatenate([np.full((1, n), MID), path]), axis=0) / STEP
     np.testing.assert_allclose(steps[0], steps[1], rtol=1e-9, atol=1e-9)
-    assert abs(steps[0].mean() - 1.0) < 4.5 * spread / np.sqrt(n)
-    assert abs(steps[0].std() / spread - 1.0) < 0.02
-    assert abs(np.corrcoef(steps[0], steps[2])[0, 1]) < 0.02, "up and down steps are independent"
+    assert_normal(np.stack([steps[0], -steps[2]], axis=1), 1.0, spread)
     again, _ = trajectory(xp, device, [1, 1, -1], size=n)
     assert np.array_equal(path, again)
     other, _ = trajectory(xp, device, [1, 1, -1], size=n, seed=1)
@@ -110,9 +117,13 @@ def test_bounds_hold_pulses_count_and_no_pulse_moves_nothing(xp, name):
         state = device.pulse(xp, xp.random.key(t), state, xp.asarray(direction))
         after = xp.to_numpy(state.g)
         assert np.array_equal(before[direction == 0], after[direction == 0])
-        assert (before[direction != 0] != after[direction != 0]).mean() > 0.5
-        assert (after >= xp.to_numpy(state.lower)).all()
-        assert (after <= xp.to_numpy(state.upper)).all()
+        lower, upper, up, down = map(xp.to_numpy, (state.lower, state.upper, state.step_up, state.step_down))
+        # a step of exactly nothing is one in 10^15
+        moves = (direction != 0) & (lower < before) & (before < upper) & (np.where(direction > 0, up, down) > 0.0)
+        assert moves.any()
+        assert (before[moves] != after[moves]).all()
+        assert (after >= lower).all()
+        assert (after <= upper).all()
         expected += np.abs(direction)
     assert np.array_equal(xp.to_numpy(state.pulses), expected)
 

@@ -6,200 +6,267 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from neko import tree
 from neko.samplers import Laplace, Normal, adaptation, hmc, langevin, sgld
 from neko.samplers.prior import resolve
 from neko.samplers.proposals import accept, normals
-from sampling import COVARIANCE, MEAN, Z, assert_right, gaussian, run, start, z_scores
+from sampling import (
+    CHAINS,
+    COVARIANCE,
+    LINEAR,
+    MEAN,
+    PRECISION,
+    STEPS,
+    exact_draws,
+    gaussian,
+    halves,
+    law_of_linear,
+    mapped,
+    run,
+    start,
+    together,
+)
+from significance import FALSE_ALARM, MISSED, missed_normal, p_normal
 
-# Where a step compiles a long chain is cheap; elsewhere a shorter one has the wider bounds of its own error, and the
-# formula of a single step, held exactly on every backend, carries over what the long chain proves.
-STEPS = {"jax": 60_000, "tensorflow": 1_500, "torch": 600}
-EPSILON = 0.4
+
+def numpy_of(xp, parts):
+    return np.concatenate([xp.to_numpy(parts["a"]), xp.to_numpy(parts["b"])])
 
 
-def halves(w):
-    return {"a": w[:2], "b": w[2:]}
-
-
-def one_step(xp, drift, method, **options):
-    """NumPy values of a step from beside the mean: where from, its noise, the target, what came of it."""
+def single_steps(xp, drift, method, epsilon, **options):
+    """Steps from beside the mean, in NumPy: where from, the noise, the uniform number, the target, what came of it."""
     target = gaussian(xp, drift)
     here = MEAN + np.array([0.2, -0.1, 0.1])
-    state = method.init(xp, halves(xp.asarray(here)), target)
-    key = xp.random.key(1)
-    _, info = method.step(xp, key, state, target, xp.asarray(EPSILON), **options)
-    noise = normals(xp, xp.random.split(key)[0], state.position)
+    state = method.init(xp, {n: xp.asarray(w) for n, w in halves(here).items()}, target)
 
     def numpy_target(w):
-        logdensity, g = target(halves(xp.asarray(w)))
-        return float(logdensity), np.concatenate([xp.to_numpy(g["a"]), xp.to_numpy(g["b"])])
+        logdensity, g = target({n: xp.asarray(part) for n, part in halves(w).items()})
+        return float(logdensity), numpy_of(xp, g)
 
-    return here, np.concatenate([xp.to_numpy(noise["a"]), xp.to_numpy(noise["b"])]), numpy_target, info
+    for seed in range(1, 6):
+        key = xp.random.key(seed)
+        after, info = method.step(xp, key, state, target, xp.asarray(epsilon), **options)
+        keys = xp.random.split(key)
+        noise = numpy_of(xp, normals(xp, keys[0], state.position))
+        yield here, noise, float(xp.random.uniform(keys[1], ())), numpy_target, numpy_of(xp, after.position), info
+
+
+def assert_chosen(probability, uniform, old, new, found, info):
+    """By the accept test: the proposal where the uniform number is below the probability, else the old position."""
+    np.testing.assert_allclose(float(info.acceptance_probability), probability, rtol=1e-9)
+    assert bool(info.accepted) == (uniform < probability)
+    np.testing.assert_allclose(found, new if uniform < probability else old, rtol=1e-12)
+    return bool(info.accepted), probability < 1.0
 
 
 @pytest.mark.parametrize("drift", ["exact", "rotated"])
 def test_mala_accepts_by_the_ratio_of_the_proposals(xp, drift):
     """The formula word for word; the sampler has it as a product."""
-    s = np.array([1.3, 1.3, 2.0])
-    x, noise, target, info = one_step(xp, drift, langevin, scale={"a": 1.3, "b": 2.0})
-    y = x + EPSILON * s**2 * target(x)[1] + np.sqrt(2 * EPSILON) * s * noise
+    epsilon, s, outcomes = 0.4, np.array([1.3, 1.3, 2.0]), set()
+    for x, noise, uniform, target, found, info in single_steps(
+        xp, drift, langevin, epsilon, scale={"a": 1.3, "b": 2.0}
+    ):
+        y = x + epsilon * s**2 * target(x)[1] + np.sqrt(2 * epsilon) * s * noise
 
-    def log_q(to, origin):
-        return -np.sum(((to - origin - EPSILON * s**2 * target(origin)[1]) / s) ** 2) / (4 * EPSILON)
+        def log_q(to, origin, target=target):
+            return -np.sum(((to - origin - epsilon * s**2 * target(origin)[1]) / s) ** 2) / (4 * epsilon)
 
-    expected = np.exp(target(y)[0] + log_q(x, y) - target(x)[0] - log_q(y, x))
-    assert expected < 0.95
-    np.testing.assert_allclose(float(info.acceptance_probability), expected, rtol=1e-9)
+        expected = min(1.0, np.exp(target(y)[0] + log_q(x, y) - target(x)[0] - log_q(y, x)))
+        outcomes.add(assert_chosen(expected, uniform, x, y, found, info))
+    assert {(True, True), (False, True)} <= outcomes, "the accept test decides both ways"
 
 
 @pytest.mark.parametrize("force", ["exact", "rotated"])
 def test_hmc_accepts_by_the_energy_of_the_leapfrog(xp, force):
-    m = np.array([0.7, 0.7, 2.0])
-    w, noise, target, info = one_step(xp, force, hmc, steps=3, mass={"a": 0.7, "b": 2.0})
-    p = np.sqrt(m) * noise
-    before = -target(w)[0] + 0.5 * np.sum(p**2 / m)
-    for _ in range(3):
-        p = p + 0.5 * EPSILON * target(w)[1]
-        w = w + EPSILON * p / m
-        p = p + 0.5 * EPSILON * target(w)[1]
-    expected = -target(w)[0] + 0.5 * np.sum(p**2 / m) - before
-    assert expected > 0.01, "the acceptance is below 1"
-    np.testing.assert_allclose(float(info.energy_error), expected, rtol=1e-9)
-    np.testing.assert_allclose(float(info.acceptance_probability), np.exp(-expected), rtol=1e-9)
+    epsilon, m, outcomes = 0.55, np.array([0.7, 0.7, 2.0]), set()
+    for x, noise, uniform, target, found, info in single_steps(
+        xp, force, hmc, epsilon, steps=3, mass={"a": 0.7, "b": 2.0}
+    ):
+        w, p = x, np.sqrt(m) * noise
+        before = -target(w)[0] + 0.5 * np.sum(p**2 / m)
+        for _ in range(3):
+            p = p + 0.5 * epsilon * target(w)[1]
+            w = w + epsilon * p / m
+            p = p + 0.5 * epsilon * target(w)[1]
+        expected = -target(w)[0] + 0.5 * np.sum(p**2 / m) - before
+        np.testing.assert_allclose(float(info.energy_error), expected, rtol=1e-9)
+        outcomes.add(assert_chosen(min(1.0, np.exp(-expected)), uniform, x, w, found, info))
+    assert {(True, True), (False, True)} <= outcomes, "the accept test decides both ways"
 
 
 def test_noise_is_independent_and_follows_the_names_of_the_parameters(xp):
-    shape = (500,)
-    forth = normals(xp, xp.random.key(3), {"a": xp.zeros(shape), "b": xp.zeros(shape)})
-    back = normals(xp, xp.random.key(3), {"b": xp.zeros(shape), "a": xp.zeros(shape)})
+    """False alarm and power as in `significance`; the control is the same numbers for both parameters."""
+    n = 1000
+    forth = normals(xp, xp.random.key(3), {"a": xp.zeros((n,)), "b": xp.zeros((n,))})
+    back = normals(xp, xp.random.key(3), {"b": xp.zeros((n,)), "a": xp.zeros((n,))})
     assert list(back) == ["b", "a"]
     for name, values in forth.items():
         np.testing.assert_array_equal(xp.to_numpy(values), xp.to_numpy(back[name]))
-    correlation = np.corrcoef(xp.to_numpy(forth["a"]), xp.to_numpy(forth["b"]))[0, 1]
-    assert abs(correlation) < Z / np.sqrt(shape[0])
+    drawn = np.stack([xp.to_numpy(forth["a"]), xp.to_numpy(forth["b"])], axis=1)
+    assert p_normal(drawn, np.zeros(2), np.eye(2)) > FALSE_ALARM
+    assert missed_normal(n, np.zeros(2), np.eye(2), np.zeros(2), np.ones((2, 2))) < MISSED
 
 
-@pytest.mark.parametrize("drift", ["exact", "rotated", "scaled", "sign", "zero"])
+def assert_right(starts, ends, slowest=0.9):
+    """Chains from exact draws are at exact draws, have moved in every direction, and the accept test has had work.
+
+    The false alarm of the first is in `significance`. By Hoeffding's inequality a mean of 10,000 independent numbers
+    in [0, 1] is further than 0.03 from its expectation with a probability below 4e-8, and the rates of acceptance are
+    that far from the bounds here; the correlation of a chain's end with its start, measured with an error of 0.01 or
+    less, is 0.1 and more from its bound. A chain that stays where it is has 1.
+    """
+    assert p_normal(ends.draws, MEAN, COVARIANCE) > FALSE_ALARM
+    for begin, end in zip(starts.T, ends.draws.T, strict=True):
+        assert np.corrcoef(begin, end)[0, 1] < slowest
+    assert 0.2 < ends.acceptance.mean() < 0.95
+
+
+# What the drifts of the tests below cost without the accept test is computed in the tests of the controls.
+@pytest.mark.parametrize("drift", ["exact", "exact, with a scale", "rotated", "scaled", "sign", "zero"])
 def test_mala_is_right_whatever_the_drift(xp, drift):
-    target = gaussian(xp, drift)
+    xp, _ = mapped(xp)
+    target = gaussian(xp, drift.split(",")[0])
     step_size = xp.asarray({"exact": 0.35, "scaled": 0.4}.get(drift, 0.15))
-    draws, info = run(
-        xp,
-        langevin.init(xp, start(xp), target),
-        lambda key, state: langevin.step(xp, key, state, target, step_size),
-        STEPS[xp.name],
-    )
-    assert 0.2 < xp.to_numpy(info.acceptance_probability).mean() < 0.95, "the accept test has work to do"
-    assert_right(draws)
+    scale = {"a": xp.asarray(np.array([0.5, 1.2]))} if "scale" in drift else None
+    starts = exact_draws()
+
+    def step(key, state):
+        state, info = langevin.step(xp, key, state, target, step_size, scale=scale)
+        return state, info.acceptance_probability
+
+    assert_right(starts, run(xp, lambda w: langevin.init(xp, w, target), step, halves(starts)))
 
 
 @pytest.mark.parametrize("force", ["exact", "rotated", "sign"])
 def test_hmc_is_right_whatever_the_force(xp, force):
+    xp, _ = mapped(xp)
     target = gaussian(xp, force)
     step_size = xp.asarray(0.45 if force == "exact" else 0.2)
-    mass = {"a": 0.7, "b": 2.0}
-    draws, info = run(
-        xp,
-        hmc.init(xp, start(xp), target),
-        lambda key, state: hmc.step(xp, key, state, target, step_size, steps=4, mass=mass),
-        STEPS[xp.name] // 2,
-    )
-    assert 0.2 < xp.to_numpy(info.acceptance_probability).mean() < 0.99
-    assert_right(draws)
+    starts = exact_draws()
+
+    def step(key, state):
+        state, info = hmc.step(xp, key, state, target, step_size, steps=4, mass={"a": 0.7, "b": 2.0})
+        return state, info.acceptance_probability
+
+    assert_right(starts, run(xp, lambda w: hmc.init(xp, w, target), step, halves(starts)))
 
 
-def test_a_scale_is_a_preconditioner(xp):
-    target = gaussian(xp)
-    scale = {"a": xp.asarray(np.array([0.5, 1.2]))}
-    draws, _ = run(
-        xp,
-        langevin.init(xp, start(xp), target),
-        lambda key, state: langevin.step(xp, key, state, target, xp.asarray(0.35), scale=scale),
-        STEPS[xp.name],
-    )
-    assert_right(draws)
+def chosen(xp, key, old, moved, target):
+    """The accept test without the correction for the proposal."""
+    new = langevin.State(moved, *target(moved))
+    probability, accepted = accept(xp, key, new.logdensity - old.logdensity)
+    return tree.map(lambda a, b: xp.where(accepted, a, b), new, old), probability
 
 
-def uncorrected(xp, key, state, target, step_size):
+def uncorrected(xp, key, state, target, epsilon):
     """A broken MALA: the accept test without the correction for the proposal."""
-    key, other = xp.unstack(xp.random.split(key))
-    noise = normals(xp, key, state.position)
-    moved = {n: w + step_size * state.drift[n] + (2 * step_size) ** 0.5 * noise[n] for n, w in state.position.items()}
-    return chosen(xp, other, state, langevin.State(moved, *target(moved)))
+    keys = xp.unstack(xp.random.split(key))
+    noise = normals(xp, keys[0], state.position)
+    moved = {n: w + epsilon * state.drift[n] + (2 * epsilon) ** 0.5 * noise[n] for n, w in state.position.items()}
+    return chosen(xp, keys[1], state, moved, target)
 
 
-def noiseless(xp, key, state, target, step_size):
+def noiseless(xp, key, state, target, epsilon):
     """A broken MALA: no noise."""
-    moved = {n: w + step_size * state.drift[n] for n, w in state.position.items()}
-    return chosen(xp, key, state, langevin.State(moved, *target(moved)))
+    return chosen(xp, key, state, {n: w + epsilon * state.drift[n] for n, w in state.position.items()}, target)
 
 
-def chosen(xp, key, old, new):
-    _, accepted = accept(xp, key, new.logdensity - old.logdensity)
-    pick = lambda a, b: {n: xp.where(accepted, a[n], b[n]) for n in a}  # noqa: E731
-    state = langevin.State(
-        pick(new.position, old.position),
-        xp.where(accepted, new.logdensity, old.logdensity),
-        pick(new.drift, old.drift),
-    )
-    return state, accepted
+def moments_of_uncorrected(epsilon, steps, points=801):
+    """Second and fourth moment of `uncorrected` on N(0, 1), from N(0, 1): its kernel on a grid."""
+    x, width = np.linspace(-8.0, 8.0, points, retstep=True)
+    proposal = stats.norm.pdf(x[None], (1.0 - epsilon) * x[:, None], np.sqrt(2.0 * epsilon)) * width
+    kernel = proposal * np.minimum(1.0, np.exp(0.5 * (x[:, None] ** 2 - x[None] ** 2)))
+    kernel[np.diag_indices(points)] += 1.0 - kernel.sum(axis=1)
+    law = stats.norm.pdf(x) * width @ np.linalg.matrix_power(kernel, steps)
+    return law @ x**2, law @ x**4
 
 
-@pytest.mark.parametrize("broken", [uncorrected, noiseless])
-def test_a_broken_mala_is_found_out(xp, broken):
-    target = gaussian(xp)
-    position = {"a": xp.asarray(MEAN[:2] + 0.5), "b": xp.asarray(MEAN[2:] + 0.5)}
-    draws, _ = run(
-        xp,
-        langevin.init(xp, position, target),
-        lambda key, state: broken(xp, key, state, target, 0.5),
-        STEPS[xp.name],
-    )
-    assert z_scores(draws).max() > Z
-    if broken is noiseless:
-        assert draws[-100:].std(axis=0).max() < 1e-6
+def missed_uncorrected(epsilon):
+    """As `missed_normal` for the sum of squares, which is normal to a good approximation for so many chains."""
+    second, fourth = moments_of_uncorrected(epsilon, STEPS)
+    low = stats.chi2.ppf(0.25 * FALSE_ALARM, CHAINS)
+    return stats.norm.sf(low, CHAINS * second, np.sqrt(CHAINS * (fourth - second**2)))
+
+
+def missed_noiseless(epsilon):
+    """It shrinks every position by 1 - ε, which is always accepted."""
+    return missed_normal(CHAINS, [0.0], [[1.0]], [0.0], [[(1.0 - epsilon) ** (2 * STEPS)]])
+
+
+@pytest.mark.parametrize(("broken", "missed"), [(uncorrected, missed_uncorrected), (noiseless, missed_noiseless)])
+def test_a_broken_mala_is_found_out(xp, broken, missed):
+    """The proof of MALA, in one dimension, where the power against these controls can be computed."""
+    xp, _ = mapped(xp)
+    epsilon = 0.5
+    assert missed(epsilon) < MISSED
+
+    def target(position):
+        return -0.5 * xp.sum(position["a"] ** 2), {"a": -position["a"]}
+
+    def p_of(step):
+        starts = {"a": exact_draws([0.0], [[1.0]])}
+        init = lambda w: langevin.init(xp, w, target)  # noqa: E731
+        ends = run(xp, init, lambda key, state: step(xp, key, state, target, xp.asarray(epsilon)), starts)
+        return p_normal(ends.draws, [0.0], [[1.0]])
+
+    def right(*args):
+        state, info = langevin.step(*args)
+        return state, info.acceptance_probability
+
+    assert p_of(right) > FALSE_ALARM
+    assert p_of(broken) < FALSE_ALARM
+
+
+def assert_found_out(draws, mean, covariance):
+    """The draws have the law that was computed for the control, with which they do not pass for the target."""
+    assert missed_normal(CHAINS, MEAN, COVARIANCE, mean, covariance) < MISSED
+    assert p_normal(draws, mean, covariance) > FALSE_ALARM
+    assert p_normal(draws, MEAN, COVARIANCE) < FALSE_ALARM
 
 
 @pytest.mark.parametrize("drift", ["rotated", "scaled", "zero"])
 def test_a_wrong_drift_without_the_accept_test_is_found_out(xp, drift):
-    target = gaussian(xp, drift)
-    draws, _ = run(
-        xp,
-        sgld.init(xp, start(xp)),
-        lambda key, state: (sgld.step(xp, key, state, target(state.position)[1], 0.1)[0], ()),
-        STEPS[xp.name],
+    """SGLD, which takes every step, with the drifts with which MALA is right."""
+    xp, _ = mapped(xp)
+    target, epsilon = gaussian(xp, drift), 0.1
+
+    def step(key, state):
+        state, _ = sgld.step(xp, key, state, target(state.position)[1], epsilon)
+        return state, xp.ones(())
+
+    ends = run(xp, lambda w: sgld.init(xp, w), step, halves(exact_draws()))
+    assert_found_out(
+        ends.draws, *law_of_linear(np.eye(3) - epsilon * LINEAR[drift] @ PRECISION, 2 * epsilon * np.eye(3))
     )
-    error = np.abs(np.cov(draws[len(draws) // 20 :].T) - COVARIANCE).max()
-    assert error > 0.4
 
 
-def test_a_wrong_force_without_the_accept_test_is_found_out(xp):
-    """With a force of a fifth of the gradient the leapfrog alone draws with five times the variance."""
-    target = gaussian(xp, "scaled")
+@pytest.mark.parametrize("force", ["rotated", "scaled"])
+def test_a_wrong_force_without_the_accept_test_is_found_out(xp, force):
+    """The leapfrog alone with the wrong force is a linear map of position and momentum."""
+    xp, _ = mapped(xp)
+    target, epsilon, steps = gaussian(xp, force), 0.2, 4
 
-    def unadjusted(key, state):
+    def step(key, state):
         momentum = normals(xp, key, state.position)
-        return hmc.leapfrog(xp, state, momentum, target, xp.asarray(0.4), steps=4)[0], ()
+        return hmc.leapfrog(xp, state, momentum, target, xp.asarray(epsilon), steps=steps)[0], xp.ones(())
 
-    draws, _ = run(xp, hmc.init(xp, start(xp), target), unadjusted, STEPS[xp.name] // 2)
-    assert np.abs(np.cov(draws[len(draws) // 20 :].T) - COVARIANCE).max() > 0.8
+    ends = run(xp, lambda w: hmc.init(xp, w, target), step, halves(exact_draws()))
+    one, none = np.eye(3), np.zeros((3, 3))
+    kick = np.block([[one, none], [-0.5 * epsilon * LINEAR[force] @ PRECISION, one]])
+    whole = np.linalg.matrix_power(kick @ np.block([[one, epsilon * one], [none, one]]) @ kick, steps)
+    assert_found_out(ends.draws, *law_of_linear(whole[:3, :3], whole[:3, 3:] @ whole[:3, 3:].T))
 
 
 def test_sgld_has_the_stationary_variance_of_its_step(xp):
-    """On N(0, 1) with the exact gradient: 1 / (1 - ε/2)."""
-    epsilon = 0.6
-    draws, _ = run(
-        xp,
-        sgld.init(xp, {"a": xp.zeros((2000,)), "b": xp.zeros((1,))}),
-        lambda key, state: (sgld.step(xp, key, state, {n: -w for n, w in state.position.items()}, epsilon)[0], ()),
-        200,
-    )
-    # an AR(1) with coefficient 1 - ε; squares have its square
-    values = draws[20:] ** 2
-    decay = (1 - epsilon) ** 2
-    error = values.std() / np.sqrt(values.size * (1 - decay) / (1 + decay))
-    assert abs(values.mean() - 1 / (1 - epsilon / 2)) < Z * error
-    assert abs(values.mean() - 1.0) > 10 * error
+    """On N(0, 1) with the exact gradient 1 / (1 - ε/2), which is reached but for (1 - ε)^2k of it; the control is 1."""
+    epsilon, n = 0.6, 2000
+    state = sgld.init(xp, {"a": xp.zeros((n,))})
+    for key in xp.unstack(xp.random.split(xp.random.key(0), 2 * STEPS)):
+        state, _ = sgld.step(xp, key, state, {"a": -state.position["a"]}, epsilon)
+    found = xp.to_numpy(state.position["a"])[:, None]
+    stationary = [[1 / (1 - epsilon / 2)]]
+    assert p_normal(found, [0.0], stationary) > FALSE_ALARM
+    assert missed_normal(n, [0.0], stationary, [0.0], [[1.0]]) < MISSED
 
 
 def test_the_leapfrog_runs_back_to_where_it_came_from(xp):
@@ -235,28 +302,52 @@ def test_the_energy_error_falls_with_the_square_of_the_step(xp):
     assert np.abs(slopes - 2.0).max() < 0.1, slopes
 
 
+def begun(runs):
+    """The warm-ups of many runs at once: the update is element-wise."""
+    log_step = np.full(runs, adaptation.init(1e-4).log_step)
+    return adaptation.State(log_step, log_step, 0)
+
+
 @pytest.mark.parametrize("wanted", [0.574, 0.8])
 def test_a_warm_up_in_noise_ends_where_the_acceptance_is_wanted(wanted):
-    """Acceptance e^-ε and noise, so that the answer is ε = -log α*; the mean is nearer to it than the last step is."""
+    """Acceptance e^-ε and noise, so that the answer is ε = -log α*; the mean is nearer to it than the last step is.
+
+    Over 20,000 runs the acceptance is off by 0.0003 and 0.0005 on average (for the two α*), with deviations of 0.0107
+    and 0.0099. Means of 1,000 runs have a tenth of the bound as standard error, deviations a fiftieth: false alarms
+    are events of 7 standard errors. The controls are the last step, with deviations of 0.021 and 0.016, and a mean
+    that forgets nothing, which is off by 0.015 and 0.020: 8 standard errors beyond the bounds and more.
+    """
+    runs = 1000
     rng = np.random.default_rng(0)
-    final, last = [], []
-    for _ in range(40):
-        state = adaptation.init(1e-4)
-        assert adaptation.current(state) == pytest.approx(1e-4)
-        for noise in rng.uniform(-0.5, 0.5, size=3000):
-            state = adaptation.update(state, np.exp(-adaptation.current(state)) + noise, wanted)
-        final.append(np.exp(-adaptation.final(state)) - wanted)
-        last.append(np.exp(-adaptation.current(state)) - wanted)
-    assert abs(np.mean(final)) < Z * np.std(final) / np.sqrt(40)
-    assert np.std(final) < 0.02
-    assert np.std(final) < 0.75 * np.std(last)
+    state = begun(runs)
+    plain = 0.0
+    for _ in range(3000):
+        acceptance = np.exp(-np.exp(state.log_step)) + rng.uniform(-0.5, 0.5, size=runs)
+        state = adaptation.update(state, acceptance, wanted)
+        plain = plain + state.log_step / 3000
+    final, last, unforgetting = (np.exp(-np.exp(log)) - wanted for log in (state.mean, state.log_step, plain))
+    assert abs(final.mean()) < 0.003 < abs(unforgetting.mean())
+    assert final.std() < 0.013 < last.std()
+
+
+def test_the_step_size_is_kept_as_its_logarithm():
+    state = adaptation.State(np.log(0.2), np.log(0.3), 7)
+    assert adaptation.current(state) == pytest.approx(0.2)
+    assert adaptation.final(state) == pytest.approx(0.3)
+    assert adaptation.current(adaptation.init(1e-4)) == adaptation.final(adaptation.init(1e-4)) == pytest.approx(1e-4)
 
 
 @pytest.mark.parametrize(("method", "wanted"), [(langevin, 0.574), (hmc, 0.8)], ids=["mala", "hmc"])
 def test_adaptation_finds_the_acceptance_that_is_wanted(xp, method, wanted):
-    """Ten dimensions with scales from 1 to 3; after the warm-up the step size is frozen."""
+    """Ten dimensions with scales from 1 to 3; after the warm-up the step size is frozen.
+
+    Over 2,000 chains the rate is above the wanted one by 0.002 (MALA) and 0.02 (HMC, whose rate is concave in the step
+    size), with deviations of 0.05 and 0.024: the mean of 100 chains leaves the tolerance with 6.6 standard errors or
+    more. A step size that stays where it begins has the rate 1, which is 33 standard errors beyond.
+    """
     if xp.name != "jax":
-        pytest.skip("thousands of single steps: where a step compiles; the adaptation knows no backend")
+        pytest.skip("hundreds of steps: where a step compiles; the adaptation knows no backend")
+    chains, warmup, after = 100, 500, 100
     variance = xp.asarray(np.linspace(1.0, 3.0, 10) ** 2)
     options = {"steps": 4} if method is hmc else {}
 
@@ -264,22 +355,21 @@ def test_adaptation_finds_the_acceptance_that_is_wanted(xp, method, wanted):
         w = position["a"]
         return -0.5 * xp.sum(w * w / variance), {"a": -w / variance}
 
-    def step(key, state, size):
-        key, now = xp.unstack(xp.random.split(key))
-        return key, *method.step(xp, now, state, target, size, **options)
-
-    step = xp.jit(step)
-    state, found = method.init(xp, {"a": xp.zeros((10,))}, target), adaptation.init(1e-4)
-    key, rates = xp.random.key(0), []
-    for _ in range(1000):
-        key, state, info = step(key, state, xp.asarray(adaptation.current(found)))
-        found = adaptation.update(found, float(info.acceptance_probability), wanted)
-    size = xp.asarray(adaptation.final(found))
-    for _ in range(4000):
-        key, state, info = step(key, state, size)
-        rates.append(float(info.acceptance_probability))
-    assert abs(np.mean(rates) - wanted) < 0.02
-    assert adaptation.final(found) > 0.1, "far from where it began"
+    state, advance = together(
+        xp,
+        lambda w: method.init(xp, w, target),
+        lambda key, state, size: method.step(xp, key, state, target, size, **options),
+        chains,
+        {"a": xp.zeros((chains, 10))},
+    )
+    found, rates = begun(chains), []
+    for t in range(warmup + after):
+        size = np.exp(found.log_step if t < warmup else found.mean)
+        state, info = advance(xp.random.key(t), state, xp.asarray(size))
+        rates.append(xp.to_numpy(info.acceptance_probability))
+        if t < warmup:
+            found = adaptation.update(found, rates[-1], wanted)
+    assert abs(np.mean(rates[warmup:]) - wanted) < 0.035
 
 
 def test_the_same_key_gives_the_same_chain_and_compiling_changes_nothing(xp):
@@ -320,49 +410,39 @@ def test_what_is_not_a_number_is_rejected(xp, method):
     assert float(info.acceptance_probability) > 0.0, "a cliff up of a finite height may be climbed"
 
 
-def sbc_ranks(xp, model_scale, replicates=400, draws=31, thinning=6, data=4):
-    """Ranks of the true mean among draws from its posterior, prior N(0, 1), unit noise (Talts et al. 2018)."""
+def test_draws_after_simulated_data_have_the_joint_law_of_parameter_and_data(xp):
+    """A mean with prior N(0, 1) and four data with unit noise; the chain that starts in the true mean, which is a draw
+    from the posterior, keeps its joint law with the data (Geweke 2004, doi:10.1198/016214504000001132).
 
-    def target_of(total):
-        def target(position):
-            w = position["a"]
-            precision = model_scale**-2
-            return xp.sum(-0.5 * precision * w * w + w * total - 0.5 * data * w * w), {
-                "a": -precision * w + total - data * w
-            }
+    The control is a prior of 0.3 in the chain's target: its draws come to the posterior of that one.
+    """
+    if xp.name == "tensorflow":
+        pytest.skip("the same numbers as on the others: see the single steps")
+    xp, _ = mapped(xp)
+    data = 4
+    truth, total = exact_draws(np.zeros(2), joint := np.array([[1.0, data], [data, data + data**2]])).T
 
-        return target
+    def p_of(scale):
+        def target_of(total):
+            return lambda w: (
+                xp.sum(w["a"] * total - 0.5 * (data + scale**-2) * w["a"] ** 2),
+                {"a": total - (data + scale**-2) * w["a"]},
+            )
 
-    def chain(w, total, key):
-        target = target_of(total)
+        def step(key, state, total):
+            state, info = langevin.step(xp, key, state, target_of(total), xp.asarray(0.1))
+            return state, info.acceptance_probability
 
-        def move(carry, _):
-            state, key = carry
-            key, now = xp.unstack(xp.random.split(key))
-            state, _ = langevin.step(xp, now, state, target, xp.asarray(0.25))
-            return (state, key), state.position["a"][0]
+        init = lambda w, total: langevin.init(xp, w, target_of(total))  # noqa: E731
+        ends = run(xp, init, step, {"a": truth[:, None]}, total, steps=2 * STEPS)
+        assert np.corrcoef(truth, ends.draws[:, 0])[0, 1] < 0.95, "it moves"
+        return p_normal(np.stack([ends.draws[:, 0], total], axis=1), np.zeros(2), joint)
 
-        return xp.scan(move, (langevin.init(xp, {"a": w}, target), key), None, length=draws * thinning)[1]
-
-    chain = xp.jit(chain)
-    rng = np.random.default_rng(0)
-    ranks = []
-    for r in range(replicates):
-        truth = rng.standard_normal()
-        total = (truth + rng.standard_normal(data)).sum()
-        begin = total / (data + 1) + rng.standard_normal() / np.sqrt(data + 1)
-        values = xp.to_numpy(chain(xp.full((1,), begin), xp.full((), total), xp.random.key(r)))
-        ranks.append(int((values[thinning - 1 :: thinning] < truth).sum()))
-    return np.bincount(ranks, minlength=draws + 1)
-
-
-def test_simulation_based_calibration(xp):
-    if xp.name != "jax":
-        pytest.skip("thousands of chains: where a chain compiles to one program")
-    counts = sbc_ranks(xp, 1.0).reshape(8, 4).sum(axis=1)
-    assert stats.chisquare(counts).pvalue > 1e-3, counts
-    narrow = sbc_ranks(xp, 0.3).reshape(8, 4).sum(axis=1)
-    assert stats.chisquare(narrow).pvalue < 1e-6, "a wrong prior must show"
+    assert p_of(1.0) > FALSE_ALARM
+    assert p_of(0.3) < FALSE_ALARM
+    weight = 1.0 / (data + 0.3**-2)
+    narrow = [[weight + weight**2 * joint[1, 1], weight * joint[1, 1]], [weight * joint[1, 1], joint[1, 1]]]
+    assert missed_normal(CHAINS, np.zeros(2), joint, np.zeros(2), narrow) < MISSED
 
 
 def test_priors_have_their_gradients(xp):

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import neko.posterior
-from neko.posterior import Posterior
+from neko.posterior import Posterior, arviz
+from significance import FALSE_ALARM
 
 P = np.array([[[0.8, 0.2], [0.5, 0.5], [0.9, 0.1]], [[0.4, 0.6], [0.5, 0.5], [0.7, 0.3]]])
 """Two draws, three examples, two classes."""
@@ -80,27 +81,38 @@ def test_scores_by_hand():
 
 
 def test_the_rank_test_tells_shifted_uncertainties():
+    """By noise with deviation 1 that is shifted by 1 where the answer is wrong, by nothing, and by -1.
+
+    Without a shift the p-value is uniform. With it a wrong example is the more uncertain one of a pair with probability
+    Φ(1/√2) = 0.76, which two groups of 500 tell from 0.5 with an error of 0.018: 14 standard errors, where 5.2 do.
+    """
     rng = np.random.default_rng(2)
-    y = rng.integers(0, 2, 400)
-    p = np.full((1, 400, 2), 0.5)
-    p[0, :, 0] += np.where(rng.random(400) < 0.5, 0.1, -0.1)
+    n = 1000
+    y = rng.integers(0, 2, n)
+    p = np.full((1, n, 2), 0.5)
+    p[0, :, 0] += np.where(rng.random(n) < 0.5, 0.1, -0.1)
     p[0, :, 1] = 1 - p[0, :, 0]
     found = posterior(p)
     wrong = found.mean_prediction.argmax(-1) != y
-    noise = rng.standard_normal(400)
-    assert found.error_rank_test(y, noise + wrong) < 1e-10
-    assert found.error_rank_test(y, noise) > 1e-3
-    assert found.error_rank_test(y, noise - wrong) > 0.999
+    noise = rng.standard_normal(n)
+    assert found.error_rank_test(y, noise + wrong) < FALSE_ALARM
+    assert FALSE_ALARM < found.error_rank_test(y, noise) < 1 - FALSE_ALARM
+    assert found.error_rank_test(y, noise - wrong) > 1 - FALSE_ALARM
 
 
 def test_diagnostics_tell_mixed_from_separate_chains():
+    """Independent draws. R̂² - 1 is the F statistic of the six half chains over their 200 draws, which exceeds the bound
+    with probability 2e-12; the effective sample size has mean 1180 and deviation 94 over 4,000 seeds. Chains that are
+    5 deviations apart have an R̂ of 4 to 5 and no more draws than chains.
+    """
     rng = np.random.default_rng(3)
     w = rng.standard_normal((3, 400, 2))
     mixed = Posterior({"w": w}, w[..., 0], np.full((3, 400), np.nan), np.ones(3))
     assert mixed.rhat()["w"].max() < 1.03
-    assert mixed.ess()["w"].min() > 600
+    assert mixed.ess()["w"].min() > 100
     apart = Posterior({"w": w + np.arange(3)[:, None, None] * 5}, w[..., 0], np.full((3, 400), np.nan), np.ones(3))
     assert apart.rhat()["w"].min() > 1.5
+    assert apart.ess()["w"].max() < 100
     assert apart.rhat()["logdensity"] < 1.03
 
 
@@ -155,7 +167,9 @@ def test_arviz_gets_the_step_size_of_every_chain():
 
 
 def test_effective_sample_size_of_one_chain():
-    assert 4 < make(1, 200).ess()["logdensity"] < 400
+    one = make(1, 200)
+    assert one.ess()["logdensity"] == pytest.approx(float(arviz().ess(one.logdensity)))
+    assert np.isfinite(one.ess()["logdensity"])
 
 
 def test_three_draws_are_too_few_for_a_diagnostic():

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from neko import datasets
+from significance import FALSE_ALARM, MISSED, missed_binomial, p_binomial
 
 SMALL = {
     "pattern": {"steps": 50, "inputs": 5},
@@ -15,9 +17,18 @@ SMALL = {
 }
 
 
-def within_sampling_error(spikes, p):
-    """Whether the mean of independent spikes is p to five standard errors."""
-    return abs(spikes.mean(dtype=float) - p) < 5 * np.sqrt(p * (1 - p) / spikes.size)
+def assert_rate(trues, n, p, control):
+    """Of `n` independent draws as many are true as with probability `p`.
+
+    False alarm and power as in `significance`; `control` is the probability that would be found out.
+    """
+    assert p_binomial(trues, n, p) > FALSE_ALARM
+    assert missed_binomial(n, p, control) < MISSED
+
+
+def assert_spikes(spikes, p):
+    """Independent spikes with probability `p`, not with half of it."""
+    assert_rate(np.count_nonzero(spikes), spikes.size, p, 0.5 * p)
 
 
 @pytest.mark.parametrize("name", sorted(SMALL))
@@ -64,15 +75,16 @@ def test_a_pattern_is_a_normalised_sum_of_four_sines():
     assert set(np.flatnonzero((amplitudes > 1e-6).any(axis=(0, 2)))) == {0, 1, 2, 3, 5}
     sines = amplitudes[:, [1, 2, 3, 5]]
     assert (sines.max(axis=1) / sines.min(axis=1)).max() < 4.0  # amplitudes between 0.5 and 2
-    assert within_sampling_error(data.x_train, 0.05)
+    assert_spikes(data.x_train, 0.05)
     assert not np.allclose(data.y_train[0], data.y_train[1], atol=0.1)
 
 
 def test_evidence_is_the_majority_of_the_cues():
-    options = {"train": 400, "test": 1, "cue": 4, "pause": 2, "delay": 10, "recall": 5, "group": 3, "noise": 0.1}
+    n = 600
+    options = {"train": n, "test": 1, "cue": 4, "pause": 2, "delay": 10, "recall": 5, "group": 3, "noise": 0.1}
     data = datasets.load("evidence", rate=1.0, **options)
-    x = data.x_train.reshape(400, 7 * 6 + 10 + 5, 4, 3)
-    cues = x[:, :42, :2].reshape(400, 7, 6, 2, 3)
+    x = data.x_train.reshape(n, 7 * 6 + 10 + 5, 4, 3)
+    cues = x[:, :42, :2].reshape(n, 7, 6, 2, 3)
     assert not cues[:, :, :2].any()
     shown = cues[:, :, 2:].mean(axis=(2, 4))  # with rate 1 a cue fills its group
     np.testing.assert_array_equal(shown.sum(axis=-1), 1.0)
@@ -82,22 +94,24 @@ def test_evidence_is_the_majority_of_the_cues():
     assert not x[:, :-5, 2].any()
     assert x[:, -5:, 2].all()
     assert not x[:, -5:, :2].any()
-    assert within_sampling_error(x[:, :, 3], 0.1)
-    expected = np.zeros((400, 57))
+    assert_spikes(x[:, :, 3], 0.1)
+    expected = np.zeros((n, 57))
     expected[:, -5:] = 1.0
     np.testing.assert_array_equal(data.mask_train, expected)
-    # Cues on the side of the majority: E max(k, 7 - k) / 7 for k of Binomial(7, 0.7) is 0.716, for 0.5 it is 0.656.
-    assert 0.70 < np.maximum(right, 7 - right).mean() / 7 < 0.74
-    assert 0.4 < data.y_train.mean() < 0.6
+    # A cue is on the side of its sequence with probability 0.7; how many have six or seven cues on one side?
+    one_sided, of_fair_cues = (stats.binom.sf(5, 7, p) + stats.binom.cdf(1, 7, p) for p in (0.7, 0.5))
+    assert_rate(np.count_nonzero(np.maximum(right, 7 - right) >= 6), n, one_sided, of_fair_cues)
+    # The side is drawn with even chances; if it were always the right one:
+    assert_rate(data.y_train.sum(), n, 0.5, stats.binom.sf(3, 7, 0.7))
 
 
 def test_evidence_in_its_usual_size():
     data = datasets.load("evidence", train=20, test=2)
     assert data.x_train.shape == (20, 2250, 40)
-    assert within_sampling_error(data.x_train[:, -150:, 20:30], 0.04)
-    assert within_sampling_error(data.x_train[..., 30:], 0.01)
+    assert_spikes(data.x_train[:, -150:, 20:30], 0.04)
+    assert_spikes(data.x_train[..., 30:], 0.01)
     # One of the two groups is active in 100 of 150 steps.
-    assert within_sampling_error(data.x_train[:, :1050, :20], 0.04 / 3)
+    assert_rate(np.count_nonzero(data.x_train[:, :1050, :20]), 20 * 7 * 100 * 10, 0.04, 0.02)
     assert datasets.load("evidence", train=2, test=2, masked=False).mask_train is None
     assert data.one_hot().y_train.shape == (20, 2)
 
@@ -110,7 +124,7 @@ def test_recall_is_the_last_stored_bit():
     y, mask = (a.reshape(200, 12, 3) for a in (data.y_train, data.mask_train))
     assert (y == y[..., :1]).all()
     assert (mask == mask[..., :1]).all()
-    recalls = 0
+    recalled = []
     for sequence, targets, counts in zip(slots[:, :, 0, :, 0], y[..., 0], mask[..., 0], strict=True):
         stored = None
         for (zero, one, store, recall), target, counted in zip(sequence, targets, counts, strict=True):
@@ -121,20 +135,21 @@ def test_recall_is_the_last_stored_bit():
                 stored = int(one)
             if recall:
                 assert target == stored
-                stored, recalls = None, recalls + 1
+                recalled.append(stored)
+                stored = None
             else:
                 assert target == 0
-    assert recalls >= 200
+    assert len(recalled) >= 200
     assert mask.any(axis=(1, 2)).all()
-    assert 0.4 < data.y_train[data.mask_train > 0].mean() < 0.6
+    assert_rate(sum(recalled), len(recalled), 0.5, 0.9)
 
 
 def test_store_recall_in_its_usual_size():
     data = datasets.load("store-recall", train=10, test=2)
     assert data.x_train.shape == (10, 2400, 40)
     recall = data.mask_train > 0
-    assert within_sampling_error(data.x_train[..., 30:][recall], 0.05)
-    assert within_sampling_error(data.x_train[..., :20][~recall], 0.025)
+    assert_spikes(data.x_train[..., 30:][recall], 0.05)
+    assert_spikes(data.x_train[..., :20][~recall], 0.025)
     assert not data.x_train[..., :20][recall].any()
     assert data.one_hot().y_train.shape == (10, 2400, 2)
 
@@ -155,7 +170,7 @@ def test_copied_symbols_are_those_shown(hold):
     assert not x[:, 4:10].any()
     assert not x[:, 11:].any()
     assert mask[0, :, 0].tolist() == [0.0] * 11 + [1.0] * 4
-    assert set(y[:, -4:].ravel()) == set(range(5))
+    assert set(y[:, -4:].ravel()) == set(range(5))  # one of five is left out of 200 draws once in 10^18
 
 
 @pytest.mark.parametrize(
