@@ -6,14 +6,15 @@ import contextlib
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 
-console = Console()
-complaints = Console(stderr=True)
+from neko.output import Output
+
+console = Output()
+complaints = Output(stderr=True)
 """Where errors and warnings go, so that what a command prints can be piped."""
 
 Backend = Annotated[str, typer.Option(help="torch, jax or tensorflow.")]
@@ -31,14 +32,24 @@ Figure = Annotated[Path | None, typer.Option(help="Write the figure here.")]
 
 @contextlib.contextmanager
 def plain_errors() -> Iterator[None]:
-    """What a person got wrong, in one line and with exit code 2; warnings in one line too."""
+    """What a person got wrong, in one line and with exit code 2; warnings in one line too; Ctrl-C ends with 130."""
     try:
         with warnings.catch_warnings():
             warnings.showwarning = show_warning
             yield
+    except KeyboardInterrupt:
+        stopped("")
+    except BrokenPipeError:  # whoever read the output has seen enough
+        raise
     except (ValueError, TypeError, ImportError, OSError, ArithmeticError) as error:
         complaints.print(f"[red]error:[/red] {escape(str(error))}", soft_wrap=True, highlight=False)
         raise typer.Exit(2) from error
+
+
+def stopped(told: str) -> NoReturn:
+    """End after Ctrl-C, with what was done and how to go on."""
+    complaints.print(f"Stopped{f' {told}' if told else ''}.", soft_wrap=True, highlight=False, markup=False)
+    raise typer.Exit(130)
 
 
 def show_warning(

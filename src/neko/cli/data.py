@@ -29,7 +29,7 @@ def listing() -> None:
 
 @app.command()
 def get(
-    names: Annotated[list[str], typer.Argument(metavar="NAME…", help="Data sets, as `neko data list` shows.")],
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Data sets, as `neko data list` shows.")],
 ) -> None:
     """Find the files of data sets, download those that are not here, and print where they are."""
     from neko import datasets
