@@ -13,14 +13,17 @@ from rich.markup import escape
 
 from neko.output import Output
 
-console = Output()
-complaints = Output(stderr=True)
+console = Output(emoji=False)
+complaints = Output(stderr=True, emoji=False)
 """Where errors and warnings go, so that what a command prints can be piped."""
 
-Backend = Annotated[str, typer.Option(help="torch, jax or tensorflow.")]
+Backend = Annotated[str | None, typer.Option(help="torch, jax or tensorflow; by default the first that is installed.")]
 BatchSize = Annotated[int, typer.Option(min=1, help="Examples per update, or per pass of a sampler.")]
 Cell = Annotated[str, typer.Option(help="Neuron model.")]
 Data = Annotated[str, typer.Option(help="Data set, one of `neko data list`.")]
+Processor = Annotated[
+    str | None, typer.Option(help="Where it is computed: cpu, gpu, cuda:1, tpu, mps; by default the CPU.")
+]
 Epochs = Annotated[int, typer.Option(min=1, help="Passes over the training data.")]
 Hidden = Annotated[int, typer.Option(min=1, help="Number of neurons.")]
 Rate = Annotated[float, typer.Option(help="Rate of the optimizer.")]
@@ -48,7 +51,7 @@ def plain_errors() -> Iterator[None]:
 
 def stopped(told: str) -> NoReturn:
     """End after Ctrl-C, with what was done and how to go on."""
-    complaints.print(f"Stopped{f' {told}' if told else ''}.", soft_wrap=True, highlight=False, markup=False)
+    say(f"Stopped{f' {told}' if told else ''}.")
     raise typer.Exit(130)
 
 
@@ -57,6 +60,23 @@ def show_warning(
 ) -> None:
     """A warning without the line of code that it came from, as `warnings.showwarning` is called."""
     complaints.print(f"[yellow]warning:[/yellow] {escape(str(message))}", soft_wrap=True, highlight=False)
+
+
+def say(text: str) -> None:
+    """A line of the result, as it is."""
+    console.print(text, soft_wrap=True, highlight=False, markup=False)
+
+
+def tell(text: str) -> None:
+    """A line beside the result, of what begins or goes on."""
+    complaints.print(text, soft_wrap=True, highlight=False, markup=False)
+
+
+def backend_of(name: str | None, processor: str | None) -> Any:
+    """The backend of these options, or the first one that is installed; ImportError where none is."""
+    from neko import backend
+
+    return backend.get(backend.default() if name is None else name, device=processor)
 
 
 def load_data(name: str) -> Any:
@@ -92,4 +112,4 @@ def save_figure(figure: Any, path: Path | None) -> None:
     from neko import plots
 
     if path is not None:
-        console.print(f"Figure: {plots.save(figure, path)}")
+        say(f"Figure: {plots.save(figure, path)}")
