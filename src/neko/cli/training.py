@@ -87,7 +87,8 @@ def show(folder: Annotated[Path, typer.Argument(help="Folder of a run.")]) -> No
     config = run.read_config(folder / run.CONFIG)
     figures = run.draw(folder)
     history = History.load(folder / run.HISTORY)
-    options = Table("option", "value", title=escape(str(folder)))
+    common.say(f"Run: {folder}")
+    options = Table("option", "value")
     for name, value in dataclasses.asdict(config).items():
         options.add_row(name, "-" if value is None else escape(str(value)))
     console.print(options)

@@ -33,7 +33,8 @@ def verify(
         common.tell(f"{where}: {name} {measured + ' ' if measured else ''}{verdict}")
 
     report = verification.verify(load(cell), backends=backend or None, seed=seed, finished=finished)
-    table = Table(*report.HEAD, title=escape(report.cell))
+    common.say(report.cell)
+    table = Table(*report.HEAD)
     colours = {True: "green", False: "red", None: "yellow"}
     for check in report.checks:
         *row, verdict, reason = check.cells()

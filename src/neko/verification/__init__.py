@@ -52,6 +52,8 @@ def verify(
         If it is no cell.
     ValueError
         For a backend that there is not.
+    ImportError
+        If no framework is installed.
 
     Notes
     -----
@@ -67,7 +69,7 @@ def verify(
     made = cell(UNITS) if isinstance(cell, type) and issubclass(cell, Cell) else cell
     if not isinstance(made, Cell):
         raise TypeError(f"cell={cell!r}: expected a neko.cells.Cell or a subclass of it")
-    chosen = registry.installed() if backends is None else tuple(backends)
+    chosen = (registry.installed() or (registry.default(),)) if backends is None else tuple(backends)
     if not chosen or isinstance(backends, str):
         raise ValueError(f"backends={backends!r}: expected names of {registry.available()!r}")
     checks: list[Check] = []
