@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 import time
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from neko.cli import common
@@ -110,7 +112,7 @@ def kept_in(folder: Path | None, every: int) -> list[Any]:
     return [] if folder is None else [Checkpoints(folder, every=every, keep=1, resume=True)]
 
 
-def train(model: Any, data: Any, rule: str, epochs: int, learning_rate: float, seed: int, callbacks: list[Any]) -> None:
+def train(model: Any, data: Any, rule: Any, epochs: int, learning_rate: float, seed: int, callbacks: list[Any]) -> None:
     """Adam, for the point where a chain starts."""
     from neko import Trainer
 
@@ -145,9 +147,12 @@ def print_summary(data: str, found: Any, labels: np.ndarray, adam: list[float], 
         rows["seconds a transition"] = f"{seconds:.3f}"
     # fewer draws have no R-hat
     if len(found.step_size) > 1 and found.logdensity.shape[1] >= 4:
-        rhat = found.rhat()
-        rows["R-hat, largest"] = ", ".join(f"{name} {np.nanmax(value):.2f}" for name, value in rhat.items())
+        if importlib.util.find_spec("arviz") is None:
+            rows["R-hat"] = "needs ArviZ: pip install 'neko-learning[bayes]'"
+        else:
+            rhat = found.rhat()
+            rows["R-hat, largest"] = ", ".join(f"{name} {np.nanmax(value):.2f}" for name, value in rhat.items())
     table = Table("measure", "value", title=f"Posterior on the test set of {data}")
     for row in rows.items():
-        table.add_row(*row)
+        table.add_row(*map(escape, row))
     console.print(table)
