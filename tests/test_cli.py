@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import csv
 import errno
+import functools
 import os
+import shlex
+import signal
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+import neko
 from neko import checkpoint
 from neko.cli import app
 
@@ -92,9 +99,21 @@ def test_compare_draws_and_writes_numbers(tmp_path):
     arguments = ["--hidden", "8", "--epochs", "1", "--rules", "bptt,eprop:symmetric,eprop:random"]
     result = run("compare", *arguments, "--figure", str(figure), "--csv", str(numbers))
     assert result.exit_code == 0, result.output
-    assert "eprop:symmetric" in result.output
+    hidden, readout = result.output.split("The readout against bptt")
+    for kind in ("layers.0.w_in", "layers.0.w_rec", "all hidden"):
+        assert cosine(hidden, kind, "eprop:symmetric") > 0.9
+        assert abs(cosine(hidden, kind, "eprop:random")) < 0.5
+    assert "readout" not in hidden
+    for kind in ("readout.w_out", "readout.b_out"):
+        assert cosine(readout, kind, "eprop:random") == 1.0
     assert figure.stat().st_size > 1000
     assert numbers.read_text().startswith("batch,rule,tensor,cosine")
+
+
+def cosine(table, kind, rule):
+    """The number in a row of `neko compare`."""
+    (row,) = [line.split("│") for line in table.splitlines() if kind in line and rule in line]
+    return float(row[3])
 
 
 @pytest.mark.parametrize(
@@ -133,10 +152,7 @@ def test_sample_goes_on_from_its_checkpoints(tmp_path, monkeypatch):
 
 
 def test_sample_stopped_by_ctrl_c_says_how_to_go_on(tmp_path, monkeypatch):
-    def stopped(*args, **kwargs):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("neko.rules.Langevin.epoch", stopped)
+    monkeypatch.setattr("neko.rules.Langevin.epoch", interrupted)
     for options, words in (([], "with --checkpoints"), (["--checkpoints", str(tmp_path / "c")], "the same command")):
         result = run("sample", "--hidden", "4", "--pretrain", "0", "--figure", str(tmp_path / "a.png"), *options)
         assert result.exit_code == 130
@@ -178,3 +194,154 @@ def test_a_full_disk_keeps_the_old_figure(tmp_path, monkeypatch):
     assert "not written: No space left on device; make room there" in " ".join(result.output.split())
     assert figure.read_bytes() == b"old"
     assert os.listdir(tmp_path) == ["compare.png"]
+
+
+def interrupted(*args, **kwargs):
+    """Ctrl-C at once, as a second one acts."""
+    raise KeyboardInterrupt
+
+
+def after(calls, monkeypatch, place):
+    """Send the signal of Ctrl-C during the call of that number."""
+    name, _, attribute = place.rpartition(":")
+    owner = functools.reduce(getattr, name.split("."), neko)
+    original, count = getattr(owner, attribute), iter(range(1, 10**6))
+
+    def counted(*args, **kwargs):
+        if next(count) == calls:
+            os.kill(os.getpid(), signal.SIGINT)
+        return original(*args, **kwargs)
+
+    monkeypatch.setattr(owner, attribute, counted)
+
+
+def test_the_version_is_printed():
+    result = run("--version")
+    assert result.exit_code == 0
+    assert result.output.strip() == f"neko {neko.__version__}"
+
+
+WORK = (["train", "--epochs", "1"], ["sample"], ["compare"])
+
+
+@pytest.mark.parametrize("arguments", WORK, ids=lambda a: a[0])
+@pytest.mark.parametrize(
+    ("there", "chosen"),
+    [(("torch", "jax", "tensorflow"), "torch"), (("jax", "tensorflow"), "jax"), (("tensorflow",), "tensorflow")],
+)
+def test_the_first_framework_that_is_installed_is_the_default(arguments, there, chosen, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    asked = []
+
+    def get(name, **options):
+        asked.append(name)
+        raise ValueError("far enough")
+
+    monkeypatch.setattr("neko.backend.installed", lambda: there)
+    monkeypatch.setattr("neko.backend.get", get)
+    result = run(*arguments)
+    assert "error: far enough" in result.output
+    assert asked == [chosen]
+
+
+@pytest.mark.parametrize("arguments", [*WORK, ["verify", "neko.cells:LIF"]], ids=lambda a: a[0])
+def test_where_no_framework_is_installed_it_is_said_what_to_install(arguments, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("neko.backend.installed", lambda: ())
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert "no framework is installed" in result.output
+    assert "pip install 'neko-learning[torch]'" in result.output
+
+
+@pytest.mark.parametrize("arguments", WORK, ids=lambda a: a[0])
+def test_every_work_takes_a_processor(arguments, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = run(*arguments, "--backend", "torch", "--processor", "cuda:77")
+    assert result.exit_code == 2
+    assert "torch has no processor 'cuda:77' here" in result.output
+
+
+@pytest.mark.parametrize(
+    "arguments", [*WORK, ["demo"], ["show", "a"], ["data", "get", "digits"], ["verify", "neko.cells:LIF"]]
+)
+def test_ctrl_c_ends_every_command_in_a_line(arguments, tmp_path, monkeypatch):
+    """Before anything is kept, so that nobody is told to go on with what is not there."""
+    monkeypatch.chdir(tmp_path)
+    for place in ("datasets.load", "config.read_config", "run.read_config", "datasets.entry", "verification.verify"):
+        monkeypatch.setattr(f"neko.{place}", interrupted)
+    result = run(*arguments)
+    assert result.exit_code == 130
+    assert "Stopped" in result.output
+    assert "--resume" not in result.output
+    assert "Traceback" not in result.output
+    assert not list(tmp_path.rglob("config.yaml"))
+
+
+def test_train_stopped_before_its_first_checkpoint_can_go_on(tmp_path, monkeypatch):
+    """Once there is a folder of the run it is one that the advice is right for, also with a blank in its name."""
+    monkeypatch.chdir(tmp_path)
+    small = ["train", "--hidden", "6", "--epochs", "1"]
+    with monkeypatch.context() as patch:
+        patch.setattr("neko.rules.base.Rule.accumulate", interrupted)
+        result = run(*small, "--out", "runs/my run")
+    assert result.exit_code == 130
+    advice = result.output.strip().rpartition("to go on: neko ")[2].removesuffix(".")
+    assert shlex.split(advice) == ["train", "--resume", "runs/my run"]
+    assert run(*shlex.split(advice)).exit_code == 0
+    assert run(*small, "--out", "runs/whole").exit_code == 0
+    first, second = ((tmp_path / "runs" / name / "history.csv").read_bytes() for name in ("my run", "whole"))
+    assert first == second
+
+
+def test_compare_stopped_by_ctrl_c_keeps_what_was_compared(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    after(3, monkeypatch, "compare.GradientComparison:compare")
+    result = run("compare", "--hidden", "6", "--epochs", "9", "--rules", "bptt,eprop:random")
+    assert result.exit_code == 130
+    assert "Stopped after 3 batches" in result.output
+    with Path("runs/compare.csv").open() as file:
+        assert {row["batch"] for row in csv.DictReader(file)} == {"0", "1", "2"}
+    assert Path("runs/compare.png").stat().st_size > 1000
+    assert "layers.0.w_in" in result.output
+
+
+def test_adam_before_the_chains_survives_ctrl_c(tmp_path, monkeypatch):
+    """A run that was stopped in it has the draws of one that was not, and its progress was seen."""
+    small = ["sample", "--hidden", "6", "--pretrain", "2", "--warmup", "2", "--thinning", "1", "--epochs", "5"]
+    small += ["--batch-size", "4000", "--chains", "2", "--data", "digits", "--figure", str(tmp_path / "a.png")]
+    with monkeypatch.context() as patch:
+        after(30, patch, "rules.base.Rule:accumulate")
+        result = run(*small, "--checkpoints", str(tmp_path / "a"))
+    assert result.exit_code == 130
+    assert "Stopped in the Adam before chain 2 of 2; the same command goes on." in result.output
+    assert "epoch 2/2" in result.stderr
+    assert [len(checkpoint.files(tmp_path / "a" / f"adam-{c}")) for c in (0, 1)] == [1, 1]
+    for folder in "ab":
+        result = run(*small, "--checkpoints", str(tmp_path / folder))
+        assert result.exit_code == 0, result.output
+        assert "langevin with 2 chains: 5 epochs" in result.stderr
+    first, second = (checkpoint.read(checkpoint.files(tmp_path / name)[-1])["learner"] for name in "ab")
+    for chain, other in zip(first["chains"], second["chains"], strict=True):
+        for name, draws in chain["draws"].items():
+            assert np.array_equal(draws, other["draws"][name]), name
+
+
+def test_verify_tells_each_check_as_it_ends(monkeypatch):
+    """On the error stream, so that the table can be piped; Ctrl-C leaves what was told."""
+    monkeypatch.setattr("neko.verification.proofs.rtrl", interrupted)
+    result = run("verify", "neko.cells:LIF", "--backend", "torch")
+    assert result.exit_code == 130
+    told = [line for line in result.stderr.splitlines() if line.startswith("torch: ")]
+    assert told[0] == "torch: form ok"
+    assert told[-1].startswith("torch: loss = plain loop")
+    assert "verdict" not in result.stdout
+
+
+def test_sample_misses_scipy_before_the_work(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "scipy", None)
+    monkeypatch.setattr("neko.datasets.load", lambda name: pytest.fail("worked first"))
+    result = run("sample")
+    assert result.exit_code == 2
+    assert "pip install 'neko-learning[bayes]'" in result.output

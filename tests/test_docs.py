@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import doctest
 import importlib
+import os
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import matplotlib as mpl
 import pytest
 import typer
+from typer.testing import CliRunner
 
 from neko.cli import app
 
@@ -35,7 +39,7 @@ EXAMPLES = [
 def test_every_python_block_runs(page, tmp_path, monkeypatch):
     mpl.use("agg")
     monkeypatch.chdir(tmp_path)
-    blocks = re.findall(r"^```python\n(.*?)^```", page.read_text(), flags=re.S | re.M)
+    blocks = re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), flags=re.S | re.M)
     assert blocks or page.name == "results.md"
     namespace: dict[str, object] = {}
     for block in blocks:
@@ -45,7 +49,7 @@ def test_every_python_block_runs(page, tmp_path, monkeypatch):
 def commands():
     """Every line ``neko …`` of the pages' shell blocks, with its page."""
     for page in PAGES:
-        for block in re.findall(r"^```(?:bash|sh)\n(.*?)^```", page.read_text(), flags=re.S | re.M):
+        for block in re.findall(r"^```(?:bash|sh)\n(.*?)^```", page.read_text(encoding="utf-8"), flags=re.S | re.M):
             for line in block.splitlines():
                 for part in line.split("#")[0].split("&&"):
                     if part.strip().startswith("neko "):
@@ -64,9 +68,52 @@ def test_every_command_that_is_shown_is_one():
         found.make_context("neko", list(words))
 
 
+SMALLER = re.compile(r"(--(?:epochs|warmup|pretrain|hidden)) (\d+)0\b")
+"""Numbers of a command line, which are divided by ten here so that the tests stay quick; nothing else is changed."""
+
+
+def readme_commands():
+    """The lines ``neko …`` of the README, in order."""
+    blocks = re.findall(r"^```bash\n(.*?)^```", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.S | re.M)
+    lines = [line for block in blocks for line in block.splitlines() if line.startswith("neko ")]
+    assert len(lines) > 5
+    return [SMALLER.sub(r"\1 \2", line) for line in lines]
+
+
+def test_the_command_lines_of_the_readme_run_in_order(tmp_path, monkeypatch):
+    """One after the other in a new folder, as somebody does who reads it."""
+    monkeypatch.chdir(tmp_path)
+    for line in readme_commands():
+        for part in line.split("#")[0].split("&&"):
+            result = CliRunner().invoke(app, shlex.split(part)[1:])
+            assert result.exit_code == 0, f"{part}\n{result.output}"
+    for file in ("runs/one/config.yaml", "runs/posterior.png", "runs/compare.png", "runs/compare.csv"):
+        assert (tmp_path / file).stat().st_size > 100
+
+
+@pytest.mark.slow
+def test_the_command_lines_of_the_readme_run_in_a_shell(tmp_path):
+    """The same with `&&`, and each in a process of its own."""
+    (tmp_path / "bin").mkdir()
+    program = tmp_path / "bin" / "neko"
+    program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m neko "$@"\n')
+    program.chmod(0o755)
+    (tmp_path / "new").mkdir()
+    result = subprocess.run(
+        ["sh", "-e", "-c", "\n".join(readme_commands())],
+        cwd=tmp_path / "new",
+        env={**os.environ, "PATH": f"{program.parent}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stderr
+    assert "Traceback" not in result.stderr
+    assert "After 2 of 2 epochs" in result.stdout
+
+
 def test_every_linked_file_exists():
     for page in PAGES:
-        for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8")):
             assert (page.parent / target).exists(), f"{page.name} links {target}"
 
 

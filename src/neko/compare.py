@@ -5,74 +5,22 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from neko import atomic
-from neko import rules as registry
-from neko.arguments import as_list, check_integer
+from neko.arguments import check_integer
+from neko.clones import check_name, clones, share_feedback
+from neko.deviations import EDGES, FIELDS, HIDDEN, READOUT, Changes, Deviation, deviation, deviations
 from neko.evaluator import Evaluator
 from neko.rules.base import Learner, Rule
 from neko.trainer import Trainer
 from neko.updates import Naive
 
-EDGES = np.linspace(-4.0, 4.0, 82)
-"""Edges of the histograms, in units of the reference's root mean square; what lies beyond falls into the outer bins."""
-ALL = "all"
-"""Name of all tensors taken as one."""
-
-Changes = dict[str, np.ndarray]
-
-
-class Deviation(NamedTuple):
-    r"""How values g, a gradient or a weight change, lie to the reference's values r.
-
-    ``cosine`` :math:`g·r / (‖g‖ ‖r‖)`; ``norm_ratio`` :math:`‖g‖ / ‖r‖`; ``relative`` :math:`‖g - r‖ / ‖r‖`;
-    ``sign_agreement`` the share of entries with the same sign (zero is a sign of its own); ``bias`` and ``spread``
-    the mean and standard deviation of :math:`(g - r) / r_{rms}`; ``histogram`` the counts of these between `EDGES`.
-    Where r is zero, a ratio to it is NaN.
-    """
-
-    cosine: float
-    norm_ratio: float
-    relative: float
-    sign_agreement: float
-    bias: float
-    spread: float
-    histogram: np.ndarray
-
-
-FIELDS = Deviation._fields[:-1]
-
-
-def deviation(g: np.ndarray, r: np.ndarray) -> Deviation:
-    """The `Deviation` of two arrays of equal shape, in double precision."""
-    g, r = np.asarray(g, np.float64).ravel(), np.asarray(r, np.float64).ravel()
-    norm, rms = np.linalg.norm(r), np.sqrt(np.mean(r * r))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        scaled = (g - r) / rms
-        return Deviation(
-            float(g @ r / (np.linalg.norm(g) * norm)),
-            float(np.linalg.norm(g) / norm),
-            float(np.linalg.norm(g - r) / norm),
-            float(np.mean(np.sign(g) == np.sign(r))),
-            float(np.mean(scaled)),
-            float(np.std(scaled)),
-            np.histogram(np.clip(scaled, EDGES[0], EDGES[-1]), EDGES)[0],
-        )
-
-
-def deviations(found: Changes, reference: Changes) -> dict[str, Deviation]:
-    """A `Deviation` per tensor that both have, and of all of them together."""
-    names = sorted(found.keys() & reference.keys())
-    result = {name: deviation(found[name], reference[name]) for name in names}
-    joined = [np.concatenate([side[name].ravel() for name in names]) for side in (found, reference)]
-    return result | {ALL: deviation(*joined)}
-
 
 def gradients(
-    model: Evaluator, x: Any, y: Any, rules: Iterable[Any], mask: Any = None
+    model: Evaluator, x: Any, y: Any, rules: Iterable[Any] | Mapping[str, Any], mask: Any = None
 ) -> dict[str, dict[str, Deviation]]:
     """Gradients of several rules at one state, each against the first rule's.
 
@@ -82,14 +30,17 @@ def gradients(
         Model, loss and metrics; nothing of it changes.
     x, y, mask
         A batch, as for `Rule.step`.
-    rules : iterable of str or callable
-        Names such as ``'bptt'`` or ``'eprop:random'``, or what makes a rule from an evaluator. The first is the
-        reference. Rules with feedback weights get the same ones.
+    rules : iterable of str or callable, or dict
+        Names such as ``'bptt'`` or ``'eprop:random'``, or what makes a rule from an evaluator. A dict gives them names
+        of your own, so that two variants of one rule can stand side by side:
+        ``{'whole': BPTT, 'short': functools.partial(BPTT, truncation=5)}``. The first is the reference. Rules with
+        feedback weights get the same ones.
 
     Returns
     -------
     dict
-        Deviations by rule, then by tensor (``'all'`` for all together).
+        Deviations by rule, then by tensor; ``'all hidden'`` are the hidden tensors together, ``'all readout'`` those
+        of the readout, which most rules train alike.
 
     Examples
     --------
@@ -98,8 +49,10 @@ def gradients(
     >>> model = neko.Evaluator(neko.ALIF(8, 2, "torch"), loss="categorical_crossentropy")
     >>> x, y = np.ones((3, 20, 4)), np.eye(2)[[0, 1, 1]]
     >>> found = gradients(model, x, y, ["bptt", "eprop:symmetric"])
-    >>> found["bptt"]["all"].relative
+    >>> found["bptt"]["all hidden"].relative
     0.0
+    >>> sorted(found["eprop:symmetric"])  # doctest: +NORMALIZE_WHITESPACE
+    ['all hidden', 'all readout', 'layers.0.w_in', 'layers.0.w_rec', 'readout.b_out', 'readout.w_out']
     """
     model.build(x)
     made = clones(model, rules)
@@ -124,8 +77,10 @@ class GradientComparison(Trainer):
     ----------
     primary : Rule
         What trains.
-    others : iterable of str or callable
-        As for `gradients`.
+    others : iterable of str or callable, or dict
+        As `rules` for `gradients`.
+    name : str, optional
+        What the primary is called; by default as its rule.
     reference : str, optional
         Name of the rule that the others are held against; the primary by default.
     every : int
@@ -149,23 +104,27 @@ class GradientComparison(Trainer):
     def __init__(
         self,
         primary: Rule,
-        others: Iterable[Any],
+        others: Iterable[Any] | Mapping[str, Any],
         *,
+        name: str | None = None,
         reference: str | None = None,
         every: int = 1,
         sync_feedback: bool = True,
         changes: bool = False,
     ) -> None:
         super().__init__(primary)
-        check_integer("every", every)
         self.primary = primary
+        self.name = primary.name if name is None else check_name(name)
         self.others = clones(primary.model, others)
-        if primary.name in self.others:
-            raise ValueError(f"others hold {primary.name!r}, which is the primary: expected other rules")
-        self.reference = primary.name if reference is None else reference
-        if self.reference not in (primary.name, *self.others):
-            raise ValueError(f"reference={reference!r}: expected one of {[primary.name, *self.others]!r}")
-        self.every = every
+        if self.name in self.others:
+            raise ValueError(
+                f"others hold {self.name!r}, which is the primary: expected other rules, or other names: "
+                "others={'another': …}, or name='another' for the primary"
+            )
+        self.reference = self.name if reference is None else reference
+        if self.reference not in (self.name, *self.others):
+            raise ValueError(f"reference={reference!r}: expected one of {[self.name, *self.others]!r}")
+        self.every = check_integer("every", every)
         self.sync_feedback = sync_feedback
         self.changes = changes
         self.rule = Watched(self)
@@ -173,20 +132,24 @@ class GradientComparison(Trainer):
         self.records: list[dict[str, Any]] = []
         self.histograms: dict[str, dict[str, np.ndarray]] = {}
 
-    def watch(self, batches: Iterable[tuple[Any, Any, Any]]) -> Iterator[tuple[Any, Any, Any]]:
-        """The batches as they are, each compared on before the primary learns from it or, for changes, after."""
-        for batch in batches:
-            due = self.batches % self.every == 0
-            self.synchronise(batch[0])
-            if due and not self.changes:
-                self.compare(batch, self.primary.gradients(*batch)[1])
-            before = self.primary.model.params
-            yield batch
-            if due and self.changes:
-                after = self.primary.model.params
-                self.compare(batch, {name: after[name] - p for name, p in before.items()})
-            self.learn_feedback(batch, stepped=due and self.changes)
-            self.batches += 1
+    @property
+    def due(self) -> bool:
+        """Whether the coming batch is one to compare on."""
+        return self.batches % self.every == 0
+
+    def before(self, batch: tuple[Any, Any, Any]) -> None:
+        """What is done before the primary learns from a batch."""
+        self.synchronise(batch[0])
+        if self.due and not self.changes:
+            self.compare(batch, self.primary.gradients(*batch)[1])
+
+    def after(self, batch: tuple[Any, Any, Any], before: Any) -> None:
+        """What is done when the primary has learnt from a batch, with the parameters that it had before."""
+        if self.due and self.changes:
+            after = self.primary.model.params
+            self.compare(batch, {name: after[name] - p for name, p in before.items()})
+        self.learn_feedback(batch, stepped=self.due and self.changes)
+        self.batches += 1
 
     def synchronise(self, x: Any) -> None:
         """Give the clones the primary's parameters, and the same feedback weights to all."""
@@ -214,9 +177,9 @@ class GradientComparison(Trainer):
     def compare(self, batch: tuple[Any, Any, Any], of_primary: Any) -> None:
         """Every rule's values against the reference's; of the others one rule at a time is held."""
         primary = weights_only(self.primary, of_primary)
-        reference = primary if self.reference == self.primary.name else self.of_other(self.reference, batch)
-        for name in (self.primary.name, *self.others):
-            if name == self.primary.name:
+        reference = primary if self.reference == self.name else self.of_other(self.reference, batch)
+        for name in (self.name, *self.others):
+            if name == self.name:
                 found = primary
             else:
                 found = reference if name == self.reference else self.of_other(name, batch)
@@ -240,8 +203,8 @@ class GradientComparison(Trainer):
         rule.model.params = before
         return weights_only(rule, {name: after[name] - p for name, p in before.items()})
 
-    def mean(self, field: str, tensor: str = ALL) -> dict[str, float]:
-        """Mean over all comparisons of one field of `Deviation`, by rule."""
+    def mean(self, field: str, tensor: str = HIDDEN) -> dict[str, float]:
+        """Mean over all comparisons of one field of `Deviation` by rule, for one tensor or all hidden ones together."""
         found: dict[str, list[float]] = {}
         for row in self.records:
             if row["tensor"] == tensor:
@@ -256,17 +219,33 @@ class GradientComparison(Trainer):
 class Watched(Learner):
     """The primary, with a comparison on its batches."""
 
+    pausable = True
+
     def __init__(self, comparison: GradientComparison) -> None:
         self.comparison = comparison
         self.model = comparison.primary.model
 
     def epoch(self, batches: Iterable[tuple[Any, Any, Any]], done: Callable[[], None]) -> dict[str, float]:
-        return self.comparison.primary.epoch(self.comparison.watch(batches), done)
+        comparison = self.comparison
+        held: list[Any] = []
+
+        def watched() -> Iterator[tuple[Any, Any, Any]]:
+            for batch in batches:
+                comparison.before(batch)
+                held[:] = batch, comparison.primary.model.params
+                yield batch
+
+        def learnt() -> None:
+            comparison.after(*held)
+            done()
+
+        return comparison.primary.epoch(watched(), learnt)
 
     def identity(self) -> dict[str, Any]:
         comparison = self.comparison
-        own = {"compared": sorted(comparison.others), "reference": comparison.reference, "every": comparison.every}
-        return {**own, **comparison.primary.identity()}
+        own = {name: getattr(comparison, name) for name in ("name", "reference", "every", "sync_feedback", "changes")}
+        others = {name: rule.identity() for name, rule in comparison.others.items()}
+        return {**own, "compared": others, **comparison.primary.identity()}
 
     def state(self) -> dict[str, Any]:
         comparison = self.comparison
@@ -288,32 +267,27 @@ class Watched(Learner):
         comparison.histograms = saved["histograms"]
 
 
-def clones(model: Evaluator, rules: Iterable[Any]) -> dict[str, Rule]:
-    """Each rule by its name, on a clone of the model."""
-    if isinstance(rules, Mapping):
-        raise TypeError(f"rules={rules!r}: expected a list, for example ['bptt', 'eprop:random']")
-    given = as_list("rules", rules, "['bptt', 'eprop:random']")
-    made = [registry.resolve(rule)(model.clone()) for rule in given]
-    names = [rule.name for rule in made]
-    if not names or len(set(names)) != len(names):
-        raise ValueError(f"rules {names!r}: expected one or more, each once")
-    return dict(zip(names, made, strict=True))
-
-
 def is_naive(rule: Rule) -> bool:
     """Whether a weight change of the rule is minus its gradient."""
     return isinstance(rule.update.update, Naive)
 
 
-def share_feedback(rules: list[Rule], x: Any) -> None:
-    """Give the feedback weights of the first rule that has some to all that have."""
-    for rule in rules:
-        rule.start(x)
-    holders = [rule for rule in rules if rule.feedback]
-    for rule in holders[1:]:
-        rule.feedback = dict(holders[0].feedback)
-
-
 def weights_only(rule: Rule, values: Mapping[str, Any]) -> Changes:
     """The values of the model's own parameters, without learnt feedback, as NumPy arrays."""
     return {name: np.asarray(rule.xp.to_numpy(values[name])) for name in rule.model.params}
+
+
+__all__ = [
+    "EDGES",
+    "FIELDS",
+    "HIDDEN",
+    "READOUT",
+    "Deviation",
+    "GradientComparison",
+    "clones",
+    "deviation",
+    "deviations",
+    "gradients",
+    "share_feedback",
+    "weights_only",
+]

@@ -132,17 +132,15 @@ class Posterior:
 
     def error_auroc(self, y: Any, uncertainty: np.ndarray | None = None) -> float:
         """Probability that a wrong example is more uncertain than a right one; by default by `mean_cross_entropy`."""
-        from sklearn.metrics import roc_auc_score
-
         wrong, values = self.split(y, uncertainty)
-        return float(roc_auc_score(wrong, values))
+        # the area under the curve is the share of pairs in order, which is what U counts
+        u = scipy_stats().mannwhitneyu(values[wrong], values[~wrong]).statistic
+        return float(u / (wrong.sum() * (~wrong).sum()))
 
     def error_rank_test(self, y: Any, uncertainty: np.ndarray | None = None) -> float:
         """p-value of the one-sided rank test (Mann & Whitney 1947) that wrong examples are more uncertain."""
-        from scipy.stats import mannwhitneyu
-
         wrong, values = self.split(y, uncertainty)
-        return float(mannwhitneyu(values[wrong], values[~wrong], alternative="greater").pvalue)
+        return float(scipy_stats().mannwhitneyu(values[wrong], values[~wrong], alternative="greater").pvalue)
 
     def split(self, y: Any, uncertainty: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
         """Which examples are wrong, and the uncertainty of all; ValueError unless there are both kinds."""
@@ -219,6 +217,15 @@ class Posterior:
 def entropy(p: np.ndarray) -> np.ndarray:
     r""":math:`-\sum_k p_k \log p_k` over the last axis, with 0 log 0 = 0."""
     return np.asarray(-(p * np.log(np.maximum(p, TINY))).sum(axis=-1))
+
+
+def scipy_stats() -> Any:
+    """SciPy's statistics; ImportError says what to install."""
+    try:
+        from scipy import stats
+    except ImportError as error:
+        raise ImportError("ranks of uncertainties need SciPy: pip install 'neko-learning[bayes]'") from error
+    return stats
 
 
 def arviz() -> Any:

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import importlib.metadata
-import platform
-import warnings
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from matplotlib.figure import Figure
 
-import neko
 from neko import atomic, cells, checkpoint, datasets, devices, plots, rules
+from neko import backend as backends
 from neko.callbacks import Callback, Checkpoints, EarlyStopping
+from neko.config import CONFIG, Config, read_config, versions, warn_of_versions, write_config
 from neko.datasets import Dataset
+from neko.errors import CheckpointError
 from neko.evaluator import Evaluator
 from neko.history import History
 from neko.loop import Loop
@@ -26,136 +22,7 @@ from neko.objective import FiringRate
 from neko.trainer import Trainer
 from neko.updates import Manhattan
 
-CONFIG, HISTORY, CHECKPOINTS, FIGURES = "config.yaml", "history.csv", "checkpoints", "figures"
-PACKAGES = {"torch": ("torch",), "jax": ("jax", "optax"), "tensorflow": ("tensorflow", "keras")}
-"""What a run's numbers depend on, by backend."""
-
-
-@dataclass(frozen=True)
-class Config:
-    """All options of a run, each with its default; equal configurations give equal histories on one machine.
-
-    Parameters
-    ----------
-    data, cell, rule, optimizer, device, backend : str
-        Names of `neko.datasets`, `neko.cells`, `neko.rules` (``'eprop:random'``), an optimizer or ``'manhattan'``, a
-        device of `neko.devices` for the latter, and the framework.
-    dtype : {'float32', 'float64'}
-        Precision.
-    hidden : int
-        Number of neurons.
-    target : {'every', 'last', 'mean'}
-        Where a target without a time axis holds.
-    firing_rate : float, optional
-        Rate in Hz towards which a regularizer draws.
-    epochs, batch_size, seed : int
-        As for `Trainer.train`; the seed is of weights and of the order of examples.
-    learning_rate : float
-        Rate of the optimizer.
-    clip_norm : float, optional
-        L2 norm that gradients are scaled down to.
-    patience : int, optional
-        Epochs without a better validation loss after which the run stops.
-    checkpoint_every, keep : int
-        Epochs between two checkpoints, and how many stay.
-    """
-
-    data: str = "digits"
-    cell: str = "alif"
-    hidden: int = 128
-    rule: str = "eprop"
-    optimizer: str = "adam"
-    device: str | None = None
-    backend: str = "torch"
-    dtype: str = "float32"
-    target: str = "every"
-    firing_rate: float | None = None
-    epochs: int = 30
-    batch_size: int = 128
-    learning_rate: float = 1e-3
-    clip_norm: float | None = None
-    patience: int | None = None
-    checkpoint_every: int = 1
-    keep: int = 3
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            object.__setattr__(self, field.name, typed(field.name, str(field.type), getattr(self, field.name)))
-        for name in ("hidden", "epochs", "batch_size", "patience", "checkpoint_every", "keep"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"{name}={value!r}: expected a positive integer")
-
-    @classmethod
-    def of(cls, options: Any) -> Config:
-        """A configuration from a mapping; ValueError for names that are no options."""
-        if not isinstance(options, dict):
-            raise ValueError(f"options: {options!r}: expected names with values, for example 'data: mnist'")
-        names = [field.name for field in dataclasses.fields(cls)]
-        for name in options:
-            if name not in names:
-                raise ValueError(f"option {name!r}: expected one of {names}")
-        return cls(**options)
-
-
-def typed(name: str, kind: str, value: Any) -> Any:
-    """A value of the kind that a field is annotated with; ValueError for any other."""
-    wanted = kind.removesuffix(" | None")
-    if value is None and wanted != kind:
-        return None
-    if wanted == "float" and isinstance(value, str | int) and not isinstance(value, bool):
-        with contextlib.suppress(ValueError):
-            value = float(value)  # YAML takes 1e-3 for a string
-    if type(value).__name__ != wanted:
-        raise ValueError(f"{name}={value!r}: expected {kind.replace('str', 'a name').replace(' | ', ' or ')}")
-    return value
-
-
-def read_config(path: str | Path) -> Config:
-    """The configuration of a file like a run's `config.yaml`; of its sections only ``options`` counts.
-
-    Raises
-    ------
-    ValueError
-        For a file that is no YAML, has no options, or an unknown one.
-    OSError
-        If there is no such file.
-    """
-    try:
-        found = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise FileNotFoundError(f"no file {path}: expected the config.yaml of a run, or its folder") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is no YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(found, dict) or "options" not in found:
-        raise ValueError(f"{path}: expected a section 'options' with names and values")
-    try:
-        return Config.of(found["options"])
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
-
-
-def write_config(config: Config, folder: Path) -> None:
-    """Write options and versions into a run's folder."""
-    content = {"options": dataclasses.asdict(config), "versions": versions(config.backend)}
-    atomic.write(folder / CONFIG, yaml.safe_dump(content, sort_keys=False).encode())
-
-
-def versions(backend: str) -> dict[str, str]:
-    """What a run was made with."""
-    packages = ("numpy", *PACKAGES.get(backend, ()))
-    own = {"neko": neko.__version__, "python": platform.python_version()}
-    return own | {name: importlib.metadata.version(name) for name in packages}
-
-
-def warn_of_versions(folder: Path, backend: str) -> None:
-    """Say where a run was made with other versions than it goes on with."""
-    then = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8")).get("versions") or {}
-    changed = {name: (then[name], now) for name, now in versions(backend).items() if then.get(name, now) != now}
-    if changed:
-        told = ", ".join(f"{name} {a} then, {b} now" for name, (a, b) in changed.items())
-        warnings.warn(f"other versions than the run began with ({told}): numbers may differ", stacklevel=2)
+HISTORY, CHECKPOINTS, FIGURES = "history.csv", "checkpoints", "figures"
 
 
 def evaluator_of(
@@ -183,7 +50,7 @@ def evaluator_of(
 
 def trainer_of(config: Config, data: Dataset) -> Trainer:
     """The trainer that a configuration describes."""
-    backend = neko.backend.get(config.backend, dtype=config.dtype)
+    backend = backends.get(config.backend, device=config.processor, dtype=config.dtype)
     regularizer = None if config.firing_rate is None else FiringRate(target=config.firing_rate)
     model = evaluator_of(
         data, config.cell, config.hidden, backend, config.seed, target=config.target, regularizer=regularizer
@@ -194,6 +61,11 @@ def trainer_of(config: Config, data: Dataset) -> Trainer:
 
 def optimizer_options(optimizer: str, device: str | None, learning_rate: float) -> dict[str, Any]:
     """Options of a rule; a Manhattan rule without a device takes the rate as its step."""
+    if device is not None and backends.is_processor(device):
+        raise ValueError(
+            f"device={device!r}: expected an analog device that holds the weights, one of {sorted(devices.DEVICES)!r}; "
+            f"where it is computed is chosen by processor={device!r} (--processor {device})"
+        )
     if optimizer != "manhattan":
         if device is not None:
             raise ValueError(f"device={device!r}: only the optimizer 'manhattan' writes into a device")
@@ -268,6 +140,47 @@ def train(config: Config, folder: str | Path, *, resume: bool = False, progress:
     return trainer
 
 
+def load(folder: str | Path, *, processor: str | None = None) -> Trainer:
+    """The trainer of a run as its last checkpoint left it, with nothing typed again.
+
+    ``load('runs/one').rule.model`` is the trained `Evaluator` (``.predict``, ``.evaluate``, ``.params``), ``.model`` of
+    that the network; ``.history`` is the run's, and `Trainer.train` goes on with rule and optimizer as they were.
+
+    Parameters
+    ----------
+    folder : path
+        Folder of a run, by `train` or ``neko train``. Its data set is loaded, for the sizes of the network.
+    processor : str, optional
+        Where to compute, if not where the run did.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the folder holds no run, or one without a checkpoint yet.
+    CheckpointError, ValueError
+        If its files are damaged, or the configuration is not the one that the checkpoint was written with.
+    """
+    folder = Path(folder)
+    config = read_config(folder / CONFIG)
+    found = checkpoint.files(folder / CHECKPOINTS)
+    if not found:
+        raise FileNotFoundError(f"{folder / CHECKPOINTS} has no checkpoint: expected a run with an epoch done")
+    if processor is not None:
+        config = dataclasses.replace(config, processor=processor)
+    data = datasets.load(config.data).one_hot()
+    trainer = trainer_of(config, data)
+    state = checkpoint.read(found[-1])
+    for name, value in trainer.rule.identity().items():
+        written = state["identity"].get(name)
+        if written != value:
+            raise CheckpointError(f"{found[-1]} was written with {name}={written!r}: {folder / CONFIG} says {value!r}")
+    parts = (data.x_train, data.y_train, data.mask_train)
+    x, y, mask = (None if part is None else part[: config.batch_size] for part in parts)
+    trainer.rule.restore(state["learner"], [(x, y, mask)])
+    trainer.history.update(state["history"])
+    return trainer
+
+
 def draw(folder: str | Path) -> list[Path]:
     """Draw the figures of a run's folder from its history and last checkpoint; their paths.
 
@@ -296,3 +209,22 @@ def conductances(folder: Path) -> dict[str, tuple[Any, Any]]:
     update = checkpoint.read(found[-1])["learner"]["update"] if found else None
     pairs = update.get("pairs") if isinstance(update, dict) else None
     return {name: (pair["plus"]["g"], pair["minus"]["g"]) for name, pair in (pairs or {}).items()}
+
+
+__all__ = [
+    "CHECKPOINTS",
+    "CONFIG",
+    "FIGURES",
+    "HISTORY",
+    "Config",
+    "draw",
+    "evaluator_of",
+    "load",
+    "optimizer_options",
+    "read_config",
+    "train",
+    "trainer_of",
+    "versions",
+    "warn_of_versions",
+    "write_config",
+]

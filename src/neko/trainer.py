@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from neko import batches
@@ -13,6 +12,7 @@ from neko.arguments import check_integer
 from neko.callbacks import Callback
 from neko.history import History
 from neko.loop import Loop
+from neko.output import Output
 from neko.rules.base import Learner
 
 LINES = 100
@@ -194,7 +194,7 @@ def bar_of(epochs: int, progress: bool) -> Progress:
         MofNCompleteColumn(),
         TimeRemainingColumn(),
         TextColumn("{task.fields[measures]}"),
-        console=Console(stderr=True),
+        console=Output(stderr=True),
         disable=not progress,
         transient=True,
     )

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import neko
-from neko import compare
+from neko import compare, plots
 
 RULES = ["bptt", "eprop:symmetric", "eprop:random", "eprop:adaptive"]
 
@@ -57,7 +57,7 @@ def test_a_rule_against_itself_deviates_nowhere(xp):
             assert measures.cosine == pytest.approx(1.0, abs=1e-14)
             assert measures.sign_agreement == 1.0
             assert measures.histogram.sum() == measures.histogram[40] > 0
-    assert set(found["bptt"]) == {*model.params, "all"}
+    assert set(found["bptt"]) == {*model.params, "all hidden", "all readout"}
     assert found["eprop:symmetric"]["layers.0.w_rec"].relative > 1e-3
 
 
@@ -69,11 +69,11 @@ def test_rules_with_equal_feedback_have_equal_gradients(xp):
     for rule in made.values():
         rule.model.build(x)
     found = compare.gradients(evaluator(xp), x, y, ["eprop:random", other], mask)
-    assert found["eprop:adaptive"]["all"].relative == 0.0
+    assert found["eprop:adaptive"]["all hidden"].relative == 0.0
     unshared = compare.deviations(
         *(compare.weights_only(rule, rule.gradients(x, y, mask)[1]) for rule in made.values())
     )
-    assert unshared["all"].relative > 1e-3
+    assert unshared["all hidden"].relative > 1e-3
 
 
 def test_the_naive_change_is_minus_the_gradient_bit_for_bit(xp):
@@ -108,17 +108,18 @@ def test_the_primary_trains_as_if_nobody_watched(xp):
         assert np.array_equal(xp.to_numpy(p), xp.to_numpy(watched.params[name])), name
     batches = sorted({row["batch"] for row in followed.records})
     assert batches == [0, 2, 4, 6, 8]
-    assert len(followed.records) == 5 * len(RULES) * (len(watched.params) + 1)
+    assert len(followed.records) == 5 * len(RULES) * (len(watched.params) + 2)
     relative = followed.mean("relative")
     assert relative["bptt"] == 0.0
     assert 0.0 < relative["eprop:symmetric"] < relative["eprop:random"]
     # feedback starts equal and adaptive feedback goes on learning
-    first = {row["rule"]: row["relative"] for row in followed.records if row["batch"] == 0 and row["tensor"] == "all"}
-    last = {row["rule"]: row["relative"] for row in followed.records if row["batch"] == 8 and row["tensor"] == "all"}
+    rows = [row for row in followed.records if row["tensor"] == "all hidden"]
+    first, last = ({row["rule"]: row["relative"] for row in rows if row["batch"] == batch} for batch in (0, 8))
     assert first["eprop:adaptive"] == first["eprop:random"]
     assert last["eprop:adaptive"] != last["eprop:random"]
-    counts = followed.histograms["eprop:random"]["all"]
-    assert counts.sum() == 5 * sum(xp.to_numpy(p).size for p in watched.params.values())
+    counts = followed.histograms["eprop:random"]["all hidden"]
+    hidden = [p for name, p in watched.params.items() if not name.startswith("readout.")]
+    assert counts.sum() == 5 * sum(xp.to_numpy(p).size for p in hidden)
 
 
 def test_feedback_of_the_primary_reaches_all_or_stays_its_own(xp):
@@ -127,7 +128,7 @@ def test_feedback_of_the_primary_reaches_all_or_stays_its_own(xp):
         primary = neko.Eprop(evaluator(xp), mode="adaptive", learning_rate=0.05)
         followed = compare.GradientComparison(primary, ["bptt", "eprop:random"], reference="bptt", sync_feedback=synced)
         followed.train(x, y, mask, epochs=3, progress=False)
-        rows = {row["rule"]: row["relative"] for row in followed.records if row["tensor"] == "all"}
+        rows = {row["rule"]: row["relative"] for row in followed.records if row["tensor"] == "all hidden"}
         assert (rows["eprop:random"] == rows["eprop:adaptive"]) == synced
         assert rows["bptt"] == 0.0
 
@@ -163,6 +164,12 @@ def test_the_numbers_are_written_as_csv(tmp_path):
         (lambda rule: compare.GradientComparison(rule, ["eprop:mirror"]), ValueError, "'symmetric'"),
         (lambda rule: compare.GradientComparison(rule, ["bptt:random"]), ValueError, "only 'eprop' has modes"),
         (lambda rule: compare.GradientComparison(rule, ["hebb"]), ValueError, "'bptt'"),
+        (lambda rule: compare.GradientComparison(rule, {"bptt": "eprop"}), ValueError, "name='another'"),
+        (lambda rule: compare.GradientComparison(rule, {}), ValueError, "one or more"),
+        (lambda rule: compare.GradientComparison(rule, {"": "eprop"}), TypeError, "name of a rule ''"),
+        (lambda rule: compare.GradientComparison(rule, {3: "eprop"}), TypeError, "name of a rule 3"),
+        (lambda rule: compare.GradientComparison(rule, ["eprop"], name=3), TypeError, "name of a rule 3"),
+        (lambda rule: compare.GradientComparison(rule, [rule]), TypeError, "its name or class"),
         (lambda rule: compare.GradientComparison(rule, ["eprop"], every=0), ValueError, "every=0"),
         (lambda rule: compare.GradientComparison(rule, ["eprop"], reference="rtrl"), ValueError, "reference='rtrl'"),
     ],
@@ -170,3 +177,139 @@ def test_the_numbers_are_written_as_csv(tmp_path):
 def test_wrong_values_are_named(wrong, error, words):
     with pytest.raises(error, match=words):
         wrong(neko.BPTT(evaluator("torch")))
+
+
+class Nonsense(neko.BPTT):
+    """The readout's gradient, and noise of the right size for every hidden weight."""
+
+    def gradients(self, x, y, mask=None):
+        loss, found = super().gradients(x, y, mask)
+        rng = np.random.default_rng(0)
+        for name, g in found.items():
+            if not name.startswith("readout."):
+                g = np.asarray(self.xp.to_numpy(g))
+                found[name] = self.xp.asarray(rng.standard_normal(g.shape) * np.sqrt(np.mean(g * g)))
+        return loss, found
+
+
+def test_what_all_rules_share_makes_none_look_right(xp):
+    """A rule that knows nothing scores nothing, though its readout's gradient is exact and the larger one."""
+    x, y, mask = data()
+    model = evaluator(xp)
+    model.build(x)
+    made = compare.clones(model, ["bptt", Nonsense])
+    exact, noise = (compare.weights_only(rule, rule.gradients(x, y, mask)[1]) for rule in made.values())
+    together = [np.concatenate([g.ravel() for g in side.values()]) for side in (noise, exact)]
+    assert compare.deviation(*together).cosine > 0.5, "all together, the readout would hide it"
+    found = compare.gradients(model, x, y, ["bptt", Nonsense], mask)["nonsense"]
+    assert abs(found["all hidden"].cosine) < 0.3
+    assert found["all readout"].cosine == pytest.approx(1.0)
+    hidden = sorted(name for name in exact if not name.startswith("readout."))
+    joined = [np.concatenate([side[name].ravel() for name in hidden]) for side in (noise, exact)]
+    assert found["all hidden"].cosine == compare.deviation(*joined).cosine
+    followed = compare.GradientComparison(neko.BPTT(model), [Nonsense])
+    followed.train(x, y, mask, progress=False)
+    assert abs(followed.mean("cosine")["nonsense"]) < 0.3
+
+
+def test_of_a_users_module_every_tensor_is_hidden():
+    torch = pytest.importorskip("torch")
+    module = torch.nn.Linear(6, 3)
+    model = neko.Evaluator(module, loss="categorical_crossentropy")
+    found = compare.gradients(model, np.ones((4, 6)), np.eye(3)[[0, 1, 2, 0]], {"one": neko.BPTT, "two": neko.BPTT})
+    assert set(found["two"]) == {"weight", "bias", "all hidden"}
+
+
+def test_variants_of_one_rule_have_names_of_their_own():
+    """Two truncations at one state, and two optimizers along one training, against what each gives alone."""
+    x, y, mask = data()
+    model = evaluator("torch")
+    variants = {f"cut at {k}": functools.partial(neko.BPTT, truncation=k) for k in (20, 3)}
+    found = compare.gradients(model, x, y, {"whole": "bptt", **variants}, mask)
+    assert list(found) == ["whole", "cut at 20", "cut at 3"]
+    assert found["cut at 20"]["all hidden"].relative < 1e-6, "one piece is the whole"
+    alone = {name: rule(model).gradients(x, y, mask)[1] for name, rule in {"whole": neko.BPTT, **variants}.items()}
+    expected = compare.deviation(*(np.asarray(alone[name]["layers.0.w_in"]) for name in ("cut at 3", "whole")))
+    assert found["cut at 3"]["layers.0.w_in"].cosine == pytest.approx(expected.cosine, abs=1e-6)
+    assert expected.cosine < 0.999
+
+    rates = {"fast": 0.5, "slow": 0.125}
+    others = {name: functools.partial(neko.BPTT, optimizer="sgd", learning_rate=rate) for name, rate in rates.items()}
+    primary = neko.BPTT(model, optimizer="sgd", learning_rate=0.25)
+    followed = compare.GradientComparison(primary, others, name="middle", reference="middle", changes=True)
+    followed.train(x, y, mask, epochs=1, progress=False)
+    ratio = followed.mean("norm_ratio")
+    assert ratio == pytest.approx({"middle": 1.0, "fast": 2.0, "slow": 0.5}, rel=1e-3)
+    panels = [axes.get_title() for axes in plots.comparison(followed).axes]
+    assert panels[:4] == ["layers.0.w_in", "layers.0.w_rec", "readout.b_out", "readout.w_out"], "where they differ"
+
+
+def test_the_figure_has_a_panel_for_each_hidden_kind_of_weight():
+    x, y, mask = data()
+    model = neko.Evaluator(neko.LIF([10, 7], 3, "torch", tau_m=20.0, v_th=0.4, seed=2), loss="categorical_crossentropy")
+    followed = compare.GradientComparison(neko.BPTT(model), ["eprop:symmetric", "eprop:random"])
+    followed.train(x, y, mask, epochs=2, progress=False)
+    figure = plots.comparison(followed)
+    titles = [axes.get_title() for axes in figure.axes if axes.get_title()]
+    assert titles == [f"layers.{layer}.{kind}" for layer in (0, 1) for kind in ("w_in", "w_rec")]
+    assert [text.get_text() for text in figure.axes[0].get_xticklabels()][::4] == ["< -4", "> 4"]
+    assert len(figure.axes[4].lines) == 2, "the two rules, and not the reference"
+
+
+class Stop(neko.callbacks.Callback):
+    """Ctrl-C during the batch of a number."""
+
+    order = 3
+
+    def __init__(self, batch):
+        self.at = batch
+
+    def batch(self, loop):
+        loop.interrupt = loop.batch == self.at
+
+
+@pytest.mark.parametrize("changes", [False, True])
+def test_a_comparison_stops_after_a_batch_and_goes_on(changes, tmp_path):
+    """What was compared is there at once, and a run that goes on has the records of one that never stopped."""
+    x, y, mask = data()
+
+    def followed():
+        primary = neko.Eprop(evaluator("torch"), mode="adaptive")
+        return compare.GradientComparison(primary, ["bptt", "eprop:random"], every=2, changes=changes)
+
+    def train(comparison, *callbacks):
+        return comparison.train(x, y, mask, epochs=2, batch_size=2, callbacks=callbacks, progress=False)
+
+    whole, first, second = followed(), followed(), followed()
+    history = train(whole, neko.Checkpoints(tmp_path / "whole"), Stop(99))
+    with pytest.raises(KeyboardInterrupt):
+        train(first, neko.Checkpoints(tmp_path / "part"), Stop(3))
+    assert first.batches == 3
+    assert {row["batch"] for row in first.records} == {0, 2}
+    assert train(second, neko.Checkpoints(tmp_path / "part", resume=True), Stop(99)) == history
+    assert second.records == whole.records
+    for name, counts in whole.histograms["bptt"].items():
+        assert np.array_equal(second.histograms["bptt"][name], counts)
+
+
+def test_a_comparison_is_not_gone_on_with_as_another(tmp_path):
+    x, y, mask = data()
+
+    def train(epochs, others, **options):
+        followed = compare.GradientComparison(neko.BPTT(evaluator("torch")), others, **options)
+        keep = neko.Checkpoints(tmp_path, resume=True)
+        followed.train(x, y, mask, epochs=epochs, callbacks=[keep], progress=False)
+
+    train(1, {"short": "eprop"})
+    for others, options in (
+        ({"other": "eprop"}, {}),
+        ({"short": "bptt"}, {}),
+        ({"short": "eprop"}, {"name": "first"}),
+        ({"short": "eprop"}, {"every": 2}),
+        ({"short": "eprop"}, {"changes": True}),
+        ({"short": "eprop"}, {"sync_feedback": False}),
+        ({"short": "eprop"}, {"reference": "short"}),
+    ):
+        with pytest.raises(neko.errors.CheckpointError, match="was written with"):
+            train(2, others, **options)
+    train(2, {"short": "eprop"})

@@ -49,9 +49,12 @@ def test_a_run_leaves_its_folder(tmp_path):
 @pytest.mark.parametrize("backend", backends.installed())
 def test_equal_configurations_give_equal_histories(backend, tmp_path):
     config = dataclasses.replace(SMALL, backend=backend, rule="eprop:adaptive")
-    run.train(config, tmp_path / "a", progress=False)
+    trained = run.train(config, tmp_path / "a", progress=False)
     repeated = run.read_config(tmp_path / "a" / run.CONFIG)
     assert repeated == config
+    read = run.load(tmp_path / "a")
+    x = neko.datasets.load("digits").x_test[:50]
+    assert np.array_equal(read.rule.model.predict(x), trained.rule.model.predict(x))
     run.train(repeated, tmp_path / "b", progress=False)
     first, second = ((tmp_path / name / run.HISTORY).read_bytes() for name in "ab")
     assert first == second
@@ -221,7 +224,7 @@ def test_a_run_stopped_by_ctrl_c_says_how_to_go_on(tmp_path):
             break
         time.sleep(0.1)
     os.kill(process.pid, signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=120)
     assert process.returncode == 130, err
     assert "--resume" in out
     assert "Traceback" not in err
@@ -232,3 +235,95 @@ def test_a_run_stopped_by_ctrl_c_says_how_to_go_on(tmp_path):
     run.train(dataclasses.replace(config, epochs=done + 1), tmp_path / "run", resume=True, progress=False)
     run.train(dataclasses.replace(config, epochs=done + 1), tmp_path / "whole", progress=False)
     assert (tmp_path / "run" / run.HISTORY).read_bytes() == (tmp_path / "whole" / run.HISTORY).read_bytes()
+
+
+def test_a_run_is_read_back_as_it_was_left(tmp_path):
+    """Model, history, optimizer and feedback: one more batch changes both alike, bit for bit."""
+    options = {"rule": "eprop:adaptive", "cell": "alif", "target": "mean", "firing_rate": 30.0, "clip_norm": 1.0}
+    config = dataclasses.replace(SMALL, dtype="float64", processor="cpu", **options)
+    trained = run.train(config, tmp_path, progress=False)
+    assert yaml.safe_load((tmp_path / run.CONFIG).read_text())["options"]["processor"] == "cpu"
+    before = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
+    read = run.load(str(tmp_path))
+    assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before, "reading writes nothing"
+    assert read.history == trained.history
+    digits = neko.datasets.load("digits").one_hot()
+    found, expected = (each.rule.model.evaluate(digits.x_test, digits.y_test) for each in (read, trained))
+    assert found == expected
+    assert found["accuracy"] == trained.history["val_accuracy"][-1]
+    batch = digits.x_train[:32], digits.y_train[:32]
+    assert read.rule.step(*batch) == trained.rule.step(*batch)
+    for name, w in trained.rule.model.params.items():
+        assert np.array_equal(read.rule.model.params[name], w), name
+    assert read.rule.feedback.keys() == trained.rule.feedback.keys() != set()
+    for name, b in trained.rule.feedback.items():
+        assert np.array_equal(read.rule.feedback[name], b), name
+
+
+def test_conductances_are_read_back(tmp_path):
+    config = dataclasses.replace(SMALL, optimizer="manhattan", device="soft_bounds")
+    trained = run.train(config, tmp_path, progress=False)
+    found, expected = (t.rule.state()["update"]["pairs"] for t in (run.load(tmp_path, processor="cpu"), trained))
+    assert found.keys() == trained.rule.model.params.keys()
+    for name, pair in found.items():
+        for side in ("plus", "minus"):
+            assert np.array_equal(pair[side]["g"], expected[name][side]["g"]), name
+
+
+def test_what_is_no_run_is_not_read(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"expected the config.yaml of a run"):
+        run.load(tmp_path)
+    run.train(SMALL, tmp_path, progress=False)
+    text = (tmp_path / run.CONFIG).read_text()
+    for old, new in (("rule: bptt", "rule: eprop"), ("cell: lif", "cell: alif"), ("hidden: 8", "hidden: 9")):
+        (tmp_path / run.CONFIG).write_text(text.replace(old, new))
+        with pytest.raises(neko.errors.CheckpointError, match="was written with"):
+            run.load(tmp_path)
+    (tmp_path / run.CONFIG).write_text(text)
+    with pytest.raises(ValueError, match="no processor 'warp'"):
+        run.load(tmp_path, processor="warp")
+    for file in checkpoint.files(tmp_path / run.CHECKPOINTS):
+        file.unlink()
+    with pytest.raises(FileNotFoundError, match="has no checkpoint: expected a run with an epoch done"):
+        run.load(tmp_path)
+
+
+def test_numbers_of_numpy_are_numbers(tmp_path):
+    config = run.Config(
+        hidden=np.int64(8), epochs=np.uint8(2), seed=np.int32(3), learning_rate=np.float32(0.5), clip_norm=np.int64(2)
+    )
+    assert config == run.Config(hidden=8, epochs=2, seed=3, learning_rate=0.5, clip_norm=2.0)
+    assert {type(value) for value in dataclasses.asdict(config).values()} <= {str, int, float, type(None)}
+    run.write_config(config, tmp_path)
+    assert run.read_config(tmp_path / run.CONFIG) == config
+    for wrong in ({"hidden": np.float64(8.0)}, {"hidden": np.bool_(True)}, {"learning_rate": np.bool_(True)}):
+        with pytest.raises(ValueError, match="expected"):
+            run.Config(**wrong)
+
+
+def test_all_unknown_options_are_named_with_the_nearest():
+    with pytest.raises(ValueError, match=r"options 'hiden', 'epoch': .*did you mean 'hidden' and 'epochs'\?"):
+        run.Config.of({"hiden": 3, "epoch": 2, "seed": 1})
+    with pytest.raises(ValueError, match=r"option 'zzz': expected one of .*'seed'\]$"):
+        run.Config.of({"zzz": 3})
+
+
+@pytest.mark.parametrize("name", ["cpu", "cuda", "cuda:0", "CUDA", "gpu", "mps", "tpu", "/GPU:0", "xpu:1"])
+@pytest.mark.parametrize("optimizer", ["adam", "manhattan"])
+def test_a_processor_is_no_analog_device(name, optimizer, tmp_path):
+    result = command("train", "--device", name, "--optimizer", optimizer, "--out", tmp_path / "run")
+    assert result.exit_code == 2
+    assert f"device={name!r}: expected an analog device" in words(result)
+    assert "'soft_bounds'" in words(result)
+    assert f"--processor {name}" in words(result)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("backend", backends.installed())
+def test_a_processor_that_is_not_here_is_named(backend):
+    """None computes elsewhere without a word, as TensorFlow by itself would."""
+    for name in ("tpu", "gpu:17", "cuda:17", "warp"):
+        with pytest.raises(ValueError, match=f"{backend} has no processor {name!r} here .*such as 'cpu'"):
+            backends.get(backend, device=name)
+    there = backends.get(backend, device="cpu")
+    assert there.to_numpy(there.zeros((2,))).tolist() == [0.0, 0.0]

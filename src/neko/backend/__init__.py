@@ -13,11 +13,11 @@ from typing import Any
 
 DTYPES = ("float32", "float64")
 
-# name: (module and class here, the module that must be installed)
+# name: (module and class here, the modules that must be installed)
 _BACKENDS = {
-    "torch": ("neko.backend._torch", "TorchBackend", "torch"),
-    "jax": ("neko.backend._jax", "JaxBackend", "jax"),
-    "tensorflow": ("neko.backend._tensorflow", "TensorFlowBackend", "tensorflow"),
+    "torch": ("neko.backend._torch", "TorchBackend", ("torch", "array_api_compat")),
+    "jax": ("neko.backend._jax", "JaxBackend", ("jax", "optax")),
+    "tensorflow": ("neko.backend._tensorflow", "TensorFlowBackend", ("tensorflow",)),
 }
 _ALIASES = {"pytorch_backend": "torch", "jax_backend": "jax", "tensorflow_backend": "tensorflow"}
 
@@ -29,7 +29,30 @@ def available() -> tuple[str, ...]:
 
 def installed() -> tuple[str, ...]:
     """The backends whose framework is installed."""
-    return tuple(name for name, (_, _, module) in _BACKENDS.items() if importlib.util.find_spec(module))
+    return tuple(name for name in _BACKENDS if not _missing(name))
+
+
+def default() -> str:
+    """The backend where none is named: the first of torch, jax and tensorflow that is installed.
+
+    Raises
+    ------
+    ImportError
+        If none is.
+    """
+    found = installed()
+    if not found:
+        raise ImportError(
+            "no framework is installed: neko needs one of torch, jax and tensorflow, for example "
+            "pip install 'neko-learning[torch]'"
+        )
+    return found[0]
+
+
+def is_processor(word: Any) -> bool:
+    """Whether a word is what frameworks call a processor, such as 'cpu', 'cuda:1' or '/GPU:0'."""
+    kind = str(word).lower().removeprefix("/").removeprefix("device:").partition(":")[0]
+    return kind in ("cpu", "gpu", "cuda", "rocm", "tpu", "mps", "xpu", "metal")
 
 
 def get(name: str, *, device: str | None = None, dtype: str = "float32") -> Any:
@@ -40,15 +63,16 @@ def get(name: str, *, device: str | None = None, dtype: str = "float32") -> Any:
     name : {'torch', 'jax', 'tensorflow'}
         The framework.
     device : str, optional
-        Where arrays live, in the framework's words ('cpu', 'cuda', '/GPU:0'); by default the CPU for torch and
-        tensorflow, the CPU for jax.
+        Where arrays live, in the framework's words: 'cpu', 'cuda', 'cuda:1', 'mps' for torch, 'cpu', 'gpu', 'tpu' for
+        jax, '/GPU:0' for tensorflow; ``'gpu'``, ``'cuda'`` and ``'cuda:1'`` are understood by all three. By default
+        the CPU for torch and jax, and TensorFlow's own choice.
     dtype : {'float32', 'float64'}
         Precision of floating-point arrays.
 
     Raises
     ------
     ValueError
-        For an unknown name or dtype.
+        For an unknown name or dtype, or a device that is not here.
     ImportError
         If the framework is not installed.
     """
@@ -61,12 +85,31 @@ def get(name: str, *, device: str | None = None, dtype: str = "float32") -> Any:
 
 @functools.cache
 def _create(name: str, device: str | None, dtype: str) -> Any:
-    module, cls, framework = _BACKENDS[name]
-    if importlib.util.find_spec(framework) is None:
+    module, cls, _ = _BACKENDS[name]
+    missing = _missing(name)
+    if missing:
         raise ImportError(
-            f"the backend {name!r} needs {framework}, which is not installed: pip install 'neko-learning[{name}]'"
+            f"the backend {name!r} needs {' and '.join(missing)}, which is not installed: "
+            f"pip install 'neko-learning[{name}]'"
         )
-    return getattr(importlib.import_module(module), cls)(device, dtype)
+    made = getattr(importlib.import_module(module), cls)
+    if device is None:
+        return made(None, dtype)
+    try:
+        backend = made(device, dtype)
+        with backend.scope():
+            backend.to_numpy(backend.zeros((1,)))
+    except Exception as error:  # each framework has an own one
+        told = " ".join(str(error).split()).partition(". ")[0]
+        raise ValueError(
+            f"{name} has no processor {device!r} here ({told}): expected one that is there, such as 'cpu'"
+        ) from error
+    return backend
+
+
+def _missing(name: str) -> list[str]:
+    """What a backend needs and is not installed."""
+    return [module for module in _BACKENDS[name][2] if importlib.util.find_spec(module) is None]
 
 
 def __getattr__(name: str) -> Any:
@@ -75,4 +118,13 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-__all__ = ["available", "get", "installed", "jax_backend", "pytorch_backend", "tensorflow_backend"]
+__all__ = [
+    "available",
+    "default",
+    "get",
+    "installed",
+    "is_processor",
+    "jax_backend",
+    "pytorch_backend",
+    "tensorflow_backend",
+]

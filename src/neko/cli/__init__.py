@@ -2,12 +2,47 @@
 
 from __future__ import annotations
 
+from typing import Annotated, Any
+
 import typer
+from typer.core import TyperGroup
 
-from neko.cli import comparison, data, sampling, training, verification
+from neko import __version__, output
+from neko.cli import common, comparison, data, demo, sampling, training, verification
 
-app = typer.Typer(add_completion=False, help="Learning rules of the brain and of neuromorphic hardware.")
-app.command()(training.demo)
+
+class Commands(TyperGroup):
+    """All commands: whatever one prints can be encoded, and what goes wrong in it is told in one line."""
+
+    def main(self, *args: Any, **options: Any) -> Any:
+        output.tolerate()
+        return super().main(*args, **options)
+
+    def invoke(self, ctx: Any) -> Any:
+        with common.plain_errors():
+            return super().invoke(ctx)
+
+
+app = typer.Typer(cls=Commands, add_completion=False, no_args_is_help=True)
+
+
+def print_version(wanted: bool) -> None:
+    """The version, and nothing else is done."""
+    if wanted:
+        common.console.print(f"neko {__version__}", highlight=False)
+        raise typer.Exit
+
+
+@app.callback()
+def about(
+    version: Annotated[
+        bool, typer.Option("--version", callback=print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Learning rules of the brain and of neuromorphic hardware."""
+
+
+app.command()(demo.demo)
 app.command()(training.train)
 app.command()(training.show)
 app.command()(sampling.sample)

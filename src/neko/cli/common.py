@@ -6,20 +6,24 @@ import contextlib
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 
-console = Console()
-complaints = Console(stderr=True)
+from neko.output import Output
+
+console = Output(emoji=False)
+complaints = Output(stderr=True, emoji=False)
 """Where errors and warnings go, so that what a command prints can be piped."""
 
-Backend = Annotated[str, typer.Option(help="torch, jax or tensorflow.")]
+Backend = Annotated[str | None, typer.Option(help="torch, jax or tensorflow; by default the first that is installed.")]
 BatchSize = Annotated[int, typer.Option(min=1, help="Examples per update, or per pass of a sampler.")]
 Cell = Annotated[str, typer.Option(help="Neuron model.")]
 Data = Annotated[str, typer.Option(help="Data set, one of `neko data list`.")]
+Processor = Annotated[
+    str | None, typer.Option(help="Where it is computed: cpu, gpu, cuda:1, tpu, mps; by default the CPU.")
+]
 Epochs = Annotated[int, typer.Option(min=1, help="Passes over the training data.")]
 Hidden = Annotated[int, typer.Option(min=1, help="Number of neurons.")]
 Rate = Annotated[float, typer.Option(help="Rate of the optimizer.")]
@@ -31,14 +35,24 @@ Figure = Annotated[Path | None, typer.Option(help="Write the figure here.")]
 
 @contextlib.contextmanager
 def plain_errors() -> Iterator[None]:
-    """What a person got wrong, in one line and with exit code 2; warnings in one line too."""
+    """What a person got wrong, in one line and with exit code 2; warnings in one line too; Ctrl-C ends with 130."""
     try:
         with warnings.catch_warnings():
             warnings.showwarning = show_warning
             yield
+    except KeyboardInterrupt:
+        stopped("")
+    except BrokenPipeError:  # whoever read the output has seen enough
+        raise
     except (ValueError, TypeError, ImportError, OSError, ArithmeticError) as error:
         complaints.print(f"[red]error:[/red] {escape(str(error))}", soft_wrap=True, highlight=False)
         raise typer.Exit(2) from error
+
+
+def stopped(told: str) -> NoReturn:
+    """End after Ctrl-C, with what was done and how to go on."""
+    say(f"Stopped{f' {told}' if told else ''}.")
+    raise typer.Exit(130)
 
 
 def show_warning(
@@ -46,6 +60,23 @@ def show_warning(
 ) -> None:
     """A warning without the line of code that it came from, as `warnings.showwarning` is called."""
     complaints.print(f"[yellow]warning:[/yellow] {escape(str(message))}", soft_wrap=True, highlight=False)
+
+
+def say(text: str) -> None:
+    """A line of the result, as it is."""
+    console.print(text, soft_wrap=True, highlight=False, markup=False)
+
+
+def tell(text: str) -> None:
+    """A line beside the result, of what begins or goes on."""
+    complaints.print(text, soft_wrap=True, highlight=False, markup=False)
+
+
+def backend_of(name: str | None, processor: str | None) -> Any:
+    """The backend of these options, or the first one that is installed; ImportError where none is."""
+    from neko import backend
+
+    return backend.get(backend.default() if name is None else name, device=processor)
 
 
 def load_data(name: str) -> Any:
@@ -81,4 +112,4 @@ def save_figure(figure: Any, path: Path | None) -> None:
     from neko import plots
 
     if path is not None:
-        console.print(f"Figure: {plots.save(figure, path)}")
+        say(f"Figure: {plots.save(figure, path)}")

@@ -29,14 +29,13 @@ def listing() -> None:
 
 @app.command()
 def get(
-    names: Annotated[list[str], typer.Argument(metavar="NAME…", help="Data sets, as `neko data list` shows.")],
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Data sets, as `neko data list` shows.")],
 ) -> None:
     """Find the files of data sets, download those that are not here, and print where they are."""
     from neko import datasets
 
-    with common.plain_errors():
-        for entry, name in [(datasets.entry(name), name) for name in names]:
-            for path in entry.paths():
-                console.print(str(path), soft_wrap=True, highlight=False, markup=False)
-            if entry.place() == "built in":
-                console.print(f"{name} needs no file", soft_wrap=True, highlight=False)
+    for entry, name in [(datasets.entry(name), name) for name in names]:
+        for path in entry.paths():
+            common.say(str(path))
+        if entry.place() == "built in":
+            common.say(f"{name} needs no file")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 import time
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from neko.cli import common
@@ -30,7 +32,8 @@ def sample(
     prior: Annotated[float, typer.Option(help="Standard deviation of weights onto one neuron, all together.")] = 5.0,
     step_size: Annotated[float, typer.Option(help="Step size at the start.")] = 1e-7,
     learning_rate: Annotated[float, typer.Option(help="Rate of Adam.")] = 1e-3,
-    backend: common.Backend = "torch",
+    backend: common.Backend = None,
+    processor: common.Processor = None,
     batch_size: common.BatchSize = 1000,
     seed: common.Seed = 0,
     figure: common.Figure = Path("runs/posterior.png"),
@@ -39,64 +42,84 @@ def sample(
     ] = None,
     checkpoint_every: Annotated[int, typer.Option(min=1, help="Epochs between two checkpoints.")] = 100,
 ) -> None:
-    """Sample a spiking network's weights from their posterior, and show what it is unsure about."""
-    from neko import Checkpoints, Trainer, atomic, checkpoint, plots, rules
+    """Sample a spiking network's weights from their posterior, and show what it is unsure about.
+
+    Each chain starts from weights that Adam found. With --checkpoints Adam and the chains are kept, and the same
+    command goes on with them after Ctrl-C, a crash or a reboot; with more --epochs it makes the chains longer.
+    """
+    from neko import Trainer, atomic, checkpoint, plots, posterior, rules
     from neko.run import evaluator_of
 
-    with common.plain_errors():
-        common.check_outputs(figure)
-        if checkpoints is not None:
-            atomic.prepare(checkpoints)
-        loaded = common.load_classes(data)
-        labels = loaded.y_test.argmax(axis=-1)
-        models = [
-            evaluator_of(loaded, cell, hidden, backend, seed + c, recurrent=recurrent, target=target)
-            for c in range(chains)
-        ]
-        for each in models:
-            train(each, loaded, drift, pretrain, learning_rate, seed)
-        adam = [model.evaluate(loaded.x_test, loaded.y_test)["accuracy"] for model in models]
-        model = models[0]
-        made: Any = rules.get_sampler(sampler)
-        rule = made(
-            model,
-            drift=rules.resolve(drift),
-            prior=fan_in_prior(model.params, prior),
-            starts=[each.params for each in models],
-            x_pred=loaded.x_test,
-            warmup=warmup,
-            thinning=thinning,
-            step_size=step_size,
-            seed=seed,
+    common.check_outputs(figure)
+    if checkpoints is not None:
+        atomic.prepare(checkpoints)
+    posterior.scipy_stats()  # which the summary needs: better missed now than after the chains
+    chosen: Any = rules.get_sampler(sampler)
+    driving = rules.resolve(drift)
+    made = common.backend_of(backend, processor)
+    loaded = common.load_classes(data)
+    labels = loaded.y_test.argmax(axis=-1)
+    models = [
+        evaluator_of(loaded, cell, hidden, made, seed + c, recurrent=recurrent, target=target) for c in range(chains)
+    ]
+    way = "with --checkpoints the next run can go on" if checkpoints is None else "the same command goes on"
+    try:
+        for c, each in enumerate(models):
+            kept = kept_in(None if checkpoints is None else checkpoints / f"adam-{c}", checkpoint_every)
+            common.tell(f"Adam before chain {c + 1} of {chains}: {pretrain} epochs")
+            train(each, loaded, driving, pretrain, learning_rate, seed, kept)
+    except KeyboardInterrupt:
+        common.stopped(f"in the Adam before chain {c + 1} of {chains}; {way}")
+    adam = [model.evaluate(loaded.x_test, loaded.y_test)["accuracy"] for model in models]
+    model = models[0]
+    rule = chosen(
+        model,
+        drift=driving,
+        prior=fan_in_prior(model.params, prior),
+        starts=[each.params for each in models],
+        x_pred=loaded.x_test,
+        warmup=warmup,
+        thinning=thinning,
+        step_size=step_size,
+        seed=seed,
+    )
+    trainer = Trainer(rule)
+    anew = checkpoints is None or not checkpoint.files(checkpoints)
+    common.tell(f"{sampler} with {chains} chain{'s' if chains > 1 else ''}: {epochs} epochs, {warmup} of them warm-up")
+    begin = time.perf_counter()
+    try:
+        trainer.train(
+            loaded.x_train,
+            loaded.y_train,
+            epochs=epochs,
+            batch_size=batch_size,
+            shuffle=False,
+            callbacks=kept_in(checkpoints, checkpoint_every),
         )
-        trainer = Trainer(rule)
-        kept = [] if checkpoints is None else [Checkpoints(checkpoints, every=checkpoint_every, keep=1, resume=True)]
-        anew = checkpoints is None or not checkpoint.files(checkpoints)
-        begin = time.perf_counter()
-        try:
-            trainer.train(
-                loaded.x_train, loaded.y_train, epochs=epochs, batch_size=batch_size, shuffle=False, callbacks=kept
-            )
-        except KeyboardInterrupt:
-            way = "with --checkpoints the next run can go on" if checkpoints is None else "the same command goes on"
-            console.print(f"Stopped after {rule.epochs} of {epochs} epochs; {way}.", soft_wrap=True)
-            raise typer.Exit(130) from None
-        seconds = (time.perf_counter() - begin) / (epochs * chains) if anew else None
-        found = rule.posterior
-        print_summary(data, found, labels, adam, seconds)
-        x = loaded.x_test.reshape(len(loaded.x_test), -1)
-        common.save_figure(plots.posterior(found, x, labels, trainer.history), figure)
+    except KeyboardInterrupt:
+        common.stopped(f"after {rule.epochs} of {epochs} epochs; {way}")
+    seconds = (time.perf_counter() - begin) / (epochs * chains) if anew else None
+    found = rule.posterior
+    print_summary(data, found, labels, adam, seconds)
+    x = loaded.x_test.reshape(len(loaded.x_test), -1)
+    common.save_figure(plots.posterior(found, x, labels, trainer.history), figure)
 
 
-def train(model: Any, data: Any, rule: str, epochs: int, learning_rate: float, seed: int) -> None:
+def kept_in(folder: Path | None, every: int) -> list[Any]:
+    """The callbacks that keep a run in a folder and go on from there, where there is one."""
+    from neko import Checkpoints
+
+    return [] if folder is None else [Checkpoints(folder, every=every, keep=1, resume=True)]
+
+
+def train(model: Any, data: Any, rule: Any, epochs: int, learning_rate: float, seed: int, callbacks: list[Any]) -> None:
     """Adam, for the point where a chain starts."""
-    from neko import Trainer, rules
+    from neko import Trainer
 
     model.build(data.x_train)
     if epochs:
-        console.print(f"Adam, {epochs} epochs")
-        trainer = Trainer(rules.resolve(rule)(model, learning_rate=learning_rate))
-        trainer.train(data.x_train, data.y_train, epochs=epochs, seed=seed, progress=False)
+        trainer = Trainer(rule(model, learning_rate=learning_rate))
+        trainer.train(data.x_train, data.y_train, epochs=epochs, seed=seed, callbacks=callbacks)
 
 
 def fan_in_prior(params: dict[str, Any], scale: float) -> dict[str, float]:
@@ -124,9 +147,12 @@ def print_summary(data: str, found: Any, labels: np.ndarray, adam: list[float], 
         rows["seconds a transition"] = f"{seconds:.3f}"
     # fewer draws have no R-hat
     if len(found.step_size) > 1 and found.logdensity.shape[1] >= 4:
-        rhat = found.rhat()
-        rows["R-hat, largest"] = ", ".join(f"{name} {np.nanmax(value):.2f}" for name, value in rhat.items())
+        if importlib.util.find_spec("arviz") is None:
+            rows["R-hat"] = "needs ArviZ: pip install 'neko-learning[bayes]'"
+        else:
+            rhat = found.rhat()
+            rows["R-hat, largest"] = ", ".join(f"{name} {np.nanmax(value):.2f}" for name, value in rhat.items())
     table = Table("measure", "value", title=f"Posterior on the test set of {data}")
     for row in rows.items():
-        table.add_row(*row)
+        table.add_row(*map(escape, row))
     console.print(table)

@@ -1,15 +1,17 @@
-"""``neko demo``, ``neko train`` and ``neko show``."""
+"""``neko train`` and ``neko show``."""
 
 from __future__ import annotations
 
 import dataclasses
 import datetime
+import shlex
 import time
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from neko.cli import common
@@ -18,45 +20,19 @@ from neko.cli.common import console
 RULE = Annotated[str, typer.Option(help="Learning rule: bptt, rtrl, eprop, eprop:random, eprop:adaptive.")]
 
 
-def demo(
-    backend: common.Backend = "torch",
-    epochs: common.Epochs = 45,
-    seed: common.Seed = 0,
-    figure: Annotated[Path, typer.Option(help="Write the figure here.")] = Path("runs/demo.png"),
-) -> None:
-    """Train ALIF neurons with e-prop on real digits, beside backpropagation through time; about a minute."""
-    from neko import Trainer, plots, rules
-    from neko.run import evaluator_of
-
-    with common.plain_errors():
-        common.check_outputs(figure)
-        data = common.load_data("digits")
-        # Eight rows are eight steps; shown for 4 ms each they give the neurons time to integrate.
-        data = data._replace(x_train=data.x_train.repeat(4, axis=1), x_test=data.x_test.repeat(4, axis=1))
-        histories, rows, shown = {}, [], None
-        for title, rule in (("e-prop", "eprop"), ("BPTT", "bptt")):
-            console.print(f"[bold]{title}[/bold]: ALIF(64) on the {len(data.x_train)} training digits, {backend}")
-            model = evaluator_of(data, "alif", 64, backend, seed)
-            trainer = Trainer(rules.resolve(rule)(model, learning_rate=5e-3))
-            begin = time.perf_counter()
-            test = (data.x_test, data.y_test)
-            trainer.train(data.x_train, data.y_train, epochs=epochs, batch_size=32, seed=seed, validation=test)
-            histories[title] = trainer.history
-            rows.append((title, trainer.history, time.perf_counter() - begin))
-            shown = shown or model.model
-        print_table("Test set of scikit-learn's digits", rows)
-        common.save_figure(plots.overview(histories, shown, data.x_test[0], "val_accuracy"), figure)
-
-
 def train(
     context: typer.Context,
     data: common.Data = "digits",
     cell: common.Cell = "alif",
     hidden: common.Hidden = 128,
     rule: RULE = "eprop",
-    optimizer: Annotated[str, typer.Option(help="adam, sgd, … of the framework, naive, or manhattan.")] = "adam",
-    device: Annotated[str | None, typer.Option(help="Device of manhattan: constant, linear or soft_bounds.")] = None,
-    backend: common.Backend = "torch",
+    optimizer: Annotated[str, typer.Option(help="adam, sgd and so on of the framework, naive, or manhattan.")] = "adam",
+    device: Annotated[
+        str | None,
+        typer.Option(help="Analog device that holds manhattan's weights: constant, linear or soft_bounds."),
+    ] = None,
+    backend: common.Backend = None,
+    processor: common.Processor = None,
     dtype: Annotated[str, typer.Option(help="float32 or float64.")] = "float32",
     target: common.Target = "every",
     firing_rate: Annotated[float | None, typer.Option(help="Rate in Hz that a regularizer draws to.")] = None,
@@ -81,26 +57,26 @@ def train(
     """
     from neko import run
 
-    with common.plain_errors():
-        if resume is not None and (out is not None or config is not None):
-            raise ValueError(f"--resume {resume} goes on in its own folder: expected no --out and no --config")
-        given = given_options(context)
-        source = resume / run.CONFIG if resume is not None else config
-        if resume is not None and set(given) - {"epochs"}:
-            raise ValueError(f"--resume {resume} with {sorted(given)!r}: only --epochs may change")
-        chosen = run.Config() if source is None else run.read_config(source)
-        chosen = run.Config.of(dataclasses.asdict(chosen) | given)
-        folder = resume or out or new_folder(chosen)
-        if resume is not None:
-            run.warn_of_versions(folder, chosen.backend)
-        begin = time.perf_counter()
-        try:
-            trainer = run.train(chosen, folder, resume=resume is not None)
-        except KeyboardInterrupt:
-            console.print(f"Stopped. To go on: neko train --resume {folder}", soft_wrap=True)
-            raise typer.Exit(130) from None
-        print_table(f"Test set of {chosen.data}", [(chosen.rule, trainer.history, time.perf_counter() - begin)])
-        console.print(f"Run: {folder}", soft_wrap=True)
+    if resume is not None and (out is not None or config is not None):
+        raise ValueError(f"--resume {resume} goes on in its own folder: expected no --out and no --config")
+    given = given_options(context)
+    source = resume / run.CONFIG if resume is not None else config
+    if resume is not None and set(given) - {"epochs"}:
+        raise ValueError(f"--resume {resume} with {sorted(given)!r}: only --epochs may change")
+    chosen = run.Config() if source is None else run.read_config(source)
+    chosen = run.Config.of(dataclasses.asdict(chosen) | given)
+    folder = resume or out or new_folder(chosen)
+    if resume is not None:
+        run.warn_of_versions(folder, chosen.backend)
+    begin = time.perf_counter()
+    try:
+        trainer = run.train(chosen, folder, resume=resume is not None)
+    except KeyboardInterrupt:
+        if (folder / run.CONFIG).exists():
+            common.stopped(f"to go on: neko train --resume {shlex.quote(str(folder))}")
+        common.stopped("before the first batch; nothing is kept")
+    print_table(f"Test set of {chosen.data}", [(chosen.rule, trainer.history, time.perf_counter() - begin)])
+    common.say(f"Run: {folder}")
 
 
 def show(folder: Annotated[Path, typer.Argument(help="Folder of a run.")]) -> None:
@@ -108,21 +84,21 @@ def show(folder: Annotated[Path, typer.Argument(help="Folder of a run.")]) -> No
     from neko import run
     from neko.history import History
 
-    with common.plain_errors():
-        config = run.read_config(folder / run.CONFIG)
-        figures = run.draw(folder)
-        history = History.load(folder / run.HISTORY)
-        options = Table("option", "value", title=str(folder))
-        for name, value in dataclasses.asdict(config).items():
-            options.add_row(name, "–" if value is None else str(value))
-        console.print(options)
-        measures = Table("measure", "last", "best", title=f"After {history.epochs} of {config.epochs} epochs")
-        for name, values in history.items():
-            best = np.nanmax(values) if "accuracy" in name else np.nanmin(values) if "loss" in name else None
-            measures.add_row(name, f"{values[-1]:.4g}", "" if best is None else f"{best:.4g}")
-        console.print(measures)
-        for path in figures:
-            console.print(f"Figure: {path}", soft_wrap=True)
+    config = run.read_config(folder / run.CONFIG)
+    figures = run.draw(folder)
+    history = History.load(folder / run.HISTORY)
+    common.say(f"Run: {folder}")
+    options = Table("option", "value")
+    for name, value in dataclasses.asdict(config).items():
+        options.add_row(name, "-" if value is None else escape(str(value)))
+    console.print(options)
+    measures = Table("measure", "last", "best", title=f"After {history.epochs} of {config.epochs} epochs")
+    for name, values in history.items():
+        best = np.nanmax(values) if "accuracy" in name else np.nanmin(values) if "loss" in name else None
+        measures.add_row(name, f"{values[-1]:.4g}", "" if best is None else f"{best:.4g}")
+    console.print(measures)
+    for path in figures:
+        common.say(f"Figure: {path}")
 
 
 def given_options(context: typer.Context) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from neko.datasets.entry import Entry
 OWN = "MIT, as neko"
 
 DATASETS: dict[str, Entry] = {
-    "digits": Entry(digits.load, "1,797 handwritten digits of 8 × 8 pixels, from scikit-learn", "CC BY 4.0"),
+    "digits": Entry(digits.load, "1,797 handwritten digits of 8 × 8 pixels", "CC BY 4.0"),
     "mnist": Entry(
         mnist.load, "70,000 handwritten digits of 28 × 28 pixels", "CC BY-SA 3.0", tuple(mnist.FILES.values())
     ),

@@ -142,8 +142,10 @@ def delta(x: np.ndarray) -> np.ndarray:
     x
         (frames, features).
     """
-    from scipy.signal import savgol_filter
-
+    try:
+        from scipy.signal import savgol_filter
+    except ImportError as error:
+        raise ImportError("features of speech need SciPy: pip install 'neko-learning[speech]'") from error
     return savgol_filter(x, window_length=5, polyorder=1, deriv=1, axis=0, mode="nearest")
 
 

@@ -7,28 +7,30 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from neko.compare import ALL, EDGES
+from neko.deviations import EDGES, HIDDEN, READOUT, is_readout
 
 ROUNDING = 1e-5
 """A relative deviation up to which two gradients are the same."""
 
 
 def comparison(followed: Any) -> Figure:
-    """Distributions of the deviations of a `GradientComparison` above, a panel per tensor; deviation over time below.
+    """Distributions of the deviations of a `GradientComparison` above, a panel per layer and kind of weight; deviation
+    over time below.
 
-    Tensors that no rule differs in, such as a readout that all rules train alike, are left out.
+    Tensors that no rule differs in are left out, such as a readout that all rules train alike; one that does differ
+    stands at the right, apart from the hidden ones.
 
-    A deviation is that of one entry from the reference's, in units of the reference's root mean square; over time it is
-    the norm of the difference over the norm of the reference.
+    A deviation is that of one entry from the reference's, in units of the reference's root mean square; the outermost
+    bins hold all that lies beyond them. Over time it is the norm of the difference over the norm of the reference.
 
     References
     ----------
     Zhao et al. (2021), "Neko: a library for exploring neuromorphic learning rules", figure 4.
     """
     rules = [name for name in followed.histograms if name != followed.reference]
-    deviating = {row["tensor"] for row in followed.records if row["relative"] > ROUNDING}
-    tensors = sorted(deviating, key=lambda name: (name == ALL, name)) or [ALL]
-    figure = Figure(figsize=(3.0 * len(tensors), 5.4), layout="constrained")
+    deviating = {row["tensor"] for row in followed.records if row["relative"] > ROUNDING} - {HIDDEN, READOUT}
+    tensors = sorted(deviating, key=lambda name: (is_readout(name), name)) or [HIDDEN]
+    figure = Figure(figsize=(3.0 * max(2, len(tensors)), 5.4), layout="constrained")
     above, below = figure.subplots(2, len(tensors), squeeze=False, sharex="row")
     for column, tensor in enumerate(tensors):
         for rule in rules:
@@ -37,7 +39,10 @@ def comparison(followed: Any) -> Figure:
             rows = [row for row in followed.records if row["rule"] == rule and row["tensor"] == tensor]
             batches, relative = [row["batch"] for row in rows], [row["relative"] for row in rows]
             below[column].plot(batches, relative, label=rule, linewidth=1.0)
-        above[column].set(title=f"{tensor} tensors" if tensor == ALL else tensor, xlabel="deviation", yscale="log")
+        above[column].set(title=tensor, xlabel="deviation / r.m.s. of the reference", yscale="log")
+        ticks = np.linspace(EDGES[0], EDGES[-1], 5)
+        beyond = [f"< {ticks[0]:g}", *(f"{tick:g}" for tick in ticks[1:-1]), f"> {ticks[-1]:g}"]
+        above[column].set_xticks(ticks, beyond)
         below[column].set(xlabel="batch", ylim=(0.0, None))
     above[0].set_ylabel("density")
     below[0].set_ylabel(f"relative deviation from {followed.reference}")

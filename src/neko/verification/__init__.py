@@ -16,7 +16,13 @@ EXACT = 1e-9
 UNITS = 6
 
 
-def verify(cell: Any, *, backends: Sequence[str] | None = None, seed: int = 0) -> Report:
+def verify(
+    cell: Any,
+    *,
+    backends: Sequence[str] | None = None,
+    seed: int = 0,
+    finished: Callable[[Check], None] = lambda check: None,
+) -> Report:
     """Check a cell of your own as the cells of neko are checked, on every installed backend.
 
     Its form, finite runs, the column law (by values and by derivatives), spikes in {0, 1}, a network that is alive,
@@ -32,6 +38,8 @@ def verify(cell: Any, *, backends: Sequence[str] | None = None, seed: int = 0) -
         Names; by default all that are installed.
     seed : int
         Of weights and data.
+    finished : callable
+        Gets every check as it ends.
 
     Returns
     -------
@@ -44,6 +52,8 @@ def verify(cell: Any, *, backends: Sequence[str] | None = None, seed: int = 0) -
         If it is no cell.
     ValueError
         For a backend that there is not.
+    ImportError
+        If no framework is installed.
 
     Notes
     -----
@@ -59,7 +69,7 @@ def verify(cell: Any, *, backends: Sequence[str] | None = None, seed: int = 0) -
     made = cell(UNITS) if isinstance(cell, type) and issubclass(cell, Cell) else cell
     if not isinstance(made, Cell):
         raise TypeError(f"cell={cell!r}: expected a neko.cells.Cell or a subclass of it")
-    chosen = registry.installed() if backends is None else tuple(backends)
+    chosen = (registry.installed() or (registry.default(),)) if backends is None else tuple(backends)
     if not chosen or isinstance(backends, str):
         raise ValueError(f"backends={backends!r}: expected names of {registry.available()!r}")
     checks: list[Check] = []
@@ -67,15 +77,17 @@ def verify(cell: Any, *, backends: Sequence[str] | None = None, seed: int = 0) -
     for name in chosen:
         xp = registry.get(name, dtype="float64")
         with xp.scope():
-            found, case = on_backend(xp, made, seed, first)
+            found, case = on_backend(xp, made, seed, first, finished)
         checks += found
         first = first or case
     return Report(repr(made), tuple(checks))
 
 
-def on_backend(xp: Any, cell: Cell, seed: int, first: proofs.Case | None) -> tuple[list[Check], proofs.Case | None]:
+def on_backend(
+    xp: Any, cell: Cell, seed: int, first: proofs.Case | None, finished: Callable[[Check], None]
+) -> tuple[list[Check], proofs.Case | None]:
     """The checks on one backend, and the network that they were made on."""
-    run = Runner(xp.name)
+    run = Runner(xp.name, finished)
     run("form", lambda: form.check_form(xp, cell))
     alive = run("alive", lambda: form.find_scale(xp, cell, proofs.N_IN, seed), show=lambda found: found[1])
     scale = 0.0 if alive is None else alive[0]
@@ -100,8 +112,9 @@ class Runner:
 
     FOUNDATION = ("form", "alive", "finite run", "column law", "trainable")
 
-    def __init__(self, backend: str) -> None:
+    def __init__(self, backend: str, finished: Callable[[Check], None]) -> None:
         self.backend = backend
+        self.finished = finished
         self.checks: list[Check] = []
         self.broken = ""
 
@@ -115,7 +128,7 @@ class Runner:
     ) -> Any:
         """What the check gives, None if it failed or was not run; `show` is the number in the table."""
         if self.broken:
-            self.checks.append(Check(name, self.backend, None, reason=f"{self.broken} does not hold"))
+            self.note(Check(name, self.backend, None, reason=f"{self.broken} does not hold"))
             return None
         try:
             found = check()
@@ -125,14 +138,19 @@ class Runner:
         except Exception as error:  # a user's code may raise anything
             return self.fail(name, f"{type(error).__name__}: {' '.join(str(error).split())[:300]}")
         if limit is not None and not value <= limit:  # type: ignore[operator]
-            self.checks.append(Check(name, self.backend, False, value, limit, "the two are not the same"))
+            self.note(Check(name, self.backend, False, value, limit, "the two are not the same"))
             return None
-        self.checks.append(Check(name, self.backend, True, value, limit))
+        self.note(Check(name, self.backend, True, value, limit))
         return found
+
+    def note(self, check: Check) -> None:
+        """Keep a check, and tell of it."""
+        self.checks.append(check)
+        self.finished(check)
 
     def fail(self, name: str, reason: str) -> None:
         """Note a failure."""
-        self.checks.append(Check(name, self.backend, False, reason=reason))
+        self.note(Check(name, self.backend, False, reason=reason))
         if name in self.FOUNDATION:
             self.broken = name
 

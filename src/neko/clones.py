@@ -1,0 +1,45 @@
+"""Several rules beside one another, each on a clone of one model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from neko import rules as registry
+from neko.arguments import as_list
+from neko.evaluator import Evaluator
+from neko.rules.base import Rule
+
+
+def clones(model: Evaluator, rules: Iterable[Any] | Mapping[str, Any]) -> dict[str, Rule]:
+    """Each rule by its name, or by the one that a mapping gives it, on a clone of the model."""
+    example = "['bptt', 'eprop:random'], or a dict with names of your own"
+    named = isinstance(rules, Mapping)
+    given = list(rules.values()) if isinstance(rules, Mapping) else as_list("rules", rules, example)
+    for rule in given:
+        if isinstance(rule, Rule):
+            raise TypeError(f"rule {rule!r}: expected its name or class, for each rule gets a clone of the model")
+    made = [registry.resolve(rule)(model.clone()) for rule in given]
+    names = [check_name(name) for name in rules] if named else [rule.name for rule in made]
+    if not names or len(set(names)) != len(names):
+        raise ValueError(
+            f"rules {names!r}: expected one or more, each once; variants of one rule take names of your own: "
+            "{'long': …, 'short': …}"
+        )
+    return dict(zip(names, made, strict=True))
+
+
+def check_name(name: Any) -> str:
+    """The name of a rule; TypeError for what is none."""
+    if not isinstance(name, str) or not name:
+        raise TypeError(f"name of a rule {name!r}: expected a word such as 'short'")
+    return name
+
+
+def share_feedback(rules: list[Rule], x: Any) -> None:
+    """Give the feedback weights of the first rule that has some to all that have."""
+    for rule in rules:
+        rule.start(x)
+    holders = [rule for rule in rules if rule.feedback]
+    for rule in holders[1:]:
+        rule.feedback = dict(holders[0].feedback)
