@@ -23,7 +23,12 @@ class Update(Protocol):
     def step(
         self, params: dict[str, Array], gradients: dict[str, Array], state: Any, rate: Array
     ) -> tuple[dict[str, Array], Any]:
-        """New parameters and state; on jax and tensorflow the backend compiles it, so it must be pure."""
+        """New parameters and state; on jax and tensorflow the backend compiles it, so it must be pure.
+
+        An update that keeps the weights elsewhere may also have ``hold(params, state) -> (params, state)``, pure too:
+        what it makes of weights that were set from outside, before these are used (`Manhattan` writes them into
+        devices, which may clip them).
+        """
 
 
 class Spec(Protocol):
@@ -60,6 +65,16 @@ class Scheduled:
     def step(self, params: dict[str, Array], gradients: dict[str, Array], state: Any, rate: Array) -> Any:
         """New parameters and state."""
         return self.update.step(params, gradients, state, rate)
+
+    @property
+    def holds(self) -> bool:
+        """Whether the update keeps the weights elsewhere, see `Update.step`."""
+        return hasattr(self.update, "hold")
+
+    def hold(self, params: dict[str, Array], state: Any) -> tuple[dict[str, Array], Any]:
+        """Parameters as the update can hold them, and its state: most updates take any."""
+        held: tuple[dict[str, Array], Any] = self.update.hold(params, state) if self.holds else (params, state)  # type: ignore[attr-defined]
+        return held
 
     def take(self, xp: Any, state: Any) -> Any:
         """The state as a checkpoint holds it."""
