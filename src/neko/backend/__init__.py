@@ -66,7 +66,9 @@ def _create(name: str, device: str | None, dtype: str) -> Any:
         raise ImportError(
             f"the backend {name!r} needs {framework}, which is not installed: pip install 'neko-learning[{name}]'"
         )
-    return getattr(importlib.import_module(module), cls)(device, dtype)
+    made = getattr(importlib.import_module(module), cls)(device, dtype)
+    made.origin = (name, device, dtype)
+    return made
 
 
 def __getattr__(name: str) -> Any:

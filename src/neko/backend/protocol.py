@@ -22,6 +22,8 @@ class Backend(Protocol):
     dtype: Any
     dtype_name: str
     device: Any
+    origin: tuple[str, str | None, str]
+    """Name, device and dtype as they were given: what makes the same backend in another process."""
     fuses: bool
     """Whether the element-wise work of a scan step compiles into few kernels: computing it again then beats memory."""
     differentiable: bool

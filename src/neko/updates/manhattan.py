@@ -202,5 +202,5 @@ class ManhattanUpdate:
 
 
 def weights(pairs: dict[str, PairState]) -> dict[str, Array]:
-    """What the pairs hold, as copies: a change in place of what is handed out must not change what it is held against."""
+    """What the pairs hold, as copies: what is handed out may be changed in place, which the pairs must not follow."""
     return {name: 1.0 * pair.held for name, pair in pairs.items()}
