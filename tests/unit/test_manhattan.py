@@ -263,6 +263,23 @@ def test_the_papers_names_are_the_usual_compositions():
     )
 
 
+def test_numpys_numbers_are_pythons():
+    """A scalar of NumPy would bring its own precision into a framework's operations."""
+    device = SoftBounds(g_min=np.float32(0), g_max=np.float64(2e-3), dg_min=np.float32(1e-5), dg_min_std=np.int64(0))
+    rule = Manhattan(
+        device=device,
+        w_max=np.float32(1.5),
+        dead_zone=np.float64(0.0),
+        accumulate=np.int64(2),
+        seed=np.uint8(3),
+    )
+    schedules = updates.Cosine(np.float32(0.5), np.int64(10)), updates.Exponential(np.float32(0.5), np.float64(0.5), 9)
+    plain = [*vars(device).values(), *(v for s in schedules for v in vars(s).values())]
+    plain += [rule.w_max, rule.dead_zone, rule.accumulate, rule.seed, Manhattan(delta=np.float32(0.5)).delta]
+    assert {type(v) for v in plain} <= {int, float}
+    assert (rule.w_max, rule.accumulate, rule.seed, schedules[0](0)) == (1.5, 2, 3, 0.5)
+
+
 @pytest.mark.parametrize(
     ("wrong", "error", "words"),
     [
@@ -271,7 +288,10 @@ def test_the_papers_names_are_the_usual_compositions():
         (lambda: Manhattan(dead_zone=-1.0), ValueError, "dead_zone=-1.0"),
         (lambda: Manhattan(accumulate=0), ValueError, "accumulate=0"),
         (lambda: Manhattan(device="soft_bounds"), TypeError, "expected a Device"),
-        (lambda: updates.resolve(None, Manhattan(delta=-1.0)), ValueError, "learning_rate=-1.0"),
+        (lambda: Manhattan(delta=-1.0), ValueError, "delta=-1.0"),
+        (lambda: Manhattan(delta=True), ValueError, "delta=True"),
+        (lambda: Manhattan(dead_zone=float("nan")), ValueError, "dead_zone=nan"),
+        (lambda: Manhattan(device=SoftBounds(), w_max=True), ValueError, "w_max=True"),
         (lambda: updates.resolve(None, Manhattan(), 0.1), ValueError, "brings its own"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -51,10 +52,14 @@ class Scheduled:
         """Learning rate of the update number `step`, from 0."""
         if not callable(self.learning_rate):
             return self.learning_rate
-        rate = float(self.learning_rate(step))
+        given = self.learning_rate(step)
+        try:
+            rate = math.nan if isinstance(given, bool | str) else float(given)  # also of a framework's 0-d array
+        except (TypeError, ValueError):
+            rate = math.nan
         if not usable(rate):
             raise ValueError(
-                f"learning_rate={self.learning_rate!r} gave {rate!r} at step {step!r}: expected a finite number >= 0"
+                f"learning_rate={self.learning_rate!r} gave {given!r} at step {step!r}: expected a finite number >= 0"
             )
         return rate
 
@@ -157,6 +162,8 @@ def check_rate(learning_rate: Any) -> float | Callable[[int], float]:
     """The rate with its default; ValueError for a number that is not finite or below 0."""
     if learning_rate is None:
         return DEFAULT_RATE
+    if isinstance(learning_rate, type):
+        raise TypeError(f"learning_rate={learning_rate!r} is a class: pass an object, such as Cosine(0.1, 100)")
     if callable(learning_rate):
         rate: Callable[[int], float] = learning_rate
         return rate

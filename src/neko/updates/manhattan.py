@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from neko import tree
-from neko.arguments import check_integer, is_real
+from neko.arguments import check_integer, check_number, is_real, plain
 from neko.devices import Device, DifferentialPair, PairState
 from neko.typing import Array
 
@@ -89,10 +89,12 @@ class Manhattan:
             raise ValueError(f"delta={self.delta!r}: with a device the step is the device's, dg_min")
         if self.w_max is not None and (self.device is None or not is_real(self.w_max) or self.w_max <= 0.0):
             raise ValueError(f"w_max={self.w_max!r}: expected a weight above 0, and a device that holds it")
-        if not (is_real(self.dead_zone) and self.dead_zone >= 0.0):
-            raise ValueError(f"dead_zone={self.dead_zone!r}: expected a number of at least 0")
-        check_integer("accumulate", self.accumulate)
-        check_integer("seed", self.seed, least=0)
+        if self.delta is not None and not callable(self.delta):
+            object.__setattr__(self, "delta", check_number("delta", self.delta))
+        object.__setattr__(self, "w_max", plain(self.w_max))
+        object.__setattr__(self, "dead_zone", check_number("dead_zone", self.dead_zone))
+        object.__setattr__(self, "accumulate", check_integer("accumulate", self.accumulate))
+        object.__setattr__(self, "seed", check_integer("seed", self.seed, least=0))
 
     @property
     def learning_rate(self) -> float | Callable[[int], float]:
