@@ -60,6 +60,7 @@ ARROWS = {
         "readout",
         "objective",
         "evaluator",
+        "trainable",
         "updates",
         "devices",
         "samplers",

@@ -9,7 +9,11 @@ __version__ = "0.1.0"
 
 _PUBLIC = {
     "ALIF": "models",
+    "AdEx": "models",
+    "Dendritic": "models",
+    "GRU": "models",
     "LIF": "models",
+    "LSTM": "models",
     "RNN": "models",
     "Model": "models",
     "Evaluator": "evaluator",

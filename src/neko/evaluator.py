@@ -208,7 +208,7 @@ class Evaluator:
                 continue
             rate = float(total) / float(weight)
             # A refractory neuron cannot do better than once in so many steps.
-            highest = 1.0 / max(1, getattr(cell, "refractory_steps", 1))
+            highest = float(np.mean(1.0 / np.asarray(getattr(cell, "refractory_steps", 1))))
             name = f"layer {i} ({type(cell).__name__}, {cell.units} neurons)"
             if rate == 0.0:
                 warnings.warn(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from neko import arguments, cells, tree
 from neko import backend as backends
 from neko.cells.base import Cell
+from neko.cells.surrogates import check_derivative
 from neko.network import Network, NetworkState, Params, following
 from neko.readout import LeakyReadout
 from neko.trainable import Pass, Trainable, check_task
@@ -67,7 +69,6 @@ class Model(Trainable):
         readout_scaling: bool = False,
         seed: int = 0,
     ) -> None:
-        arguments.check_integer("seed", seed, least=0)
         layers = (
             (cells,) if isinstance(cells, Cell) else tuple(arguments.as_list("cells", cells, "[LIF(32), ALIF(16)]"))
         )
@@ -75,12 +76,37 @@ class Model(Trainable):
         readout = LeakyReadout(outputs, tau_out=tau_out, input_scaling=readout_scaling, dt=dt)
         self.network = Network(layers, readout)
         self.xp = backends.get(backend) if isinstance(backend, str) else backend
+        if not hasattr(self.xp, "dtype_name"):
+            raise TypeError(f"backend={backend!r}: expected a backend of neko.backend or its name, such as 'torch'")
         self.task_type = check_task(task_type)
-        self.seed = seed
+        self.seed = arguments.check_integer("seed", seed, least=0)
         self.params: Params = {}
         self.buffers = None
         self.cells = self.network.cells
         self.dt = dt
+        for cell in layers:
+            check_derivative(self.xp, getattr(cell, "surrogate", None))
+
+    def __repr__(self) -> str:
+        weights = sum(int(np.prod(p.shape)) for p in self.params.values())
+        parts = [
+            f"[{', '.join(map(repr, self.cells))}]",
+            repr(self.network.readout),
+            f"{self.xp.name} {self.xp.dtype_name}",
+            *([] if self.task_type is None else [self.task_type]),
+            f"{weights:,} weights" if self.params else "not built",
+        ]
+        return f"Model({', '.join(parts)})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What `pickle` and `copy.deepcopy` keep: the backend by its name, parameters as NumPy arrays."""
+        params = {name: np.array(self.xp.to_numpy(p)) for name, p in self.params.items()}
+        return {**self.__dict__, "xp": self.xp.origin, "params": params}
+
+    def __setstate__(self, kept: dict[str, Any]) -> None:
+        name, device, dtype = kept["xp"]
+        self.__dict__.update(kept, xp=backends.get(name, device=device, dtype=dtype))
+        self.params = {name: self.xp.asarray(p) for name, p in kept["params"].items()}
 
     def build(self, n_in: int) -> Model:
         """Draw the initial weights for inputs of width `n_in`; a built model is left as it is."""
@@ -143,7 +169,9 @@ class Model(Trainable):
 
 def layered(cell: type[Cell], units: int | Iterable[int], options: dict[str, Any]) -> list[Cell]:
     """One cell per entry of `units`, all with the same options."""
-    widths = [units] if isinstance(units, int) else arguments.as_list("units", units, "[128, 64], or a number")
+    widths: list[Any] = (
+        [units] if isinstance(units, Integral) else arguments.as_list("units", units, "[128, 64], or a number")
+    )
     return [cell(n, **options) for n in widths]
 
 
@@ -173,6 +201,26 @@ def RNN(units: Any, outputs: int, backend: Any, *, task_type: str | None = None,
     Its readout has no memory by default, as in an ordinary recurrent network.
     """
     return recurrent(cells.RNN, units, outputs, backend, task_type, {"tau_out": None, **options})
+
+
+def GRU(units: Any, outputs: int, backend: Any, *, task_type: str | None = None, **options: Any) -> Model:
+    """A recurrent network of `neko.cells.GRU` units; parameters as for `RNN`."""
+    return recurrent(cells.GRU, units, outputs, backend, task_type, {"tau_out": None, **options})
+
+
+def LSTM(units: Any, outputs: int, backend: Any, *, task_type: str | None = None, **options: Any) -> Model:
+    """A recurrent network of `neko.cells.LSTM` units; parameters as for `RNN`."""
+    return recurrent(cells.LSTM, units, outputs, backend, task_type, {"tau_out": None, **options})
+
+
+def AdEx(units: Any, outputs: int, backend: Any, *, task_type: str | None = None, **options: Any) -> Model:
+    """A recurrent network of `neko.cells.AdEx` neurons; parameters as for `LIF`."""
+    return recurrent(cells.AdEx, units, outputs, backend, task_type, options)
+
+
+def Dendritic(units: Any, outputs: int, backend: Any, *, task_type: str | None = None, **options: Any) -> Model:
+    """A recurrent network of `neko.cells.Dendritic` neurons; parameters as for `LIF`."""
+    return recurrent(cells.Dendritic, units, outputs, backend, task_type, options)
 
 
 def recurrent(

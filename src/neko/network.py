@@ -139,6 +139,9 @@ def layer_step(xp: Any, cell: Cell, params: Params, x: Array) -> tuple[Any, tupl
     feed: list[Array | None] = [None] * cell.n_currents
     for current, part in zip(cell.input_currents, projected, strict=True):
         feed[current] = part if bias is None else part + bias[current]
+    for current in set(range(cell.n_currents)) - {*cell.input_currents, *cell.recurrent_currents}:
+        nothing = xp.zeros_like(projected[0])
+        feed[current] = nothing if bias is None else nothing + bias[current]
 
     def step(h: Any, drive: tuple[Array | None, ...]) -> tuple[Any, tuple[Array, ...]]:
         currents = list(drive)

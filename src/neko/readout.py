@@ -7,7 +7,7 @@ from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 from neko.arguments import check_integer
-from neko.cells.base import check_positive
+from neko.cells.constants import flag, positive, settle
 from neko.typing import Array
 
 
@@ -39,8 +39,9 @@ class LeakyReadout:
     dt: float = 1.0
 
     def __post_init__(self) -> None:
-        check_integer("outputs", self.units)
-        check_positive(None, dt=self.dt, **({} if self.tau_out is None else {"tau_out": self.tau_out}))
+        object.__setattr__(self, "units", check_integer("outputs", self.units))
+        settle(self, None, positive, "dt", *([] if self.tau_out is None else ["tau_out"]))
+        settle(self, None, flag, "input_scaling")
 
     @property
     def kappa(self) -> float:

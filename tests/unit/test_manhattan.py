@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 import neko
+from neko import backend as backends
 from neko import updates
-from neko.devices import ConstantStep, SoftBounds
+from neko.devices import ConstantStep, DifferentialPair, LinearStep, SoftBounds
 from neko.updates import Manhattan
 
 START = {"b": np.zeros(3), "w": np.array([[0.5, -0.2, 0.1], [0.3, 0.0, -0.4]])}
@@ -119,6 +120,132 @@ def test_weights_that_change_between_steps_are_written_into_the_devices(xp):
     np.testing.assert_allclose(xp.to_numpy(too_large["w"]), [0.6, -0.4, 1.0], rtol=1e-9)
 
 
+DEVICES = {
+    "constant": ConstantStep(),
+    "soft bounds": SoftBounds(dg_min_std=0.4, dg_min_dtod=0.9, up_down=0.3, g_max_dtod=0.4),
+    "linear": LinearStep(gamma_up=-0.6, gamma_down=0.3, dg_min_dtod=2.0, g_max_dtod=1.0),
+}
+"""Spreads so wide that some devices are stuck, and some have no range at all."""
+
+
+# what is written reads the bounds of a device only, so that one device a compiler is enough
+WRITTEN = [("torch", name) for name in DEVICES] + [(b, "linear") for b in backends.installed() if b != "torch"]
+
+
+@pytest.mark.parametrize(("backend", "name"), WRITTEN)
+def test_changes_far_below_a_pulse_add_up(backend, name):
+    """A decay of 1e-5 a step in single precision, where a conductance of 1e-3 S has steps of 1.2e-10 S."""
+    xp = backends.get(backend)
+    with xp.scope():
+        update = updates.resolve(xp, Manhattan(device=DEVICES[name], w_max=1.0)).update
+        w = {"w": xp.asarray(np.array([0.3, -0.2, 0.05, 1e-3, 0.0], np.float32))}
+        held, state = update.hold(w, update.init(w))
+        start = xp.to_numpy(held["w"])
+        zero, rate = {"w": xp.zeros((5,))}, xp.asarray(0.0)
+
+        def step(params, state):
+            changed = {"w": xp.where(state.count > 0.0, xp.ones(()), 0.99999 * xp.ones(())) * params["w"]}
+            return update.step(changed, zero, state, rate)
+
+        step = xp.jit(step)
+        for _ in range(100):
+            held, state = step(held, state)
+        expected = float(np.float32(0.99999)) ** 100 * start.astype(np.float64)
+        assert np.abs(start - expected)[[0, 3]].min() > 9e-7
+        # Half a step of single precision of both conductances, times the 500 per siemens of these devices; and the
+        # rounding of each product.
+        before = np.array(xp.to_numpy(held["w"]))
+        np.testing.assert_allclose(before, expected, rtol=5e-6, atol=2e-7)
+        state = state._replace(count=xp.ones(()))
+        for _ in range(20):
+            held, state = step(held, state)
+        assert np.array_equal(xp.to_numpy(held["w"]), before), "nobody changed them"
+
+
+@pytest.mark.parametrize(
+    ("backend", "name"),
+    [pytest.param(*case, marks=[] if case[0] == "torch" else pytest.mark.slow) for case in WRITTEN],
+)
+def test_a_write_goes_as_far_as_the_bounds_of_both_devices(backend, name):
+    xp = backends.get(backend, dtype="float64")
+    with xp.scope():
+        check_writes(xp, name)
+
+
+def check_writes(xp, name):
+    n, w_max = 400, 0.7
+    rng = np.random.default_rng(5)
+    pair = DifferentialPair(DEVICES[name])
+    state = pair.program(xp, xp.random.key(1), xp.asarray(rng.uniform(-1.0, 1.0, n)), w_max)
+
+    def held_and_bounds(state):
+        plus, minus = state.plus, state.minus
+        arrays = [xp.to_numpy(a) for a in (plus.lower, plus.upper, minus.lower, minus.upper, plus.g, minus.g)]
+        factor = w_max / (DEVICES[name].g_max - DEVICES[name].g_min)
+        low, high, held = arrays[0] - arrays[3], arrays[1] - arrays[2], arrays[4] - arrays[5]
+        return xp.to_numpy(state.held), factor * low, factor * high, factor * held
+
+    for target in (rng.uniform(-1.0, 1.0, n), rng.uniform(-0.2, 0.2, n), np.zeros(n), np.full(n, 5.0), -np.ones(n)):
+        written = pair.write(xp, state, xp.asarray(target))
+        held, low, high, read = held_and_bounds(written)
+        np.testing.assert_allclose(held, np.clip(target, low, high), rtol=1e-11, atol=1e-13)
+        np.testing.assert_allclose(held, read, rtol=1e-11, atol=1e-13)
+        fresh = pair.program(xp, xp.random.key(1), xp.asarray(target), w_max)
+        np.testing.assert_allclose(xp.to_numpy(fresh.held), held, rtol=1e-11, atol=1e-13)
+        state = written
+        for t in range(30):  # pulses take one device of many a pair to its bound
+            state = pair.pulse(xp, xp.random.key(t), state, xp.asarray(np.where(np.arange(n) % 3, 1.0, -1.0)))
+        g, bound = xp.to_numpy(state.plus.g), xp.to_numpy(state.plus.upper)
+        assert (g < bound).any()
+
+
+@pytest.mark.parametrize(
+    "backend", [pytest.param(b, marks=[] if b == "torch" else pytest.mark.slow) for b in backends.installed()]
+)
+def test_a_forward_pass_uses_the_weights_that_the_devices_hold(backend):
+    rng = np.random.default_rng(0)
+    x, y = 5.0 * rng.random((4, 6, 3)), np.eye(2)[[0, 1, 0, 0]]
+
+    def evaluator():
+        return neko.Evaluator(neko.LIF(6, 2, backend, seed=2), loss="categorical_crossentropy")
+
+    def loss_of(weights):
+        model = evaluator()
+        model.build(x)
+        model.params = {name: model.xp.asarray(w) for name, w in weights.items()}
+        return model.evaluate(x, y)["loss"]
+
+    first = evaluator()
+    first.build(x)
+    drawn = {name: np.array(first.xp.to_numpy(w)) for name, w in first.params.items()}
+    clipped = {name: np.clip(w, -0.3, 0.3) for name, w in drawn.items()}
+    expected = loss_of(clipped)
+    assert abs(loss_of(drawn) - expected) > 1e-3
+    rule = neko.Eprop(first, mode="adaptive", optimizer=Manhattan(device=ConstantStep(), w_max=0.3))
+    assert float(rule.gradients(x, y)[0]) == pytest.approx(expected, rel=1e-5)
+    for name, w in first.params.items():
+        np.testing.assert_allclose(first.xp.to_numpy(w), clipped[name], atol=1e-6)
+    assert np.abs(first.xp.to_numpy(rule.feedback["feedback.0"])).max() <= 0.3 + 1e-6
+    assert rule.step(x, y)["loss"] == pytest.approx(expected, rel=1e-5)
+    # set from outside, later on
+    first.params = {name: first.xp.asarray(3.0 * w) for name, w in drawn.items()}
+    expected = loss_of({name: np.clip(3.0 * w, -0.3, 0.3) for name, w in drawn.items()})
+    assert float(rule.gradients(x, y)[0]) == pytest.approx(expected, rel=1e-5)
+    assert rule.step(x, y)["loss"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_change_in_place_is_written_too():
+    x, y = np.zeros((2, 5, 3)), np.eye(2)
+    model = neko.Evaluator(neko.LIF(6, 2, "torch"), loss="categorical_crossentropy")
+    rule = neko.BPTT(model, optimizer=Manhattan(device=ConstantStep(), w_max=1.0))
+    rule.step(x, y)
+    model.params["layers.0.w_in"][:] = 0.123  # without spikes it has no gradient
+    rule.step(x, y)
+    plus, minus = rule.update.update.conductances(rule.update_state)["layers.0.w_in"]
+    np.testing.assert_allclose((plus - minus) / (2e-3 - 1e-6), 0.123, rtol=1e-5)
+    np.testing.assert_allclose(model.params["layers.0.w_in"].numpy(), 0.123, rtol=1e-5)
+
+
 def test_the_papers_names_are_the_usual_compositions():
     x, y = 5.0 * np.random.default_rng(0).random((4, 5, 3)), np.eye(2)[[0, 1, 0, 0]]
     model = neko.Evaluator(neko.LIF(6, 2, "torch"), loss="categorical_crossentropy")
@@ -136,6 +263,23 @@ def test_the_papers_names_are_the_usual_compositions():
     )
 
 
+def test_numpys_numbers_are_pythons():
+    """A scalar of NumPy would bring its own precision into a framework's operations."""
+    device = SoftBounds(g_min=np.float32(0), g_max=np.float64(2e-3), dg_min=np.float32(1e-5), dg_min_std=np.int64(0))
+    rule = Manhattan(
+        device=device,
+        w_max=np.float32(1.5),
+        dead_zone=np.float64(0.0),
+        accumulate=np.int64(2),
+        seed=np.uint8(3),
+    )
+    schedules = updates.Cosine(np.float32(0.5), np.int64(10)), updates.Exponential(np.float32(0.5), np.float64(0.5), 9)
+    plain = [*vars(device).values(), *(v for s in schedules for v in vars(s).values())]
+    plain += [rule.w_max, rule.dead_zone, rule.accumulate, rule.seed, Manhattan(delta=np.float32(0.5)).delta]
+    assert {type(v) for v in plain} <= {int, float}
+    assert (rule.w_max, rule.accumulate, rule.seed, schedules[0](0)) == (1.5, 2, 3, 0.5)
+
+
 @pytest.mark.parametrize(
     ("wrong", "error", "words"),
     [
@@ -144,7 +288,10 @@ def test_the_papers_names_are_the_usual_compositions():
         (lambda: Manhattan(dead_zone=-1.0), ValueError, "dead_zone=-1.0"),
         (lambda: Manhattan(accumulate=0), ValueError, "accumulate=0"),
         (lambda: Manhattan(device="soft_bounds"), TypeError, "expected a Device"),
-        (lambda: updates.resolve(None, Manhattan(delta=-1.0)), ValueError, "learning_rate=-1.0"),
+        (lambda: Manhattan(delta=-1.0), ValueError, "delta=-1.0"),
+        (lambda: Manhattan(delta=True), ValueError, "delta=True"),
+        (lambda: Manhattan(dead_zone=float("nan")), ValueError, "dead_zone=nan"),
+        (lambda: Manhattan(device=SoftBounds(), w_max=True), ValueError, "w_max=True"),
         (lambda: updates.resolve(None, Manhattan(), 0.1), ValueError, "brings its own"),
     ],
 )

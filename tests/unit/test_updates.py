@@ -274,6 +274,24 @@ def test_schedules_refuse_numbers_without_meaning(make):
         make()
 
 
+@pytest.mark.parametrize("given", [None, "0.1", True, float("nan"), -1.0, [0.1], updates.Cosine])
+def test_a_schedule_that_gives_no_rate_is_named(given):
+    scheduled = updates.resolve(backends.get("torch"), "sgd", lambda step: given)
+    with pytest.raises(ValueError, match=r"gave .* at step 3: expected a finite number"):
+        scheduled.rate(3)
+
+
+def test_a_schedule_may_give_an_array_of_no_axes_and_is_no_class():
+    for given in (np.float32(0.5), np.array(0.5), backends.get("torch").asarray(0.5)):
+        assert updates.resolve(backends.get("torch"), "sgd", lambda step, rate=given: rate).rate(0) == 0.5
+    for make in (
+        lambda: updates.resolve(backends.get("torch"), "sgd", updates.Cosine),
+        lambda: updates.Warmup(3, updates.Cosine),
+    ):
+        with pytest.raises(TypeError, match="Cosine"):
+            make()
+
+
 def test_warmup_refuses_a_number_for_a_schedule():
     with pytest.raises(TypeError, match="Constant"):
         updates.Warmup(3, 0.1)

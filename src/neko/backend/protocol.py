@@ -24,6 +24,8 @@ class Backend(Protocol):
     device: Any
     compiles: bool
     """Whether `jit` compiles a program for every new shape of its arguments."""
+    origin: tuple[str, str | None, str]
+    """Name, device and dtype as they were given: what makes the same backend in another process."""
     fuses: bool
     """Whether the element-wise work of a scan step compiles into few kernels: computing it again then beats memory."""
     differentiable: bool

@@ -6,8 +6,11 @@ import math
 from dataclasses import KW_ONLY, dataclass, replace
 from typing import Any, ClassVar, NamedTuple
 
-from neko.cells.base import Cell, check_finite, check_not_negative, check_positive
-from neko.cells.surrogates import Surrogate, Triangular
+import numpy as np
+
+from neko.cells.base import Cell
+from neko.cells.constants import finite, flag, not_negative, per_neuron, positive, settle
+from neko.cells.surrogates import Triangular
 from neko.typing import Array
 
 
@@ -19,7 +22,7 @@ class AdExState(NamedTuple):
     z: Array
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class AdEx(Cell):
     r"""Adaptive exponential integrate-and-fire neurons, forward Euler.
 
@@ -34,22 +37,22 @@ class AdEx(Cell):
     ----------
     units : int
         Number of neurons.
-    tau_m, tau_w : float
+    tau_m, tau_w : float or sequence (n,)
         Time constants of membrane and adaptation in ms.
-    e_l, v_t, v_peak, v_reset : float
+    e_l, v_t, v_peak, v_reset : float or sequence (n,)
         Leak reversal, exponential threshold, spike cut-off and reset potential in mV.
-    delta_t : float
+    delta_t : float or sequence (n,)
         Sharpness Δ_T of the upswing in mV.
-    a : float
+    a : float or sequence (n,)
         Subthreshold adaptation (relative to the leak conductance).
-    b : float
+    b : float or sequence (n,)
         Adaptation per spike in mV.
-    resistance : float
+    resistance : float or sequence (n,)
         R, the drive in mV per unit of current.
     detach_reset : bool
         Give no credit through the reset of *v*, in any rule. e-prop never does.
-    surrogate : Surrogate
-        ψ of ``u = (v - v_peak) / (v_peak - e_l)``.
+    surrogate : Surrogate, str or callable
+        ψ of ``u = (v - v_peak) / (v_peak - e_l)``, as in `LIF`.
     dt : float
         Time step in ms.
 
@@ -63,28 +66,29 @@ class AdEx(Cell):
     autapses: ClassVar[bool] = False
 
     _: KW_ONLY
-    tau_m: float = 20.0
-    tau_w: float = 100.0
-    e_l: float = -70.0
-    v_t: float = -50.0
-    v_peak: float = -40.0
-    v_reset: float = -58.0
-    delta_t: float = 2.0
-    a: float = 0.2
-    b: float = 4.0
-    resistance: float = 100.0
+    tau_m: Any = 20.0
+    tau_w: Any = 100.0
+    e_l: Any = -70.0
+    v_t: Any = -50.0
+    v_peak: Any = -40.0
+    v_reset: Any = -58.0
+    delta_t: Any = 2.0
+    a: Any = 0.2
+    b: Any = 4.0
+    resistance: Any = 100.0
     detach_reset: bool = False
-    surrogate: Surrogate = Triangular()
+    surrogate: Any = Triangular()
     dt: float = 1.0  # type: ignore[misc]
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_positive(None, tau_m=self.tau_m, tau_w=self.tau_w, delta_t=self.delta_t, dt=self.dt)
-        check_not_negative(None, a=self.a, b=self.b)
-        check_finite(
-            None, resistance=self.resistance, e_l=self.e_l, v_t=self.v_t, v_peak=self.v_peak, v_reset=self.v_reset
-        )
-        if not self.e_l < self.v_t < self.v_peak or self.v_reset >= self.v_peak:
+        settle(self, self.units, positive, "tau_m", "tau_w", "delta_t")
+        settle(self, self.units, not_negative, "a", "b")
+        settle(self, self.units, finite, "resistance", "e_l", "v_t", "v_peak", "v_reset")
+        settle(self, None, positive, "dt")
+        settle(self, None, flag, "detach_reset")
+        e_l, v_t, v_peak, v_reset = (np.asarray(v) for v in (self.e_l, self.v_t, self.v_peak, self.v_reset))
+        if not ((e_l < v_t) & (v_t < v_peak) & (v_reset < v_peak)).all():
             raise ValueError(
                 f"potentials {(self.e_l, self.v_t, self.v_peak, self.v_reset)!r}: "
                 "expected e_l < v_t < v_peak and v_reset < v_peak"
@@ -92,19 +96,20 @@ class AdEx(Cell):
 
     def initial_state(self, xp: Any, batch: int) -> AdExState:
         rest = xp.zeros((batch, self.units))
-        return AdExState(rest + self.e_l, rest, rest)
+        return AdExState(rest + per_neuron(xp, self.e_l), rest, rest)
 
     def eligibility_cell(self) -> Cell:
         return replace(self, detach_reset=True)
 
     def dynamics(self, xp: Any, state: AdExState, current: Array) -> AdExState:
+        e_l, v_t, v_peak, delta_t = (per_neuron(xp, c) for c in (self.e_l, self.v_t, self.v_peak, self.delta_t))
         z = xp.stop_gradient(state.z) if self.detach_reset else state.z
-        v = state.v + z * (self.v_reset - state.v)
-        w = state.w + self.b * state.z
-        exponent = xp.minimum((v - self.v_t) * (1.0 / self.delta_t), (self.v_peak - self.v_t) / self.delta_t)
+        v = state.v + z * (per_neuron(xp, self.v_reset) - state.v)
+        w = state.w + per_neuron(xp, self.b) * state.z
+        exponent = xp.minimum((v - v_t) * (1.0 / delta_t), (v_peak - v_t) / delta_t)
         # exp(x + ln Δ_T): the factor costs nothing inside the exponent
-        upswing = xp.exp(exponent + math.log(self.delta_t))
-        dv = (self.e_l - v) + upswing - w + self.resistance * current
-        dw = self.a * (v - self.e_l) - w
-        v, w = v + (self.dt / self.tau_m) * dv, w + (self.dt / self.tau_w) * dw
-        return AdExState(v, w, self.surrogate(xp, (v - self.v_peak) * (1.0 / (self.v_peak - self.e_l))))
+        log_delta = math.log(delta_t) if isinstance(delta_t, float) else xp.log(delta_t)
+        dv = (e_l - v) + xp.exp(exponent + log_delta) - w + per_neuron(xp, self.resistance) * current
+        dw = per_neuron(xp, self.a) * (v - e_l) - w
+        v, w = v + (self.dt / per_neuron(xp, self.tau_m)) * dv, w + (self.dt / per_neuron(xp, self.tau_w)) * dw
+        return AdExState(v, w, self.surrogate(xp, (v - v_peak) * (1.0 / (v_peak - e_l))))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar, NamedTuple
 
-from neko.cells.base import check_not_negative, check_positive, decay, per_neuron
+from neko.cells.constants import decay, not_negative, per_neuron, positive, settle
 from neko.cells.lif import LIF
 from neko.typing import Array
 
@@ -19,7 +19,7 @@ class ALIFState(NamedTuple):
     z: Array
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ALIF(LIF):
     r"""Adaptive leaky integrate-and-fire neurons: each spike lifts the threshold for a while.
 
@@ -51,8 +51,8 @@ class ALIF(LIF):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_positive(self.units, tau_a=self.tau_a)
-        check_not_negative(self.units, beta=self.beta)
+        settle(self, self.units, positive, "tau_a")
+        settle(self, self.units, not_negative, "beta")
 
     def dynamics(self, xp: Any, state: ALIFState, current: Array) -> ALIFState:  # type: ignore[override]
         v_th = per_neuron(xp, self.v_th)

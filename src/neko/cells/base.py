@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import math
+import dataclasses
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from numbers import Real
 from typing import Any, ClassVar
 
 from neko.arguments import check_integer
+from neko.cells import constants, surrogates
 from neko.typing import Array
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Cell(ABC):
     """A population of independent neurons; subclass it, name the state, write ``dynamics``.
 
@@ -36,13 +36,16 @@ class Cell(ABC):
         rate). A field that a variant of the cell does not need may be ``None``.
     input_currents, recurrent_currents : tuple of int
         Which of the cell's currents the input and the recurrent weights feed. A neuron with *k*
-        currents gets *k* arrays, and ``w_in`` has shape (n_in, len(input_currents) * n).
+        currents gets *k* arrays, and ``w_in`` has shape (n_in, len(input_currents) * n). A current that
+        neither feeds is its bias, or zero.
     spiking : bool
         Whether the emission is a spike in {0, 1}.
     autapses : bool
         Whether a neuron may feed back to itself through ``w_rec``; if not, the diagonal is ignored.
     bias : bool
         Whether the currents have a trainable bias.
+    n_currents : int
+        Number of currents per neuron, *k*: one more than the last that is fed, unless a cell says otherwise.
     dt : float
         Length of a time step in ms.
 
@@ -78,11 +81,25 @@ class Cell(ABC):
     dt: ClassVar[float] = 1.0
 
     def __post_init__(self) -> None:
-        check_integer("units", self.units)
-        if hasattr(self, "surrogate") and not callable(self.surrogate):
-            raise TypeError(
-                f"surrogate={self.surrogate!r}: expected one of neko.cells.surrogates, such as Triangular()"
-            )
+        object.__setattr__(self, "units", check_integer("units", self.units))
+        for field in dataclasses.fields(self)[1:]:
+            object.__setattr__(self, field.name, constants.kept(field.name, getattr(self, field.name)))
+        if hasattr(self, "surrogate"):
+            object.__setattr__(self, "surrogate", surrogates.resolve(self.surrogate))
+        if not self.input_currents:
+            raise ValueError("input_currents=(): expected a current that the input feeds")
+        for name in ("input_currents", "recurrent_currents"):
+            fed = getattr(self, name)
+            if any(c not in range(self.n_currents) for c in fed) or len(set(fed)) != len(fed):
+                raise ValueError(f"{name}={fed!r}: expected currents from 0 to {self.n_currents - 1}, each once")
+
+    def __repr__(self) -> str:
+        given = [
+            f"{field.name}={constants.shown(getattr(self, field.name))}"
+            for field in dataclasses.fields(self)[1:]
+            if repr(getattr(self, field.name)) != repr(field.default)
+        ]
+        return f"{type(self).__name__}({', '.join([str(self.units), *given])})"
 
     @abstractmethod
     def dynamics(self, xp: Any, state: Any, *currents: Array) -> Any:
@@ -90,7 +107,7 @@ class Cell(ABC):
 
     @property
     def n_currents(self) -> int:
-        """Number of currents per neuron, *k*."""
+        """Number of currents per neuron, *k*; a cell whose last currents nothing feeds says it itself."""
         return 1 + max(self.input_currents + self.recurrent_currents)
 
     def initial_state(self, xp: Any, batch: int) -> Any:
@@ -104,48 +121,3 @@ class Cell(ABC):
         with a reset returns itself with that path detached; any other cell is its own.
         """
         return self
-
-
-def decay(xp: Any, dt: float, tau: Any) -> Any:
-    """Decay factor of one step, ``exp(-dt / tau)``; `tau` in ms, a number or one per neuron."""
-    if isinstance(tau, int | float):
-        return math.exp(-dt / tau)
-    return xp.exp(-dt / xp.asarray(tau))
-
-
-def per_neuron(xp: Any, value: Any) -> Any:
-    """A constant as the dynamics use it: a number stays one, a sequence becomes an array (n,)."""
-    return value if isinstance(value, int | float) else xp.asarray(value)
-
-
-def check_positive(units: int | None, /, **constants: Any) -> None:
-    """Raise ValueError unless every named constant is finite and above zero; for `units` see `check_range`."""
-    check_range(units, "a finite value above 0", lambda v: v > 0.0, constants)
-
-
-def check_not_negative(units: int | None, /, **constants: Any) -> None:
-    """Raise ValueError unless every named constant is finite and at least zero; for `units` see `check_range`."""
-    check_range(units, "a finite value of at least 0", lambda v: v >= 0.0, constants)
-
-
-def check_finite(units: int | None, /, **constants: Any) -> None:
-    """Raise ValueError unless every named constant is finite; for `units` see `check_range`."""
-    check_range(units, "a finite value", lambda v: True, constants)
-
-
-def check_range(units: int | None, expected: str, holds: Any, constants: dict[str, Any]) -> None:
-    """Raise ValueError for the first constant of which some entry fails `holds` or is not finite.
-
-    With a number of `units` a constant may be a number or one for each neuron, with None a number only.
-    """
-    form = "one number" if units is None else "one number or one per neuron"
-    for name, value in constants.items():
-        single = isinstance(value, Real)
-        try:
-            entries = () if isinstance(value, bytes) else tuple(float(v) for v in ([value] if single else value))
-        except (TypeError, ValueError):
-            entries = ()
-        if not single and entries and units is not None and len(entries) != units:
-            raise ValueError(f"{name} has {len(entries)} entries: expected {form}, of which there are {units}")
-        if not entries or (not single and units is None) or not all(math.isfinite(v) and holds(v) for v in entries):
-            raise ValueError(f"{name}={value!r}: expected {expected}, {form}")

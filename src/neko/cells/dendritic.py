@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar, NamedTuple
 
-from neko.cells.base import check_finite, check_not_negative, check_positive, decay, per_neuron
+from neko.cells.constants import decay, finite, not_negative, per_neuron, positive, settle
 from neko.cells.lif import LIF
 from neko.typing import Array
 
@@ -19,7 +19,7 @@ class DendriticState(NamedTuple):
     z: Array
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Dendritic(LIF):
     r"""Two compartments: input reaches the soma, recurrence the apical dendrite.
 
@@ -27,15 +27,16 @@ class Dendritic(LIF):
         d_t = α_d d_{t-1} + I^{apical}_t, \qquad
         v_t = α v_{t-1} + c I^{basal}_t + g\, σ(s (d_t - θ)) - v_{th} z_{t-1}
 
-    The sigmoid is the plateau potential of the dendrite. All options of `LIF` hold for the soma.
+    The sigmoid is the plateau potential of the dendrite. All options of `LIF` hold for the soma. Without recurrence
+    nothing reaches the dendrite, and its plateau is what it is at ``d = 0``.
 
     Parameters
     ----------
-    tau_d : float
+    tau_d : float or sequence (n,)
         Time constant of the dendrite in ms.
-    coupling : float
+    coupling : float or sequence (n,)
         g, what a full plateau adds to the soma per step (in units of `v`).
-    slope, threshold : float
+    slope, threshold : float or sequence (n,)
         s and θ of the plateau.
 
     References
@@ -45,26 +46,30 @@ class Dendritic(LIF):
 
     State: ClassVar[Any] = DendriticState
     input_currents: ClassVar[tuple[int, ...]] = (0,)
-    recurrent_currents: ClassVar[tuple[int, ...]] = (1,)
+    n_currents: ClassVar[int] = 2
 
     _: KW_ONLY
-    tau_d: float = 30.0
-    coupling: float = 0.2
-    slope: float = 2.0
-    threshold: float = 0.5
+    tau_d: Any = 30.0
+    coupling: Any = 0.2
+    slope: Any = 2.0
+    threshold: Any = 0.5
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_positive(self.units, tau_d=self.tau_d)
-        check_positive(None, slope=self.slope)
-        check_finite(None, threshold=self.threshold)
-        check_not_negative(None, coupling=self.coupling)
+        settle(self, self.units, positive, "tau_d", "slope")
+        settle(self, self.units, finite, "threshold")
+        settle(self, self.units, not_negative, "coupling")
+
+    @property
+    def recurrent_currents(self) -> tuple[int, ...]:  # type: ignore[override]
+        """The dendrite's; none for a feed-forward layer."""
+        return (1,) if self.recurrent else ()
 
     def dynamics(self, xp: Any, state: DendriticState, basal: Array, apical: Array) -> DendriticState:  # type: ignore[override]
         v_th = per_neuron(xp, self.v_th)
         d = decay(xp, self.dt, self.tau_d) * state.d + apical
-        plateau = xp.sigmoid(self.slope * (d - self.threshold))
-        v = self.membrane(xp, state, basal, v_th) + self.coupling * plateau
+        plateau = xp.sigmoid(per_neuron(xp, self.slope) * (d - per_neuron(xp, self.threshold)))
+        v = self.membrane(xp, state, basal, v_th) + per_neuron(xp, self.coupling) * plateau
         z = self.surrogate(xp, v * (1.0 / v_th) - 1.0)
         r, z = self.refractory(xp, state.r, z)
         return DendriticState(d, v, r, z)

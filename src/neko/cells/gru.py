@@ -15,7 +15,7 @@ class GRUState(NamedTuple):
     h: Array
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class GRU(Cell):
     """Gated recurrent units with the reset gate after the recurrent product.
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import KW_ONLY, dataclass, replace
 from typing import Any, ClassVar, NamedTuple
 
 from neko.arguments import check_choice
-from neko.cells.base import Cell, check_not_negative, check_positive, decay, per_neuron
-from neko.cells.surrogates import Surrogate, Triangular
+from neko.cells.base import Cell
+from neko.cells.constants import decay, flag, not_negative, per_neuron, positive, settle
+from neko.cells.surrogates import Triangular
 from neko.typing import Array
+
+SLACK = 1e-6
+"""Share of a step by which a period may be longer than whole steps: 0.3 and 0.1 in single precision are 3 steps."""
 
 
 class LIFState(NamedTuple):
@@ -19,7 +24,7 @@ class LIFState(NamedTuple):
     z: Array
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class LIF(Cell):
     r"""Leaky integrate-and-fire neurons in discrete time.
 
@@ -27,8 +32,8 @@ class LIF(Cell):
         v_t = α v_{t-1} + c I_t - v_{th} z_{t-1}, \qquad z_t = 1[v_t > v_{th}]
 
     with ``α = exp(-dt/tau_m)``; ``c = 1 - α`` with `input_scaling`, else 1. With ``reset='zero'``
-    the membrane restarts from zero: ``v_t = α v_{t-1} (1 - z_{t-1}) + c I_t``. For `t_ref` > 0 two spikes of one
-    neuron are at least `t_ref` apart, and ψ = 0 in between.
+    the membrane restarts from zero: ``v_t = α v_{t-1} (1 - z_{t-1}) + c I_t``. Two spikes of one neuron are at least
+    `t_ref` apart, and ψ = 0 in between.
 
     Parameters
     ----------
@@ -39,8 +44,8 @@ class LIF(Cell):
         an image; tasks that bridge hundreds of milliseconds take 20 and more.
     v_th : float or sequence (n,)
         Threshold; the surrogate's argument is ``u = (v - v_th) / v_th``.
-    t_ref : float
-        Refractory period in ms, rounded to steps.
+    t_ref : float or sequence (n,)
+        Refractory period in ms, rounded up to whole steps.
     reset : {'subtract', 'zero'}
         What a spike does to the membrane.
     input_scaling : bool
@@ -49,8 +54,9 @@ class LIF(Cell):
         Whether the neurons feed back to each other; without it the layer has no ``w_rec``.
     detach_reset : bool
         Give no credit through the reset, in any rule. e-prop never does.
-    surrogate : Surrogate
-        ψ, see `neko.cells.surrogates`.
+    surrogate : Surrogate, str or callable
+        ψ, see `neko.cells.surrogates`: an object, a name such as 'arctan', or a function ``f(xp, u)`` or ``f(u)``
+        that gives the derivative ψ(u).
     dt : float
         Time step in ms.
 
@@ -58,6 +64,8 @@ class LIF(Cell):
     ------
     ValueError
         For a time constant or threshold that is not positive, or an unknown `reset`.
+    TypeError
+        For a constant that is a trainable parameter: constants do not learn yet.
 
     References
     ----------
@@ -71,19 +79,20 @@ class LIF(Cell):
     _: KW_ONLY
     tau_m: Any = 5.0
     v_th: Any = 1.0
-    t_ref: float = 0.0
+    t_ref: Any = 0.0
     reset: str = "subtract"
     input_scaling: bool = False
     recurrent: bool = True
     detach_reset: bool = False
-    surrogate: Surrogate = Triangular()
+    surrogate: Any = Triangular()
     dt: float = 1.0  # type: ignore[misc]
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_positive(self.units, tau_m=self.tau_m, v_th=self.v_th)
-        check_positive(None, dt=self.dt)
-        check_not_negative(None, t_ref=self.t_ref)
+        settle(self, self.units, positive, "tau_m", "v_th")
+        settle(self, self.units, not_negative, "t_ref")
+        settle(self, None, positive, "dt")
+        settle(self, None, flag, "input_scaling", "recurrent", "detach_reset")
         check_choice("reset", self.reset, ("subtract", "zero"))
 
     @property
@@ -93,13 +102,13 @@ class LIF(Cell):
 
     def initial_state(self, xp: Any, batch: int) -> Any:
         state = super().initial_state(xp, batch)
-        return state if self.refractory_steps else state._replace(r=None)
+        return state if max(self.refractory_steps) > 1 else state._replace(r=None)
 
     @property
-    def refractory_steps(self) -> int:
-        """Steps between two spikes at the least; 0 where the period is no longer than a step."""
-        steps = round(self.t_ref / self.dt)
-        return steps if steps > 1 else 0
+    def refractory_steps(self) -> tuple[int, ...]:
+        """Steps between two spikes of a neuron at the least: one number, or one for each neuron."""
+        periods = (self.t_ref,) if isinstance(self.t_ref, float) else self.t_ref
+        return tuple(max(1, math.ceil(t / self.dt * (1.0 - SLACK))) for t in periods)
 
     def eligibility_cell(self) -> Cell:
         return replace(self, detach_reset=True)
@@ -126,5 +135,6 @@ class LIF(Cell):
         if r is None:
             return None, z
         z = xp.where(r > 0.0, xp.zeros_like(z), z)
-        n = float(self.refractory_steps)
-        return xp.clip(r + n * xp.stop_gradient(z) - 1.0, 0.0, n), z
+        steps = tuple(float(n) for n in self.refractory_steps)
+        n = per_neuron(xp, steps[0] if len(steps) == 1 else steps)
+        return xp.maximum(r + n * xp.stop_gradient(z) - 1.0, 0.0), z

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar, NamedTuple
 
-from neko.cells.base import Cell, check_finite
+from neko.cells.base import Cell
+from neko.cells.constants import finite, per_neuron, settle
 from neko.typing import Array
 
 
@@ -16,7 +17,7 @@ class LSTMState(NamedTuple):
     h: Array
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class LSTM(Cell):
     """Long short-term memory, the usual baseline.
 
@@ -27,7 +28,7 @@ class LSTM(Cell):
     ----------
     units : int
         Number of units.
-    forget_bias : float
+    forget_bias : float or sequence (n,)
         Constant f added to the forget gate, so that a new network remembers.
 
     References
@@ -41,14 +42,14 @@ class LSTM(Cell):
     bias: ClassVar[bool] = True
 
     _: KW_ONLY
-    forget_bias: float = 1.0
+    forget_bias: Any = 1.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_finite(None, forget_bias=self.forget_bias)
+        settle(self, self.units, finite, "forget_bias")
 
     def dynamics(
         self, xp: Any, state: LSTMState, write: Array, forget: Array, candidate: Array, output: Array
     ) -> LSTMState:
-        c = xp.sigmoid(forget + self.forget_bias) * state.c + xp.sigmoid(write) * xp.tanh(candidate)
+        c = xp.sigmoid(forget + per_neuron(xp, self.forget_bias)) * state.c + xp.sigmoid(write) * xp.tanh(candidate)
         return LSTMState(c, xp.sigmoid(output) * xp.tanh(c))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar, NamedTuple
 
+from neko.arguments import check_choice
 from neko.cells.base import Cell
 from neko.typing import Array
 
@@ -17,7 +18,7 @@ class RNNState(NamedTuple):
     z: Array
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class RNN(Cell):
     """Elman units ``z_t = f(I_t)``.
 
@@ -37,8 +38,7 @@ class RNN(Cell):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.activation not in ACTIVATIONS:
-            raise ValueError(f"activation={self.activation!r}: expected one of {ACTIVATIONS}")
+        check_choice("activation", self.activation, ACTIVATIONS)
 
     def dynamics(self, xp: Any, state: RNNState, current: Array) -> RNNState:
         if self.activation == "relu":

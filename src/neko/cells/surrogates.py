@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
+from neko.cells.constants import not_negative, positive, settle
 from neko.typing import Array
 
 
@@ -37,6 +42,9 @@ class Triangular(Surrogate):
 
     gamma: float = 0.3
 
+    def __post_init__(self) -> None:
+        settle(self, None, not_negative, "gamma")
+
     def derivative(self, xp: Any, u: Array) -> Array:
         return xp.maximum(self.gamma - self.gamma * xp.abs(u), 0.0)
 
@@ -47,6 +55,10 @@ class Boxcar(Surrogate):
 
     gamma: float = 1.0
     width: float = 1.0
+
+    def __post_init__(self) -> None:
+        settle(self, None, not_negative, "gamma")
+        settle(self, None, positive, "width")
 
     def derivative(self, xp: Any, u: Array) -> Array:
         return xp.astype(xp.abs(u) < 0.5 * self.width, xp.dtype) * (self.gamma / self.width)
@@ -59,6 +71,9 @@ class FastSigmoid(Surrogate):
     gamma: float = 1.0
     slope: float = 10.0
 
+    def __post_init__(self) -> None:
+        settle(self, None, not_negative, "gamma", "slope")
+
     def derivative(self, xp: Any, u: Array) -> Array:
         return self.gamma / xp.square(1.0 + self.slope * xp.abs(u))
 
@@ -70,6 +85,10 @@ class Arctan(Surrogate):
     gamma: float = 1.0
     alpha: float = 2.0
 
+    def __post_init__(self) -> None:
+        settle(self, None, not_negative, "gamma")
+        settle(self, None, positive, "alpha")
+
     def derivative(self, xp: Any, u: Array) -> Array:
         return (0.5 * self.gamma * self.alpha) / (1.0 + xp.square((0.5 * math.pi * self.alpha) * u))
 
@@ -80,6 +99,10 @@ class Gaussian(Surrogate):
 
     gamma: float = 0.5
     sigma: float = 0.5
+
+    def __post_init__(self) -> None:
+        settle(self, None, not_negative, "gamma")
+        settle(self, None, positive, "sigma")
 
     def derivative(self, xp: Any, u: Array) -> Array:
         return self.gamma * normal_density(xp, u, 0.0, self.sigma)
@@ -94,11 +117,57 @@ class MultiGaussian(Surrogate):
     height: float = 0.15
     scale: float = 6.0
 
+    def __post_init__(self) -> None:
+        settle(self, None, not_negative, "gamma", "height")
+        settle(self, None, positive, "sigma", "scale")
+
     def derivative(self, xp: Any, u: Array) -> Array:
         wide = self.scale * self.sigma
         centre = (1.0 + self.height) * normal_density(xp, u, 0.0, self.sigma)
         sides = normal_density(xp, u, self.sigma, wide) + normal_density(xp, u, -self.sigma, wide)
         return self.gamma * (centre - self.height * sides)
+
+
+@dataclass(frozen=True)
+class Given(Surrogate):
+    """ψ as a function of one's own, ``f(xp, u)`` or ``f(u)``; neurons spike as with any other surrogate.
+
+    Parameters
+    ----------
+    function : callable
+        From the distance to threshold `u` (batch, n) to ψ(u), of the same shape and precision.
+    """
+
+    function: Callable[..., Any]
+    takes_backend: bool = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "takes_backend", required_arguments(self.function) == 2)
+
+    def derivative(self, xp: Any, u: Array) -> Array:
+        psi = self.function(xp, u) if self.takes_backend else self.function(u)
+        if not hasattr(psi, "shape") or (tuple(psi.shape), psi.dtype) != (tuple(u.shape), u.dtype):
+            found = f"an array {tuple(psi.shape)!r} of {psi.dtype}" if hasattr(psi, "shape") else type(psi).__name__
+            raise ValueError(
+                f"surrogate={self.function!r} gives {found}: expected the derivative ψ(u) for every entry of u, "
+                f"{tuple(u.shape)!r} of {u.dtype}"
+            )
+        return psi
+
+
+def required_arguments(function: Callable[..., Any]) -> int:
+    """1 for a function of u, 2 for one of a backend and u, options aside; TypeError for any other."""
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        return 1  # built in, as torch.sigmoid
+    required = [p for p in signature.parameters.values() if p.default is p.empty and p.kind != p.VAR_KEYWORD]
+    if len(required) not in (1, 2) or any(p.kind not in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) for p in required):
+        raise TypeError(
+            f"surrogate={function!r} takes {signature}: expected a function of u, or of a backend and u, that gives "
+            "the derivative ψ(u)"
+        )
+    return len(required)
 
 
 def normal_density(xp: Any, u: Array, mean: float, sigma: float) -> Array:
@@ -117,10 +186,41 @@ SURROGATES: dict[str, type[Surrogate]] = {
 }
 
 
-def resolve(surrogate: str | Surrogate) -> Surrogate:
-    """The surrogate of a name with its default parameters; a surrogate object is returned as it is."""
+def resolve(surrogate: Any) -> Surrogate:
+    """A surrogate from a name, with its default parameters, or from a function, which is the derivative ψ.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name.
+    TypeError
+        For anything else, a class of surrogates too.
+    """
     if isinstance(surrogate, Surrogate):
         return surrogate
-    if surrogate not in SURROGATES:
-        raise ValueError(f"surrogate={surrogate!r}: expected one of {sorted(SURROGATES)} or a Surrogate object")
-    return SURROGATES[surrogate]()
+    if isinstance(surrogate, str):
+        if surrogate not in SURROGATES:
+            raise ValueError(f"surrogate={surrogate!r}: expected one of {sorted(SURROGATES)} or a Surrogate object")
+        return SURROGATES[surrogate]()
+    if isinstance(surrogate, type):
+        raise TypeError(f"surrogate={surrogate!r} is a class: pass an object, {surrogate.__name__}()")
+    if not callable(surrogate):
+        raise TypeError(
+            f"surrogate={surrogate!r}: expected one of neko.cells.surrogates, such as Triangular(), or a function "
+            "of a backend and u that gives the derivative ψ(u)"
+        )
+    return Given(surrogate)
+
+
+def check_derivative(xp: Any, surrogate: Any) -> None:
+    """ValueError for a function that gives no derivative on this backend: the spike itself, or what is not finite."""
+    if not isinstance(surrogate, Given):
+        return
+    u = np.array([[-1.5, -0.6, -0.1, 0.1, 0.6, 1.5]])
+    with xp.scope():
+        psi = np.asarray(xp.to_numpy(surrogate.derivative(xp, xp.asarray(u))))
+    if not np.isfinite(psi).all() or np.array_equal(psi, u > 0.0):
+        raise ValueError(
+            f"surrogate={surrogate.function!r} gives {psi[0].tolist()!r} at u = {u[0].tolist()!r}: expected the "
+            "derivative ψ(u), a bump about 0, and not the spike"
+        )

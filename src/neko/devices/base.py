@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, fields
 from typing import Any, NamedTuple
 
-from neko.arguments import is_real
+from neko.arguments import is_real, plain
 from neko.typing import Array
 
 
@@ -41,7 +41,8 @@ class Device(ABC):
         Asymmetry: up steps are ``Δ (1 + up_down)``, down steps ``Δ (1 - up_down)``.
     dg_min_dtod : float
         Spread of Δ from device to device, the standard deviation relative to Δ, drawn once; up and down steps of a
-        device are drawn independently. A draw below zero counts as zero: such a device is stuck.
+        device are drawn independently. A draw below zero counts as zero: no pulse moves such a device, while `program`,
+        which stands for writing with verification, sets it as any other.
     dg_min_std : float
         Cycle-to-cycle noise σ, relative to the step, drawn for every pulse.
     g_max_dtod : float
@@ -63,6 +64,9 @@ class Device(ABC):
     g_max_dtod: float = 0.0
 
     def __post_init__(self) -> None:
+        for constant in fields(self):
+            # NumPy's scalars as Python's: an operation of a framework takes their precision for its own
+            object.__setattr__(self, constant.name, plain(getattr(self, constant.name)))
         if not (is_real(self.g_min) and is_real(self.g_max) and 0.0 <= self.g_min < self.g_max):
             raise ValueError(f"g_min={self.g_min!r}, g_max={self.g_max!r}: expected 0 <= g_min < g_max in siemens")
         if not (is_real(self.dg_min) and 0.0 < self.dg_min <= self.g_max - self.g_min):

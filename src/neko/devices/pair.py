@@ -9,16 +9,19 @@ from typing import Any, NamedTuple
 from neko.devices.base import Device, DeviceState
 from neko.typing import Array
 
-ROUNDING = 0.1
-"""Changes of a conductance below this share of a pulse are taken for rounding."""
-
 
 class PairState(NamedTuple):
-    """The devices of a differential pair, and the factor from siemens to weight."""
+    """The devices of a differential pair.
+
+    ``scale`` is the factor from siemens to weight; ``held`` the weights as they were last read, which tells what was
+    changed since; ``rest`` what was written and is too small for the conductances' precision, in siemens.
+    """
 
     plus: DeviceState
     minus: DeviceState
     scale: Array
+    held: Array
+    rest: Array
 
 
 @dataclass(frozen=True)
@@ -44,39 +47,58 @@ class DifferentialPair:
         return 2.0 * self.device.dg_min * w_max / (self.device.g_max - self.device.g_min)
 
     def program(self, xp: Any, key: Array, weights: Array, w_max: Array | float) -> PairState:
-        """Devices that hold `weights`, clipped to ±w_max, at ``g_mid ± w / (2 scale)``."""
+        """Devices that hold `weights` at ``g_mid ± w / (2 scale)``.
+
+        Where one device would have to pass its bound the other takes the rest; a pair holds no more than the bounds of
+        both allow, which is ±w_max where devices have no spread.
+        """
         if isinstance(w_max, int | float) and not 0.0 < w_max < math.inf:
             raise ValueError(f"w_max={w_max!r}: expected a finite weight above 0")
-        scale = xp.ones(()) * w_max / (self.device.g_max - self.device.g_min)
-        half = 0.5 * weights / scale
+        middle = xp.ones_like(weights) * self.device.g_mid
         keys = xp.unstack(xp.random.split(key))
-        return PairState(
-            self.device.init(xp, keys[0], self.device.g_mid + half),
-            self.device.init(xp, keys[1], self.device.g_mid - half),
-            scale,
+        blank = PairState(
+            self.device.init(xp, keys[0], middle),
+            self.device.init(xp, keys[1], middle),
+            xp.ones(()) * w_max / (self.device.g_max - self.device.g_min),
+            xp.zeros_like(weights),
+            xp.zeros_like(weights),
         )
+        return self.write(xp, blank, weights)
 
     def weights(self, xp: Any, state: PairState) -> Array:
         """The weights that the devices hold."""
         return (state.plus.g - state.minus.g) * state.scale
 
     def write(self, xp: Any, state: PairState, weights: Array) -> PairState:
-        """Devices that hold `weights` where these differ from what they held, as far as their bounds allow.
+        """Devices that hold `weights`, as far as the bounds of both allow; those of weights as read stay as they are.
 
-        Programming is exact, and half of the change goes to each of the two. Differences of rounding are none.
+        Each of the two takes half of the change, or what the other can not. Programming is exact: what is less than
+        the conductances' precision waits in `PairState.rest` for what is written later.
         """
-        away = (weights - self.weights(xp, state)) / state.scale
-        away = xp.where(xp.abs(away) > ROUNDING * self.device.dg_min, away, xp.zeros_like(away))
-        return state._replace(
-            plus=self.device.program(xp, state.plus, state.plus.g + 0.5 * away),
-            minus=self.device.program(xp, state.minus, state.minus.g - 0.5 * away),
-        )
+        away = (weights - state.held) / state.scale
+        wanted = xp.where(away == 0.0, xp.zeros_like(away), away + state.rest)
+        plus = self.device.program(xp, state.plus, state.plus.g + 0.5 * wanted)
+        minus = self.device.program(xp, state.minus, state.minus.g - (wanted - (plus.g - state.plus.g)))
+        plus = self.device.program(xp, plus, plus.g + missing(wanted, state, plus, minus))
+        # At the bounds of both nothing waits: what a pair can not hold is lost, as w_max says.
+        up = xp.logical_and(plus.g >= plus.upper, minus.g <= minus.lower)
+        down = xp.logical_and(plus.g <= plus.lower, minus.g >= minus.upper)
+        full = xp.where(wanted > 0.0, up, down)
+        rest = xp.where(full, xp.zeros_like(away), missing(wanted, state, plus, minus))
+        return self.read(xp, state._replace(plus=plus, minus=minus, rest=xp.where(away == 0.0, state.rest, rest)))
+
+    def read(self, xp: Any, state: PairState) -> PairState:
+        """The same devices, with the weights that they hold now."""
+        return state._replace(held=self.weights(xp, state))
 
     def pulse(self, xp: Any, key: Array, state: PairState, direction: Array) -> PairState:
         """One pulse to each device of every weight, by the sign of `direction`; none where it is 0."""
         keys = xp.unstack(xp.random.split(key))
-        return PairState(
-            self.device.pulse(xp, keys[0], state.plus, direction),
-            self.device.pulse(xp, keys[1], state.minus, -direction),
-            state.scale,
-        )
+        plus = self.device.pulse(xp, keys[0], state.plus, direction)
+        minus = self.device.pulse(xp, keys[1], state.minus, -direction)
+        return self.read(xp, state._replace(plus=plus, minus=minus))
+
+
+def missing(wanted: Array, before: PairState, plus: DeviceState, minus: DeviceState) -> Array:
+    """What is left of a wanted change of g⁺ - g⁻ after the two have moved from where they were before."""
+    return wanted - (plus.g - before.plus.g) + (minus.g - before.minus.g)

@@ -181,7 +181,9 @@ class Rule(Learner):
         self.start(x)
         arrays = self.model.arrays(x, y, mask)
         self._check_pieces(arrays[1])
-        result = self._differentiate(self.model.params, self.feedback, self.model.model.buffers, *arrays)
+        with self.xp.scope():
+            params, feedback, _ = self.held(self.model.params, self.feedback, self.update_state)
+        result = self._differentiate(params, feedback, self.model.model.buffers, *arrays)
         return result.forward.loss, self._whole(result.gradients)
 
     def step(self, x: Any, y: Any, mask: Any = None) -> dict[str, float]:
@@ -315,6 +317,17 @@ class Rule(Learner):
             with self.xp.scope():
                 self.feedback = self.initial_feedback()
                 self.update_state = self.update.init({**self.model.params, **self.learnt_feedback()})
+                if self.update.holds:
+                    self.model.params, self.feedback, self.update_state = self.held(
+                        self.model.params, self.feedback, self.update_state
+                    )
+
+    def held(self, params: Params, feedback: Params, update_state: Any) -> tuple[Params, Params, Any]:
+        """Parameters, feedback and the update's state, as the update holds what was set from outside."""
+        learnt = {**params, **{name: feedback[name] for name in self.learnt_feedback()}}
+        learnt, update_state = self.update.hold(learnt, update_state)
+        params = {name: learnt[name] for name in params}
+        return params, {name: learnt.get(name, b) for name, b in feedback.items()}, update_state
 
     def learnt_feedback(self) -> Params:
         """The part of the feedback that the update trains; none unless a rule says so."""
@@ -393,6 +406,7 @@ class Rule(Learner):
         closing: Any,
     ) -> tuple[Params, Params, Any, Any, dict[str, Any], Any]:
         xp, batch = self.xp, self.model.batch(x, y, mask, closing)
+        params, feedback, update_state = self.held(params, feedback, update_state)
         result = self.differentiate(params, feedback, batch, carry)
         gradients = self._whole(result.gradients)
         if self.clip_norm is not None:
@@ -406,11 +420,14 @@ class Rule(Learner):
             self._check(xp.to_numpy(finite))
         learnt = {name: params[name] if name in params else feedback[name] for name in names}
         learnt, update_state = self.update.step(learnt, gradients, update_state, rate)
-        learnt = self.after_update(learnt)
+        updated = learnt
+        learnt = self.after_update(updated)
         measures = self.model.measure(result.forward, batch)
         params = {name: learnt[name] for name in params}
         feedback = {name: learnt.get(name, b) for name, b in feedback.items()}
         finite = xp.concat([finite, xp.stack([xp.all(xp.isfinite(learnt[n])) for n in names])], axis=0)
+        if learnt is not updated:
+            params, feedback, update_state = self.held(params, feedback, update_state)
         return params, feedback, update_state, result.carry, measures, finite
 
 

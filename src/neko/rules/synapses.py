@@ -28,6 +28,8 @@ def presynaptic(xp: Any, cell: Cell, trace: LayerTrace) -> tuple[Parts, ...]:
             parts.append(emitted)
         if cell.bias:
             parts.append(xp.ones_like(emitted[..., :1]))
+        if not parts:
+            parts.append(emitted[..., :0])  # nothing feeds this current: a matrix without rows
         result.append(tuple(parts))
     return tuple(result)
 

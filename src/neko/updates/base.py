@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -23,7 +24,12 @@ class Update(Protocol):
     def step(
         self, params: dict[str, Array], gradients: dict[str, Array], state: Any, rate: Array
     ) -> tuple[dict[str, Array], Any]:
-        """New parameters and state; on jax and tensorflow the backend compiles it, so it must be pure."""
+        """New parameters and state; on jax and tensorflow the backend compiles it, so it must be pure.
+
+        An update that keeps the weights elsewhere may also have ``hold(params, state) -> (params, state)``, pure too:
+        what it makes of weights that were set from outside, before these are used (`Manhattan` writes them into
+        devices, which may clip them).
+        """
 
 
 class Spec(Protocol):
@@ -46,10 +52,14 @@ class Scheduled:
         """Learning rate of the update number `step`, from 0."""
         if not callable(self.learning_rate):
             return self.learning_rate
-        rate = float(self.learning_rate(step))
+        given = self.learning_rate(step)
+        try:
+            rate = math.nan if isinstance(given, bool | str) else float(given)  # also of a framework's 0-d array
+        except (TypeError, ValueError):
+            rate = math.nan
         if not usable(rate):
             raise ValueError(
-                f"learning_rate={self.learning_rate!r} gave {rate!r} at step {step!r}: expected a finite number >= 0"
+                f"learning_rate={self.learning_rate!r} gave {given!r} at step {step!r}: expected a finite number >= 0"
             )
         return rate
 
@@ -60,6 +70,16 @@ class Scheduled:
     def step(self, params: dict[str, Array], gradients: dict[str, Array], state: Any, rate: Array) -> Any:
         """New parameters and state."""
         return self.update.step(params, gradients, state, rate)
+
+    @property
+    def holds(self) -> bool:
+        """Whether the update keeps the weights elsewhere, see `Update.step`."""
+        return hasattr(self.update, "hold")
+
+    def hold(self, params: dict[str, Array], state: Any) -> tuple[dict[str, Array], Any]:
+        """Parameters as the update can hold them, and its state: most updates take any."""
+        held: tuple[dict[str, Array], Any] = self.update.hold(params, state) if self.holds else (params, state)  # type: ignore[attr-defined]
+        return held
 
     def take(self, xp: Any, state: Any) -> Any:
         """The state as a checkpoint holds it."""
@@ -142,6 +162,8 @@ def check_rate(learning_rate: Any) -> float | Callable[[int], float]:
     """The rate with its default; ValueError for a number that is not finite or below 0."""
     if learning_rate is None:
         return DEFAULT_RATE
+    if isinstance(learning_rate, type):
+        raise TypeError(f"learning_rate={learning_rate!r} is a class: pass an object, such as Cosine(0.1, 100)")
     if callable(learning_rate):
         rate: Callable[[int], float] = learning_rate
         return rate

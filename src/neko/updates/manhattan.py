@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from neko import tree
-from neko.arguments import check_integer, is_real
+from neko.arguments import check_integer, check_number, is_real, plain
 from neko.devices import Device, DifferentialPair, PairState
 from neko.typing import Array
 
@@ -35,8 +35,11 @@ class Manhattan:
         w ← w - δ\, \mathrm{sign}(g), \qquad \mathrm{sign}(g) = 0 \text{ for } |g| ≤ dead\_zone
 
     A zero gradient moves nothing. With a device the step is a pulse to the pair of conductances that holds the
-    weight, and its size is the device's, not ours. What else changes the weights between two steps (a decay, a
-    checkpoint) is written into the devices exactly.
+    weight, and its size is the device's, not ours.
+
+    The weights are what the devices hold, from before the first forward pass on: those beyond the devices' range are
+    clipped to it. What else changes weights (a decay, a checkpoint, an assignment) is written into the devices, however
+    small it is and as far as their bounds allow, before the next forward pass.
 
     Parameters
     ----------
@@ -50,7 +53,7 @@ class Manhattan:
         What holds the weights, two of them a weight.
     w_max : float, optional
         The largest weight that a pair can hold; by default twice the largest initial weight of each tensor (1 for a
-        tensor of zeros). Larger weights are clipped.
+        tensor of zeros). Larger weights are clipped as soon as the devices are programmed.
     seed : int
         Seed of the device's spread and noise.
 
@@ -86,10 +89,12 @@ class Manhattan:
             raise ValueError(f"delta={self.delta!r}: with a device the step is the device's, dg_min")
         if self.w_max is not None and (self.device is None or not is_real(self.w_max) or self.w_max <= 0.0):
             raise ValueError(f"w_max={self.w_max!r}: expected a weight above 0, and a device that holds it")
-        if not (is_real(self.dead_zone) and self.dead_zone >= 0.0):
-            raise ValueError(f"dead_zone={self.dead_zone!r}: expected a number of at least 0")
-        check_integer("accumulate", self.accumulate)
-        check_integer("seed", self.seed, least=0)
+        if self.delta is not None and not callable(self.delta):
+            object.__setattr__(self, "delta", check_number("delta", self.delta))
+        object.__setattr__(self, "w_max", plain(self.w_max))
+        object.__setattr__(self, "dead_zone", check_number("dead_zone", self.dead_zone))
+        object.__setattr__(self, "accumulate", check_integer("accumulate", self.accumulate))
+        object.__setattr__(self, "seed", check_integer("seed", self.seed, least=0))
 
     @property
     def learning_rate(self) -> float | Callable[[int], float]:
@@ -149,8 +154,15 @@ class ManhattanUpdate:
             name: pair.pulse(xp, key, pair.write(xp, state.pairs[name], params[name]), -direction[name])
             for name, key in zip(names, keys, strict=False)
         }
-        moved = {name: pair.weights(xp, pairs[name]) for name in params}
-        return moved, State(pairs, keys[-1], gathered, count)
+        return weights(pairs), State(pairs, keys[-1], gathered, count)
+
+    def hold(self, params: dict[str, Array], state: State) -> tuple[dict[str, Array], State]:
+        """The weights as the devices hold them once they are written; without a device, as they are."""
+        pair = self.pair
+        if pair is None or state.pairs is None:
+            return params, state
+        pairs = {name: pair.write(self.xp, state.pairs[name], w) for name, w in params.items()}
+        return weights(pairs), state._replace(pairs=pairs)
 
     def directions(self, gradients: dict[str, Array], state: State) -> tuple[dict[str, Array], Any, Array]:
         """The sign of each gradient, 0 in the dead zone and while gradients are gathered."""
@@ -189,3 +201,8 @@ class ManhattanUpdate:
         """g⁺ and g⁻ of every parameter as NumPy arrays, in siemens."""
         pairs = {} if state.pairs is None else state.pairs
         return {name: (self.xp.to_numpy(p.plus.g), self.xp.to_numpy(p.minus.g)) for name, p in pairs.items()}
+
+
+def weights(pairs: dict[str, PairState]) -> dict[str, Array]:
+    """What the pairs hold, as copies: what is handed out may be changed in place, which the pairs must not follow."""
+    return {name: 1.0 * pair.held for name, pair in pairs.items()}

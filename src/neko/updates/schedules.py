@@ -26,7 +26,7 @@ class Constant:
     rate: float
 
     def __post_init__(self) -> None:
-        check_number("rate", self.rate)
+        object.__setattr__(self, "rate", check_number("rate", self.rate))
 
     def __call__(self, step: int) -> float:
         return self.rate
@@ -47,9 +47,9 @@ class Exponential:
     steps: int
 
     def __post_init__(self) -> None:
-        check_number("rate", self.rate)
-        check_number("decay", self.decay, positive=True)
-        check_number("steps", self.steps, positive=True)
+        object.__setattr__(self, "rate", check_number("rate", self.rate))
+        object.__setattr__(self, "decay", check_number("decay", self.decay, positive=True))
+        object.__setattr__(self, "steps", check_number("steps", self.steps, positive=True))
 
     def __call__(self, step: int) -> float:
         return self.rate * self.decay ** (step / self.steps)
@@ -74,9 +74,9 @@ class Cosine:
     final: float = 0.0
 
     def __post_init__(self) -> None:
-        check_number("rate", self.rate)
-        check_number("steps", self.steps, positive=True)
-        check_number("final", self.final)
+        object.__setattr__(self, "rate", check_number("rate", self.rate))
+        object.__setattr__(self, "steps", check_number("steps", self.steps, positive=True))
+        object.__setattr__(self, "final", check_number("final", self.final))
 
     def __call__(self, step: int) -> float:
         share = min(step / self.steps, 1.0)
@@ -94,8 +94,8 @@ class Warmup:
     then: Callable[[int], float]
 
     def __post_init__(self) -> None:
-        check_number("steps", self.steps)
-        if not callable(self.then):
+        object.__setattr__(self, "steps", check_number("steps", self.steps))
+        if not callable(self.then) or isinstance(self.then, type):
             raise TypeError(f"then={self.then!r}: expected a schedule step -> rate, for example Constant(0.1)")
 
     def __call__(self, step: int) -> float:
