@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import typer
 
-from neko.cli import comparison, data, sampling, training, verification
+from neko.cli import comparison, data, demo, sampling, training, verification
 
 app = typer.Typer(add_completion=False, help="Learning rules of the brain and of neuromorphic hardware.")
-app.command()(training.demo)
+app.command()(demo.demo)
 app.command()(training.train)
 app.command()(training.show)
 app.command()(sampling.sample)
