@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from neko import atomic
 from neko.arguments import as_path
+from neko.plots import colours
 from neko.plots.comparison import comparison
 from neko.plots.conductances import conductances
 from neko.plots.posterior import posterior
@@ -33,6 +34,7 @@ def format_of(path: str | Path) -> str:
 
 
 __all__ = [
+    "colours",
     "comparison",
     "conductances",
     "format_of",

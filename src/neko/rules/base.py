@@ -8,7 +8,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from neko import state, updates
+from neko import describe, state, updates
 from neko.errors import NonFiniteError
 from neko.evaluator import Evaluator
 from neko.network import Params
@@ -37,6 +37,9 @@ class Learner(ABC):
 
     model: Evaluator
     pausable: ClassVar[bool] = False
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join([repr(self.model), *describe.options(self)])})"
 
     @abstractmethod
     def epoch(self, batches: Iterable[tuple[Any, Any, Any]], done: Callable[[], None]) -> dict[str, float]:
@@ -116,6 +119,8 @@ class Rule(Learner):
             )
         self.model = model
         self.xp = model.xp
+        self.optimizer = optimizer
+        self.learning_rate = learning_rate
         self.update = updates.resolve(self.xp, optimizer, learning_rate)
         self.clip_norm = updates.check_clip_norm(clip_norm)
         self.stream = stream
