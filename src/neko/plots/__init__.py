@@ -14,6 +14,7 @@ from neko.plots import colours
 from neko.plots.comparison import comparison
 from neko.plots.conductances import conductances
 from neko.plots.posterior import posterior
+from neko.plots.traces import traces
 from neko.plots.training import learning_curves, membrane, overview, raster
 
 
@@ -44,4 +45,5 @@ __all__ = [
     "posterior",
     "raster",
     "save",
+    "traces",
 ]
