@@ -25,7 +25,7 @@ class CheckpointError(ValueError):
 
 
 class ActivityWarning(UserWarning):
-    """A layer of spiking neurons was silent, or fired nearly all the time, for an epoch."""
+    """A layer of spiking neurons was silent, fired nearly all the time, or faster than any neurons do, for an epoch."""
 
 
 class CompilationWarning(UserWarning):

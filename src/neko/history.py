@@ -23,6 +23,10 @@ class History(dict[str, list[float]]):
     [nan, nan, 0.6]
     """
 
+    def __repr__(self) -> str:
+        last = ", ".join(f"{name} {values[-1]:.4g}" for name, values in self.items() if values)
+        return f"<History: {self.epochs} epochs{', the last with ' if last else ''}{last}>"
+
     @property
     def epochs(self) -> int:
         """Number of epochs."""

@@ -41,6 +41,9 @@ class Trainer:
         self.rule = rule
         self.history = History()
 
+    def __repr__(self) -> str:
+        return f"Trainer({self.rule!r}, {self.history!r})"
+
     def train(
         self,
         x: Any,

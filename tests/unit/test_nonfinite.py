@@ -187,8 +187,8 @@ def test_silent_and_saturated_layers_are_warned_about(backend):
 
 
 def test_refractory_neurons_are_saturated_below_a_spike_a_step():
-    """With t_ref = 3 ms a neuron spikes at most every third step; every fourth is fine."""
-    model = neko.LIF(5, 2, "torch", v_th=1e-6, tau_m=0.01, recurrent=False, t_ref=3.0)
+    """With t_ref of 3 steps a neuron spikes at most every third step; every fourth is fine."""
+    model = neko.LIF(5, 2, "torch", v_th=1e-6, tau_m=0.05, recurrent=False, t_ref=15.0, dt=5.0)
     model.build(3)
     model.params["layers.0.w_in"] = model.xp.ones((3, 5))
     x = np.ones((12, 9, 3), np.float32)
@@ -209,16 +209,41 @@ def test_one_spike_is_enough_and_what_does_not_spike_is_not_warned_about():
     assert 0 < model.record(x)[0][-1].sum() < 30
     assert activity(model, x) == []
     assert activity(neko.RNN(4, 2, "torch"), 0.0 * x) == []
-    healthy = neko.LIF(20, 2, "torch", v_th=0.3)
+    healthy = neko.LIF(20, 2, "torch", v_th=0.3, dt=5.0)
     assert activity(healthy, 3.0 * RNG.random((12, 5, 3)).astype(np.float32)) == []
 
 
 def test_spikes_of_padded_frames_are_none():
     x = np.zeros((12, 5, 3), np.float32)
-    x[:, 3:] = 100.0
+    x[:3, 3:] = 100.0
     model = neko.LIF(4, 2, "torch", recurrent=False)
     model.build(3)
     model.params["layers.0.w_in"] = model.xp.ones((3, 4))
     mask = np.tile(np.arange(5) < 3, (12, 1))
     assert activity(model, x) == []
     assert len(activity(model, x, mask=mask)) == 2
+
+
+@pytest.mark.parametrize("rule", [neko.BPTT, neko.Eprop])
+def test_a_rate_that_no_neurons_have_is_warned_about_in_hertz(rule):
+    """Two spikes in eight steps are 250 Hz at 1 ms and 125 Hz at 2 ms; one in eight is 125 Hz."""
+
+    def warned(spikes, dt):
+        model = neko.LIF(4, 2, "torch", tau_m=0.01, recurrent=False, dt=dt)
+        model.build(3)
+        model.params["layers.0.w_in"] = model.xp.ones((3, 4))
+        x = np.zeros((12, 8, 3), np.float32)
+        x[:, : 2 * spikes : 2] = 0.5
+        assert model.record(x)[0].z.mean() == spikes / 8
+        evaluator = neko.Evaluator(model, "categorical_crossentropy")
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            trainer = neko.Trainer(rule(evaluator, optimizer="sgd", learning_rate=1e-6))
+            trainer.train(x, Y, epochs=2, progress=False)
+        return [str(w.message) for w in caught if issubclass(w.category, ActivityWarning)]
+
+    found = warned(2, 1.0)
+    assert len(found) == 2
+    assert found[0].startswith("layer 0 (LIF, 4 neurons) fired at 250 Hz on average for an epoch, with steps of 1 ms")
+    assert "regularizer=FiringRate(20.0)" in found[0]
+    assert warned(2, 2.0) == warned(1, 1.0) == []

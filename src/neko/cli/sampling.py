@@ -102,7 +102,7 @@ def sample(
     found = rule.posterior
     print_summary(data, found, labels, adam, seconds)
     x = loaded.x_test.reshape(len(loaded.x_test), -1)
-    common.save_figure(plots.posterior(found, x, labels, trainer.history), figure)
+    common.save_figure(plots.posterior(rule, x, labels), figure)
 
 
 def kept_in(folder: Path | None, every: int) -> list[Any]:

@@ -10,9 +10,11 @@ from matplotlib.figure import Figure
 
 from neko import atomic
 from neko.arguments import as_path
+from neko.plots import colours
 from neko.plots.comparison import comparison
 from neko.plots.conductances import conductances
 from neko.plots.posterior import posterior
+from neko.plots.traces import traces
 from neko.plots.training import learning_curves, membrane, overview, raster
 
 
@@ -33,6 +35,7 @@ def format_of(path: str | Path) -> str:
 
 
 __all__ = [
+    "colours",
     "comparison",
     "conductances",
     "format_of",
@@ -42,4 +45,5 @@ __all__ = [
     "posterior",
     "raster",
     "save",
+    "traces",
 ]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from neko.posterior import Posterior
 
@@ -13,21 +15,17 @@ WINDOW = 50
 """Epochs over which the acceptance is averaged for the eye."""
 
 
-def posterior(
-    found: Posterior, x: np.ndarray, y: np.ndarray, history: Mapping[str, list[float]], example: int = 0
-) -> Figure:
-    """An input example with its prediction, the uncertainty of right against wrong examples, and the traces.
+def posterior(sampler: Any, x: np.ndarray, y: np.ndarray, *, example: int = 0) -> Figure:
+    """An input example with its prediction, the uncertainty of right against wrong examples, and the chains' traces.
 
     Parameters
     ----------
-    found : Posterior
-        With predictions for `x`.
+    sampler : Langevin, HMC or SGLD
+        A trained sampler with predictions for `x` (``x_pred=x``).
     x : array (examples, …)
         Inputs; the one shown is drawn as a curve.
-    y : array (examples,)
-        Class numbers.
-    history : dict of list of float
-        Of the trainer: log density, acceptance and step size over epochs.
+    y : array (examples,) or (examples, classes)
+        Class numbers, or one-hot.
     example : int
         Which input is shown.
 
@@ -35,32 +33,74 @@ def posterior(
     ----------
     Zhao et al. (2021), "Neko: a library for exploring neuromorphic learning rules", figure 3.
     """
-    figure = Figure(figsize=(13, 3.4), layout="constrained")
-    signal, bars, uncertainty, trace = figure.subplots(1, 4)
-    signal.plot(np.ravel(x[example]))
-    signal.set(title=f"input, class {y[example]}", xlabel="position", ylabel="value")
-
-    draws = found.probabilities[:, example]
-    low, middle, high = np.quantile(draws, (0.05, 0.5, 0.95), axis=0)
-    bars.bar(range(len(middle)), found.mean_prediction[example], color="lightgray")
-    bars.errorbar(range(len(middle)), middle, (middle - low, high - middle), fmt=".", color="black", linewidth=1.0)
-    bars.set(title="prediction, 5 to 95 % of the draws", xlabel="class", ylabel="probability", ylim=(0.0, 1.0))
-
-    values = found.mean_cross_entropy()
-    right = found.mean_prediction.argmax(axis=-1) == y
-    edges = np.linspace(0.0, values.max(), 31)
-    for label, chosen in (("right", right), ("wrong", ~right)):
-        uncertainty.hist(values[chosen], edges, density=True, histtype="step", label=f"{label} ({chosen.sum()})")
-    uncertainty.set(xlabel="mean cross-entropy (nats)", ylabel="density", title="uncertainty of test examples")
-    uncertainty.legend(frameon=False)
-
-    trace.plot(history["logdensity"], linewidth=1.0)
-    trace.set(xlabel="epoch", ylabel="log density (mean of chains)", title="traces")
-    if "acceptance" in history:
-        right_axis = trace.twinx()
-        right_axis.plot(running_mean(history["acceptance"]), color="tab:orange", linewidth=1.0)
-        right_axis.set(ylabel=f"acceptance, mean of {WINDOW} epochs", ylim=(0.0, 1.0))
+    found: Posterior = sampler.posterior
+    labels = found.classes(y)
+    figure = Figure(figsize=(14, 3.6), layout="constrained")
+    grid = figure.add_gridspec(2, 4)
+    signal, bars, uncertainty = (figure.add_subplot(grid[:, column]) for column in range(3))
+    density, acceptance = (figure.add_subplot(grid[row, 3]) for row in range(2))
+    signal.plot(np.ravel(x[example]), color="black", linewidth=1.0)
+    signal.set(title=f"input {example}, class {labels[example]}", xlabel="position", ylabel="value")
+    draw_prediction(bars, found, example)
+    draw_uncertainty(uncertainty, found, labels)
+    draw_traces(density, acceptance, sampler)
     return figure
+
+
+def draw_prediction(axes: Axes, found: Posterior, example: int) -> None:
+    """Class probabilities of one example: the posterior mean, and the range of the draws."""
+    low, middle, high = np.quantile(found.probabilities[:, example], (0.05, 0.5, 0.95), axis=0)
+    classes = range(len(middle))
+    axes.bar(classes, found.mean_prediction[example], color="lightgray", label="posterior mean")
+    axes.errorbar(
+        classes,
+        middle,
+        (middle - low, high - middle),
+        fmt=".",
+        color="black",
+        linewidth=1.0,
+        label="draws: median, 5 to 95 %",
+    )
+    axes.set(title=f"prediction for input {example}", xlabel="class", ylabel="probability", ylim=(0.0, 1.0))
+    if len(middle) <= 20:
+        axes.set_xticks(classes)
+    else:
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.legend(frameon=False, fontsize="small")
+
+
+def draw_uncertainty(axes: Axes, found: Posterior, labels: np.ndarray) -> None:
+    """Histograms of the mean cross-entropy of examples that are predicted right, and wrong."""
+    values = found.mean_cross_entropy()
+    right = found.mean_prediction.argmax(axis=-1) == labels
+    edges = np.linspace(0.0, values.max(), 31)
+    for label, chosen, colour in (("right", right, "#009E73"), ("wrong", ~right, "#D55E00")):
+        if chosen.any():
+            name = f"{label} ({chosen.sum()} examples)"
+            axes.hist(values[chosen], edges, density=True, histtype="step", color=colour, label=name)
+    axes.set(xlabel="mean cross-entropy (nats)", ylabel="density (1/nat)", title="uncertainty of predictions")
+    axes.legend(frameon=False, fontsize="small")
+
+
+def draw_traces(density: Axes, acceptance: Axes, sampler: Any) -> None:
+    """Log density and acceptance of every chain over epochs, with the warm-up shaded."""
+    for number, chain in enumerate(sampler.chains):
+        epochs = range(1, len(chain.logdensity) + 1)
+        density.plot(epochs, chain.logdensity, linewidth=1.0, label=f"chain {number}")
+        if not np.isnan(chain.acceptance).all():
+            acceptance.plot(epochs, running_mean(chain.acceptance), linewidth=1.0)
+    for axes in (density, acceptance):
+        if sampler.warmup:
+            axes.axvspan(0, sampler.warmup, color="lightgray", alpha=0.5, linewidth=0, label="warm-up")
+        axes.set_xlim(0, sampler.epochs)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    density.set(ylabel="log density (nats)", title="chains")
+    density.tick_params(labelbottom=False)
+    density.legend(frameon=False, fontsize="small")
+    acceptance.set(xlabel="epoch", ylabel="acceptance", ylim=(0.0, 1.0))
+    acceptance.annotate(
+        f"mean of {WINDOW} epochs", (0.98, 0.06), xycoords="axes fraction", ha="right", fontsize="small"
+    )
 
 
 def running_mean(values: list[float]) -> np.ndarray:

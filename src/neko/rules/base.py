@@ -9,7 +9,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from neko import containers, state, tree, updates
+from neko import containers, describe, state, tree, updates
 from neko.errors import CompilationWarning, NonFiniteError
 from neko.evaluator import Evaluator
 from neko.network import Params
@@ -41,6 +41,9 @@ class Learner(ABC):
 
     model: Evaluator
     pausable: ClassVar[bool] = False
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join([repr(self.model), *describe.options(self)])})"
 
     @property
     def ordered(self) -> bool:
@@ -130,6 +133,8 @@ class Rule(Learner):
             raise ValueError(f"stream=True: {model.model!r} has no state to carry on; only a network of cells has one")
         self.model = model
         self.xp = model.xp
+        self.optimizer = optimizer
+        self.learning_rate = learning_rate
         self.update = updates.resolve(self.xp, optimizer, learning_rate)
         self.clip_norm = updates.check_clip_norm(clip_norm)
         self.stream = stream

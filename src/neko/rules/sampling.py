@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from neko import state, tree
+from neko import describe, state, tree
 from neko.arguments import check_integer, check_number, is_real
 from neko.evaluator import Evaluator
 from neko.network import Params
@@ -106,6 +106,10 @@ class Sampling(Learner):
         self.epochs = 0
         self.examples = 0
         self.compiled: Callable[..., Any] = self.xp.jit if jit else (lambda f: f)
+
+    def __repr__(self) -> str:
+        options = describe.options(self, drift=self.drift.name)
+        return f"{type(self).__name__}({', '.join([repr(self.model), *options])})"
 
     @property
     def warming(self) -> bool:

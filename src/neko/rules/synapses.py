@@ -35,7 +35,7 @@ def presynaptic(xp: Any, cell: Cell, trace: LayerTrace) -> tuple[Parts, ...]:
 
 
 def weight_gradients(xp: Any, cell: Cell, n_in: int, blocks: tuple[Array, ...]) -> Params:
-    """Gradients of ``w_in``, ``w_rec`` and ``b`` from a block (n_pre, n) per current."""
+    """Gradients of ``w_in``, ``w_rec`` and ``b`` from a block (…, n_pre, n) per current."""
     n = cell.units
     w_in: dict[int, Array] = {}
     w_rec: dict[int, Array] = {}
@@ -43,12 +43,12 @@ def weight_gradients(xp: Any, cell: Cell, n_in: int, blocks: tuple[Array, ...]) 
     for current, block in enumerate(blocks):
         row = 0
         if current in cell.input_currents:
-            w_in[current] = block[:n_in]
+            w_in[current] = block[..., :n_in, :]
             row = n_in
         if current in cell.recurrent_currents:
-            w_rec[current] = block[row : row + n]
+            w_rec[current] = block[..., row : row + n, :]
         if cell.bias:
-            bias.append(block[-1])
+            bias.append(block[..., -1, :])
     gradients = {"w_in": side_by_side(xp, [w_in[c] for c in cell.input_currents])}
     if cell.recurrent_currents:
         # the derivative of the mask that the forward pass puts on w_rec is the mask itself

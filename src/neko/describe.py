@@ -1,0 +1,48 @@
+"""What an object says about itself: its options, but for those that are the default."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import numpy as np
+
+LONGEST = 60
+"""Characters of a value that are shown at the most."""
+
+
+def options(thing: Any, **instead: Any) -> list[str]:
+    """``name=value`` of every keyword-only option of the object's classes that differs from its default.
+
+    An option is seen if the object keeps it under its own name; `instead` gives values to be shown in place of these.
+    """
+    found: dict[str, Any] = {}
+    for cls in type(thing).__mro__:
+        for parameter in inspect.signature(cls.__init__).parameters.values() if "__init__" in vars(cls) else ():
+            name = parameter.name
+            if parameter.kind is parameter.KEYWORD_ONLY and name not in found and hasattr(thing, name):
+                value, default = instead.get(name, getattr(thing, name)), parameter.default
+                if value is not default and not (type(value) is type(default) and same(value, default)):
+                    found[name] = value
+    return [f"{name}={short(value)}" for name, value in found.items()]
+
+
+def same(a: Any, b: Any) -> bool:
+    """Whether two values are equal, False where they cannot tell."""
+    try:
+        return bool(a == b)
+    except (TypeError, ValueError):
+        return False
+
+
+def short(value: Any) -> str:
+    """A value in a few characters: of an array its shape."""
+    shape = getattr(value, "shape", None)
+    if shape:
+        return f"<array {tuple(shape)!r}>"
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, list | tuple | dict) and len(repr(value)) > LONGEST:
+        return f"<{type(value).__name__} of {len(value)}>"
+    text = " ".join(repr(value).split())
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"

@@ -1,0 +1,84 @@
+"""A network that is fed one frame at a time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from neko.evaluator import Evaluator
+from neko.network import NetworkState
+from neko.trainable import Trainable
+from neko.typing import Array
+
+
+class Stepwise:
+    """Inference step by step: each frame goes on from the state that the last one left.
+
+    Frame by frame it gives what ``model.predict`` gives of the whole sequence. It reads the model's weights at each
+    call, so a model may be trained in between.
+
+    Parameters
+    ----------
+    model : Model or Evaluator
+        A network of cells.
+
+    Attributes
+    ----------
+    state : NetworkState or None
+        Of the layers (``state.layers[0].v``, ``.z``, … of shape (batch, n)) and of the readout, as arrays of the
+        backend; None at rest.
+
+    Raises
+    ------
+    TypeError
+        For a user's module, whose state Neko does not know.
+
+    Examples
+    --------
+    >>> import neko, numpy as np
+    >>> from neko.inference import Stepwise
+    >>> model, x = neko.LIF(8, 2, "torch"), np.ones((1, 5, 3))
+    >>> live, whole = Stepwise(model), model.predict(x)
+    >>> bool(np.allclose([live.step(x[:, t]) for t in range(5)], whole.swapaxes(0, 1)))
+    True
+    """
+
+    def __init__(self, model: Any) -> None:
+        found = model.model if isinstance(model, Evaluator) else model
+        if not isinstance(found, Trainable) or not found.cells:
+            raise TypeError(f"model={model!r}: expected a network of cells, such as ALIF(128, 10, 'torch')")
+        self.model: Trainable = found
+        self.state: NetworkState | None = None
+        self._step = self.model.xp.jit(self._advance)
+
+    def reset(self) -> None:
+        """Go back to rest: the next frame begins a sequence."""
+        self.state = None
+
+    def step(self, x: Any) -> np.ndarray:
+        """Outputs (batch, outputs) after one more frame `x` (batch, n_in), class probabilities for classification.
+
+        Raises
+        ------
+        ValueError
+            For a frame of another shape than (batch, n_in), or of another batch than the frames before it.
+        """
+        model, xp = self.model, self.model.xp
+        x = model.native("x", x)
+        shape = tuple(np.shape(x))
+        if len(shape) != 2:
+            raise ValueError(f"x has shape {shape!r}: expected one frame, (batch, n_in)")
+        if self.state is not None and self.state.readout.shape[0] != shape[0]:
+            size = self.state.readout.shape[0]
+            raise ValueError(f"x has {shape[0]} rows: expected {size}, as in the frames before, or reset() first")
+        x = model.inputs(x[:, None])
+        with xp.scope():
+            y, self.state = self._step(model.params, model.arrange(x), self.state)
+            return np.asarray(xp.to_numpy(y))
+
+    def _advance(self, params: dict[str, Array], x: Array, state: NetworkState | None) -> tuple[Array, NetworkState]:
+        xp = self.model.xp
+        found = self.model.forward(xp.forward_only(), params, x, state, training=False)
+        y = found.outputs[0]
+        return xp.exp(xp.log_softmax(y)) if self.model.task_type == "classification" else y, found.carry

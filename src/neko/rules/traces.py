@@ -1,0 +1,78 @@
+"""The eligibility traces and learning signals of e-prop over time, to look at."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from neko import tree
+from neko.network import LayerTrace
+from neko.objective import Batch, spike_count
+from neko.rules.eligibility import Credit, Derivatives, forward_vectors, initial_traces
+from neko.rules.synapses import joined, presynaptic, weight_gradients
+from neko.typing import Array
+
+
+class LayerTraces(NamedTuple):
+    r"""What e-prop's gradient of one layer is made of, as NumPy arrays.
+
+    .. math::
+        \frac{dE}{dW_{ij}} = \sum_{b,t} \left( L_{btj}\, ē_{btij} + R_{btj}\, e_{btij} \right)
+
+    Attributes
+    ----------
+    eligibility : dict of array
+        e by weight: ``w_in`` (batch, time, n_in, k n), ``w_rec`` (batch, time, n, k n) and, where the cell has a bias,
+        ``b`` (batch, time, k n). For a cell with k currents the last axis has k blocks of n neurons.
+    filtered : dict of array
+        ē, filtered as the readout filters spikes: ``ē_t = κ ē_{t-1} + e_t``. In a stack with symmetric feedback the
+        lower layers have κ = 0, thus ē = e.
+    signal : array (batch, time, n)
+        L, the learning signal of every neuron.
+    rate_signal : array (batch, time, n)
+        R, the part of the firing-rate regularizer; zeros without one.
+    """
+
+    eligibility: dict[str, np.ndarray]
+    filtered: dict[str, np.ndarray]
+    signal: np.ndarray
+    rate_signal: np.ndarray
+
+
+def layer_traces(
+    xp: Any, cell: Any, trace: LayerTrace, local: Derivatives, credit: Credit, rate_signal: Array
+) -> LayerTraces:
+    """The traces of one layer by the recursion as it is printed, every step kept."""
+    pre = joined(xp, presynaptic(xp, cell, trace))
+
+    def step(old: Any, xs: Any) -> tuple[Any, Any]:
+        columns, pre_t = xs
+        now, later, kept = local.at(columns), [], []
+        for c, (vectors, filtered) in enumerate(old):
+            vectors, e = forward_vectors(xp, now, vectors, c, pre_t[c])
+            smooth = e if filtered is None else credit.kappa * filtered + e
+            later.append((vectors, None if filtered is None else smooth))
+            kept.append((e, smooth))
+        return tuple(later), tuple(kept)
+
+    start = tuple(tuple(t) for t in initial_traces(xp, local, pre, cell.units, credit.kappa))
+    _, kept = xp.scan(step, start, (local.xs, pre))
+    eligibility, filtered = (
+        weight_gradients(xp, cell, trace.x.shape[-1], tuple(pair[i] for pair in kept)) for i in range(2)
+    )
+    found = LayerTraces(eligibility, filtered, credit.signal, rate_signal)
+    return tree.map(lambda a: np.asarray(xp.to_numpy(a)).swapaxes(0, 1), found)
+
+
+def rate_signals(xp: Any, model: Any, batch: Batch, traces: tuple[LayerTrace, ...]) -> list[Array]:
+    """``valid_t c (f_av - f_0) / frames`` of every layer, (time, batch, n); zeros where no regularizer asks for it."""
+    regularizer, frames = model.objective.regularizer, xp.sum(batch.valid)
+    found = []
+    for cell, trace in zip(model.network.cells, traces, strict=True):
+        signal = xp.zeros_like(trace.z)
+        if regularizer is not None and cell.spiking:
+            rate = spike_count(xp, trace.z, batch.valid) / frames
+            signal = signal + xp.expand_dims(batch.valid, axis=-1) * regularizer.error(rate, model.model.dt) / frames
+        found.append(signal)
+    return found
