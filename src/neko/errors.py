@@ -26,3 +26,11 @@ class CheckpointError(ValueError):
 
 class ActivityWarning(UserWarning):
     """A layer of spiking neurons was silent, or fired nearly all the time, for an epoch."""
+
+
+class GradientError(ValueError):
+    """Nothing was recorded from the parameters to the loss, so that there is no gradient to follow."""
+
+
+class GradientWarning(UserWarning):
+    """Nothing was recorded from some parameters of a user's module to the loss: they stay as they are."""

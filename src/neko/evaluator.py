@@ -43,6 +43,9 @@ class Evaluator:
     class_weights : sequence of float, optional
         One weight a class, which multiplies the loss of every example (or frame) of the class; means are over
         examples, not over weights. Of a soft target the weight is the mean by its probabilities.
+    output : int, str or callable, optional
+        Which part of what your own module returns is its output, where that is more than one array: a position, a key
+        or a function of it. `torch.nn.LSTM` returns outputs and states: 0.
 
     Examples
     --------
@@ -62,8 +65,11 @@ class Evaluator:
         reduction: str = "mean",
         regularizer: FiringRate | None = None,
         class_weights: Sequence[float] | None = None,
+        output: Any = None,
     ) -> None:
-        self.model: Trainable = model if isinstance(model, Trainable) else adaptors.adapt(model)
+        if isinstance(model, Trainable) and output is not None:
+            raise ValueError(f"output={output!r}: {model!r} has its outputs already; it is for a module of your own")
+        self.model: Trainable = model if isinstance(model, Trainable) else adaptors.adapt(model, output=output)
         judged = losses.resolve(loss)
         if class_weights is not None:
             judged = losses.class_weighted(judged, class_weights)
@@ -98,9 +104,10 @@ class Evaluator:
     def params(self, params: dict[str, Array]) -> None:
         self.model.params = params
 
-    def build(self, x: Any) -> None:
-        """Draw the model's weights for inputs like `x`, if it has none."""
-        self.model.prepare(batches.as_array("x", x))
+    def build(self, x: Any, *, batch_size: int | None = None) -> None:
+        """Draw the model's weights for inputs like `x`, if it has none; `batch_size` is how many of them a batch will
+        have, where `x` is a whole data set."""
+        self.model.prepare(batches.as_array("x", x), batch_size=batch_size)
 
     def clone(self) -> Evaluator:
         """The same evaluator of a clone of the model."""
@@ -268,7 +275,7 @@ class Evaluator:
         """Check arrays as a whole, so that a wrong value is named by its place in them; False for other sources."""
         if not isinstance(source, batches.Arrays):
             return False
-        self.build(source.parts[0])
+        self.build(source.parts[0], batch_size=source.batch_size)
         self.check(*source.parts)
         return True
 
@@ -281,7 +288,7 @@ class Evaluator:
         arguments.check_integer("batch_size", batch_size)
         x = self.model.native("x", x)
         mask = None if mask is None else self.model.native("mask", mask)
-        self.build(x)
+        self.build(x, batch_size=batch_size)
         self._check_mask(mask, self.model.shape(x))
         checks.finite("x", x)
         xp, found = self.xp, []

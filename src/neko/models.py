@@ -92,7 +92,7 @@ class Model(Trainable):
             raise ValueError(f"inputs of width {n_in!r}: this model was built for width {expected}")
         return self
 
-    def prepare(self, x: Any) -> None:
+    def prepare(self, x: Any, *, batch_size: int | None = None) -> None:
         shape = np.shape(x)
         if len(shape) != 3 or 0 in shape:
             raise ValueError(f"x has shape {tuple(shape)!r}: expected (batch, time, n_in), none of them 0")

@@ -53,11 +53,14 @@ class Trainable(ABC):
     buffers: dict[str, Array] | None
     cells: tuple[Any, ...]
     dt: float
-    task_type: str
+    task_type: str | None
 
     @abstractmethod
-    def prepare(self, x: Any) -> None:
-        """Make the parameters for inputs like `x`, if there are none; ValueError for inputs that do not fit."""
+    def prepare(self, x: Any, *, batch_size: int | None = None) -> None:
+        """Make the parameters for inputs like `x`, if there are none; ValueError for inputs that do not fit.
+
+        `batch_size` says how many examples a batch will have, where `x` is more than a batch.
+        """
 
     @property
     @abstractmethod
@@ -130,7 +133,7 @@ class Trainable(ABC):
         xp, x = self.xp, self.inputs(x)
         with xp.scope():
             y = self.forward(xp.forward_only(), self.params, self.arrange(x), self.buffers, training=False).outputs
-            if self.task_type == "classification":
+            if self.task_type == "classification" and self.ending not in ("softmax", "sigmoid"):
                 y = xp.exp(xp.log_softmax(y))
             y = np.asarray(xp.to_numpy(y))
             return y[0] if self.shape(x) is None else y.swapaxes(0, 1)
