@@ -33,7 +33,8 @@ class KerasModel(Adapted):
     """
 
     def __init__(self, module: keras.Model, task_type: str | None, output: Selector) -> None:
-        dtype = "float64" if module.variable_dtype == "float64" else "float32"
+        double = "float64" in (module.variable_dtype, *(v.dtype for v in module.weights))
+        dtype = "float64" if double else "float32"
         xp = backends.get(keras.backend.backend(), device=accelerator(), dtype=dtype)
         super().__init__(module, xp, task_type, output)
 

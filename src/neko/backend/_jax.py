@@ -14,7 +14,7 @@ import numpy as np
 from neko.backend import names
 from neko.backend.devices import refused
 from neko.backend.foreign import host
-from neko.backend.protocol import forward_view, restored
+from neko.backend.protocol import Compiled, forward_view, restored
 from neko.backend.random import Random
 
 FLOATS = {"float32": jnp.float32, "float64": jnp.float64}
@@ -143,7 +143,7 @@ class JaxBackend:
             return jax.lax.scan(f, carry, xs, length=length, reverse=reverse)
 
     def jit(self, f: Callable[..., Any]) -> Callable[..., Any]:
-        return self._scoped(jax.jit(f))
+        return Compiled(self, jax.jit, f)
 
     def optimizer(self, spec: Any) -> Any:
         from neko.backend import _jax_optimizers

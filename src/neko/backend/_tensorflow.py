@@ -13,7 +13,7 @@ from neko import tree
 from neko.backend import _tensorflow_names, names
 from neko.backend.devices import refused
 from neko.backend.foreign import host
-from neko.backend.protocol import forward_view, restored, scan_length
+from neko.backend.protocol import Compiled, forward_view, restored, scan_length
 from neko.backend.random import Random
 
 FLOATS = {"float32": tf.float32, "float64": tf.float64}
@@ -191,18 +191,17 @@ class TensorFlowBackend:
         return tree.rebuild(carry, iter(flat)), tree.rebuild(shape[0], iter([a.stack() for a in arrays]))
 
     def jit(self, f: Callable[..., Any]) -> Callable[..., Any]:
-        compiled = tf.function(f, autograph=False)
-
-        def run(*args: Any) -> Any:
-            with self.scope():
-                return compiled(*args)
-
-        return run
+        return Compiled(self, as_graph, f)
 
     def optimizer(self, spec: Any) -> Any:
         from neko.backend import _tensorflow_optimizers
 
         return _tensorflow_optimizers.resolve(self, spec)
+
+
+def as_graph(f: Callable[..., Any]) -> Any:
+    """f as a graph, its Python run once for every shape."""
+    return tf.function(f, autograph=False)
 
 
 INSTALL = "for 'GPU:0' install TensorFlow with CUDA: pip install 'tensorflow[and-cuda]'"
@@ -214,9 +213,10 @@ def check_device(device: str | None) -> str | None:
         return None
     there = [d.name for d in tf.config.list_logical_devices()]
     try:
-        wanted = tf.DeviceSpec.from_string(device if device.startswith("/") else f"/device:{device}")
+        place = device if device.startswith("/") else f"/device:{device}"
+        wanted = tf.DeviceSpec.from_string(place if place[-1:].isdigit() else f"{place}:0")
         found = any(
-            (d.device_type, d.device_index) == (wanted.device_type, wanted.device_index or 0)
+            (d.device_type, d.device_index) == (wanted.device_type, wanted.device_index)
             for d in map(tf.DeviceSpec.from_string, there)
         )
     except Exception:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -15,7 +14,7 @@ from neko import tree
 from neko.backend import names
 from neko.backend.devices import refused
 from neko.backend.foreign import host
-from neko.backend.protocol import forward_view, restored, scan_length
+from neko.backend.protocol import Compiled, forward_view, restored, scan_length
 from neko.backend.random import Random
 
 FLOATS = {"float32": torch.float32, "float64": torch.float64}
@@ -222,16 +221,17 @@ class TorchBackend:
         return carry, tree.rebuild(y, iter([torch.stack(column) for column in zip(*ys, strict=True)]))
 
     def jit(self, f: Callable[..., Any]) -> Callable[..., Any]:
-        return functools.partial(self._scoped, f)
-
-    def _scoped(self, f: Callable[..., Any], *args: Any) -> Any:
-        with self.scope():
-            return f(*args)
+        return Compiled(self, as_it_is, f)
 
     def optimizer(self, spec: Any) -> Any:
         from neko.backend import _torch_optimizers
 
         return _torch_optimizers.resolve(self, spec)
+
+
+def as_it_is(f: Any) -> Any:
+    """Nothing is compiled."""
+    return f
 
 
 def find_device(device: str | None) -> torch.device:

@@ -8,7 +8,9 @@ import numpy as np
 
 
 def host(x: Any) -> np.ndarray:
-    """An array on the host, without history; what NumPy has no type for (bfloat16) in single precision."""
+    """An array on the host, without history; in bytes as this machine has them.
+
+    What NumPy has no type for (bfloat16) comes in single precision, what no framework has (long double) in double."""
     if hasattr(x, "detach"):
         x = x.detach().cpu()
         if "bfloat16" in str(x.dtype):
@@ -18,4 +20,6 @@ def host(x: Any) -> np.ndarray:
     # Extension types, as JAX and TensorFlow have for bfloat16, are void to NumPy.
     if found.dtype.kind == "V" and found.dtype.names is None:
         return found.astype(np.float32)
-    return found
+    if found.dtype.kind == "f" and found.dtype.itemsize > 8:
+        return found.astype(np.float64)
+    return found if found.dtype.isnative else found.astype(found.dtype.newbyteorder("="))

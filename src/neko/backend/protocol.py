@@ -90,6 +90,27 @@ def scan_length(columns: list[Array], length: int | None) -> int:
     return length
 
 
+class Compiled:
+    """A function in a backend's scope, compiled by `compiler` when it is first called.
+
+    A copy, or what is read back from a pickle, compiles anew: what was compiled belongs to the object it was made for.
+    """
+
+    def __init__(self, xp: Any, compiler: Callable[[Any], Any], f: Callable[..., Any]) -> None:
+        self.made_of = (xp, compiler, f)
+        self.run: Callable[..., Any] | None = None
+
+    def __call__(self, *args: Any) -> Any:
+        xp, compiler, f = self.made_of
+        if self.run is None:
+            self.run = compiler(f)
+        with xp.scope():
+            return self.run(*args)
+
+    def __reduce__(self) -> Any:
+        return Compiled, self.made_of
+
+
 def forward_view(xp: Any) -> Any:
     """A view of a backend for passes that nothing is differentiated through."""
     view = object.__new__(type(xp))
