@@ -31,8 +31,8 @@ def warn_of_single(found: dict[str, bool], where: str, known: frozenset[str]) ->
     missing = frozenset(name for name, there in found.items() if not there)
     if missing - known:
         warnings.warn(
-            f"no gradient was recorded for {', '.join(sorted(missing - known))}: the loss does not depend on it, or "
-            f"{where} cuts it off by {CAUSES}; it keeps its value (freeze it if that is meant)",
+            f"no gradient was recorded for {', '.join(sorted(missing - known))}, which will not be learnt: the loss "
+            f"does not depend on it, or is cut off from it in {where} by {CAUSES}; freeze it if that is meant",
             GradientWarning,
             stacklevel=2,
         )

@@ -37,6 +37,7 @@ class KerasModel(Adapted):
         dtype = "float64" if double else "float32"
         xp = backends.get(keras.backend.backend(), device=accelerator(), dtype=dtype)
         super().__init__(module, xp, task_type, output)
+        self._found: dict[str, Any] | None = None
 
     @staticmethod
     def takes(module: Any) -> bool:
@@ -44,10 +45,13 @@ class KerasModel(Adapted):
         return isinstance(module, keras.Model)
 
     def variables(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        names = {id(v): name for name, v in named(self.module).items()}
-        both = self.module.trainable_variables, self.module.non_trainable_variables
-        trainable, other = ({names[id(v)]: v for v in variables} for variables in both)
-        return trainable, other
+        learnt = {id(v) for v in self.module.trainable_variables}
+        # Once the model has its weights, they stay the same objects.
+        found = self._found or named(self.module)
+        if self._shapes:
+            self._found = found
+        trainable = {name: v for name, v in found.items() if id(v) in learnt}
+        return trainable, {name: v for name, v in found.items() if id(v) not in learnt}
 
     def copied(self, variable: Any) -> Array:
         return keras.ops.stop_gradient(keras.ops.copy(variable.value))
@@ -103,8 +107,9 @@ class KerasModel(Adapted):
             drawn.state.assign(start)
 
     def takes_several(self) -> bool:
-        inputs = getattr(self.module, "inputs", None)
-        return len(inputs) > 1 if inputs else True
+        if isinstance(self.module, Functional):
+            return len(self.module.inputs) > 1
+        return not isinstance(self.module, keras.Sequential)
 
     def declared(self) -> str | None:
         outputs = getattr(self.module, "outputs", None)
@@ -170,7 +175,9 @@ def named(model: keras.Model) -> dict[str, Any]:
 
     def visit(layer: Any, path: str) -> None:
         own = [*layer._trainable_variables, *layer._non_trainable_variables]
-        for variable in [*own, *(generator.state for generator in layer._seed_generators)]:
+        # The states of a stateful RNN are among its attributes only.
+        held = [v for v in keras.tree.flatten(list(vars(layer).values())) if isinstance(v, keras.Variable)]
+        for variable in [*own, *(generator.state for generator in layer._seed_generators), *held]:
             if id(variable) in known:
                 continue
             known.add(id(variable))

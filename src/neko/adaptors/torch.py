@@ -16,6 +16,7 @@ from neko import randomness, tree
 from neko.adaptors.base import Adapted, Applied
 from neko.adaptors.outcome import Selector
 from neko.adaptors.untouched import Undo, untouched
+from neko.errors import GradientError
 from neko.typing import Array
 
 ENDINGS = {torch.nn.Softmax: "softmax", torch.nn.LogSoftmax: "log_softmax", torch.nn.Sigmoid: "sigmoid"}
@@ -67,8 +68,16 @@ class TorchModule(Adapted):
         if self.half is not None:
             x = tree.map(lambda a: a.to(self.half) if a.is_floating_point() else a, x)
         args, named = arguments(x)
-        with mode(self.module, training):
-            y = torch.func.functional_call(self.module, given, args, named)
+        try:
+            with mode(self.module, training):
+                y = torch.func.functional_call(self.module, given, args, named)
+        except RuntimeError as error:
+            if "Inference tensors cannot be saved" not in str(error):
+                raise
+            raise GradientError(
+                f"{self!r} makes tensors in inference mode, through which nothing can be recorded: use torch.no_grad() "
+                "in it for what is not to be learnt"
+            ) from error
         return Applied(y, {name: given[name].detach() for name in buffers}, 0.0)
 
     def build(self, example: Any) -> None:
@@ -111,11 +120,11 @@ def refuse(module: torch.nn.Module) -> None:
     """ValueError for modules that would learn something else than their user thinks."""
     kind = type(module).__name__
     if isinstance(module, torch.nn.parallel.DistributedDataParallel) or "FullyShardedDataParallel" in kind:
-        raise ValueError(f"a {kind} shares gradients only by backward(), which is not called here: give the module in it")
+        raise ValueError(f"a {kind} shares gradients in backward(), which is not called here: give the module in it")
     if isinstance(module, torch.nn.DataParallel):
         raise ValueError("a DataParallel runs copies of its module, which see no other parameters: give its .module")
     if isinstance(module, torch.jit.ScriptModule):
-        raise ValueError(f"{kind} is compiled by torch.jit, which takes no other parameters: give the module it was made of")
+        raise ValueError(f"a {kind} of torch.jit takes no other parameters: give the module that it was made of")
     if isinstance(module, torch.nn.RNNBase) and not module.batch_first:
         raise ValueError(f"{module!r} takes (time, batch, …): make it with batch_first=True")
 

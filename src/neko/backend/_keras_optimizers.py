@@ -102,7 +102,9 @@ def resolve(backend: str, spec: Any) -> KerasUpdate:
     """
     runs_on(backend)
     if isinstance(spec, keras.optimizers.LossScaleOptimizer):
-        raise ValueError(f"optimizer={spec!r} expects scaled gradients, and losses are not scaled here: give the one in it")
+        raise ValueError(
+            f"optimizer={spec!r} expects scaled gradients, and no loss is scaled here: give the one in it"
+        )
     if getattr(spec, "_exclude_from_weight_decay", None) or getattr(spec, "_exclude_from_weight_decay_pattern", None):
         raise ValueError(f"optimizer={spec!r} leaves weights out of its decay, which cannot be kept: give one without")
     return KerasUpdate(functools.partial(type(spec).from_config, spec.get_config()), False)

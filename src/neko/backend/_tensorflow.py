@@ -106,8 +106,10 @@ class TensorFlowBackend:
             if recorded is not None:
                 recorded(tree.rebuild(params, iter([g is not None for g in found])))
             # A lookup in a table (an embedding) has its gradient by rows.
-            found = [tf.zeros_like(p) if g is None else tf.convert_to_tensor(g) for g, p in zip(found, flat, strict=True)]
-            return out, tree.rebuild(params, iter(found))
+            dense = (
+                tf.zeros_like(p) if g is None else tf.convert_to_tensor(g) for g, p in zip(found, flat, strict=True)
+            )
+            return out, tree.rebuild(params, dense)
 
         return run
 
