@@ -30,3 +30,11 @@ class ActivityWarning(UserWarning):
 
 class CompilationWarning(UserWarning):
     """A framework compiles a step again and again, since batches come in many shapes."""
+
+
+class GradientError(ValueError):
+    """Nothing was recorded from the parameters to the loss, so that there is no gradient to follow."""
+
+
+class GradientWarning(UserWarning):
+    """Nothing was recorded from some parameters of a user's module to the loss: they stay as they are."""

@@ -59,6 +59,9 @@ class Evaluator:
     from_logits : bool, optional
         Whether outputs are logits (True) or have passed the loss's link, as after a softmax (False); by default what
         the model is seen to end in decides.
+    output : int, str or callable, optional
+        Which part of what your own module returns is its output, where that is more than one array: a position, a key
+        or a function of it. `torch.nn.LSTM` returns outputs and states: 0.
 
     Raises
     ------
@@ -85,8 +88,11 @@ class Evaluator:
         regularizer: FiringRate | None = None,
         class_weights: Sequence[float] | None = None,
         from_logits: bool | None = None,
+        output: Any = None,
     ) -> None:
-        self.model: Trainable = model if isinstance(model, Trainable) else adaptors.adapt(model)
+        if isinstance(model, Trainable) and output is not None:
+            raise ValueError(f"output={output!r}: {model!r} has its outputs already; it is for a module of your own")
+        self.model: Trainable = model if isinstance(model, Trainable) else adaptors.adapt(model, output=output)
         judged = losses.resolve(loss)
         if class_weights is not None:
             judged = losses.class_weighted(judged, class_weights)
@@ -139,9 +145,12 @@ class Evaluator:
     def params(self, params: dict[str, Array]) -> None:
         self.model.params = params
 
-    def build(self, x: Any) -> None:
-        """Draw the model's weights for inputs like `x`, if it has none; see what its outputs mean to the loss."""
-        self.model.prepare(self.model.receive(x))
+    def build(self, x: Any, *, batch_size: int | None = None) -> None:
+        """Draw the model's weights for inputs like `x`, if it has none; see what its outputs mean to the loss.
+
+        `batch_size` is how many of the examples a batch will have, where `x` is a whole data set.
+        """
+        self.model.prepare(self.model.receive(x), batch_size=batch_size)
         if not self._settled:
             self._settle()
 
@@ -314,7 +323,7 @@ class Evaluator:
         """Check arrays as a whole, so that a wrong value is named by its place in them; False for other sources."""
         if not isinstance(source, batches.Arrays):
             return False
-        self.build(source.parts[0])
+        self.build(source.parts[0], batch_size=source.batch_size)
         self._timed = self.intake.check(*self.intake.receive(*source.parts), pieces=pieces)
         return True
 
@@ -340,7 +349,7 @@ class Evaluator:
             ``target='mean'``, of the mean output over all valid steps.
         """
         batch_size = arguments.check_integer("batch_size", batch_size)
-        self.build(x)
+        self.build(x, batch_size=batch_size)
         x, mask, indices = self.intake.inputs(x, mask)
         every = self.model.shape(x) is not None and bool(self._timed if every_step is None else every_step)
         xp, found = self.xp, []

@@ -99,13 +99,11 @@ class Model(Trainable):
         return f"Model({', '.join(parts)})"
 
     def __getstate__(self) -> dict[str, Any]:
-        """What `pickle` and `copy.deepcopy` keep: the backend by its name, parameters as NumPy arrays."""
-        params = {name: np.array(self.xp.to_numpy(p)) for name, p in self.params.items()}
-        return {**self.__dict__, "xp": self.xp.origin, "params": params}
+        """What `pickle` and `copy.deepcopy` keep: parameters as NumPy arrays."""
+        return {**self.__dict__, "params": {name: np.array(self.xp.to_numpy(p)) for name, p in self.params.items()}}
 
     def __setstate__(self, kept: dict[str, Any]) -> None:
-        name, device, dtype = kept["xp"]
-        self.__dict__.update(kept, xp=backends.get(name, device=device, dtype=dtype))
+        self.__dict__.update(kept)
         self.params = {name: self.xp.asarray(p) for name, p in kept["params"].items()}
 
     def build(self, n_in: int) -> Model:
@@ -118,7 +116,7 @@ class Model(Trainable):
             raise ValueError(f"inputs of width {n_in!r}: this model was built for width {expected}")
         return self
 
-    def prepare(self, x: Any) -> None:
+    def prepare(self, x: Any, *, batch_size: int | None = None) -> None:
         shape = np.shape(x)
         if len(shape) != 3 or 0 in shape:
             raise ValueError(f"x has shape {tuple(shape)!r}: expected (batch, time, n_in), none of them 0")

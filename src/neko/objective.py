@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from neko import recording
 from neko.arguments import check_choice, check_number
-from neko.losses import Loss
+from neko.losses import LOSSES, Loss
 from neko.typing import Array
 
 TARGETS = ("every", "last", "mean")
@@ -180,7 +181,12 @@ class Objective:
 
     def error(self, xp: Any, outputs: Array, batch: Batch) -> tuple[Array, Array]:
         """The loss and ∂loss/∂outputs (time, batch, n_out), by automatic differentiation."""
-        return xp.value_and_grad(lambda y: self.value(xp, y, batch))(outputs)
+        recorded = None if self.loss.name in LOSSES else self._watch
+        return xp.value_and_grad(lambda y: self.value(xp, y, batch), recorded=recorded)(outputs)
+
+    def _watch(self, found: bool) -> None:
+        """Refuse a person's own loss that leaves what the framework records."""
+        recording.check_any({"the outputs": found}, f"the loss {self.loss.name!r}")
 
     def pooled(self, xp: Any, outputs: Array, batch: Batch) -> Array:
         """What is compared with the target: outputs at every step, or pooled over time for a held target."""

@@ -56,7 +56,11 @@ class Trainable(ABC):
         Length of a time step in ms.
     task_type : str or None
         One of `TASKS`, or None where nobody said.
+    bounded : bool
+        Whether all outputs seen so far lay strictly between 0 and 1, of a model whose ending is not known.
     """
+
+    bounded: bool = False
 
     xp: Any
     params: dict[str, Array]
@@ -66,8 +70,11 @@ class Trainable(ABC):
     task_type: str | None
 
     @abstractmethod
-    def prepare(self, x: Any) -> None:
-        """Make the parameters for inputs like `x`, if there are none; ValueError for inputs that do not fit."""
+    def prepare(self, x: Any, *, batch_size: int | None = None) -> None:
+        """Make the parameters for inputs like `x`, if there are none; ValueError for inputs that do not fit.
+
+        `batch_size` says how many examples a batch will have, where `x` is more than a batch.
+        """
 
     @property
     @abstractmethod
@@ -99,12 +106,6 @@ class Trainable(ABC):
         """What the model is known to end in: 'softmax', 'log_softmax' or 'sigmoid'; None where outputs are as a linear
         layer gives them, or where nothing is known. After `prepare`."""
         return None
-
-    @property
-    def bounded(self) -> bool:
-        """Whether all outputs that were seen so far lay strictly between 0 and 1, of a model whose ending is not
-        known."""
-        return False
 
     @property
     def penalized(self) -> bool:
@@ -159,7 +160,7 @@ class Trainable(ABC):
         xp, x = self.xp, self.inputs(x)
         with xp.scope():
             y = self.forward(xp.forward_only(), self.params, self.arrange(x), self.buffers, training=False).outputs
-            if self.task_type == "classification" and self.ending != "softmax":
+            if self.task_type == "classification" and self.ending not in ("softmax", "sigmoid"):
                 y = xp.exp(xp.log_softmax(y))
             y = np.asarray(xp.to_numpy(y))
             return y[0] if self.shape(x) is None else y.swapaxes(0, 1)

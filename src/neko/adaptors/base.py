@@ -1,50 +1,127 @@
-"""What the adaptors share: parameters that live in the user's object, and shapes found by running it once."""
+"""What the adaptors share: parameters that live in the user's object, and shapes found by looking at it once."""
 
 from __future__ import annotations
 
 import copy
 from abc import abstractmethod
-from typing import Any
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from neko import tree
+from neko.adaptors import outcome
 from neko.trainable import Pass, Trainable, check_task
 from neko.typing import Array
+
+LOOK = 128
+"""Examples of a first look at a module where no batch size is known."""
+
+
+class Applied(NamedTuple):
+    """What a module gave: its outputs as it gives them, its buffers after, and what it adds to the loss by itself."""
+
+    outputs: Any
+    buffers: dict[str, Array]
+    penalty: Array | float
 
 
 class Adapted(Trainable):
     """A user's module as a function of its parameters.
 
     Parameters are read from and written to the module, so that at any time it holds the trained weights. A clone
-    shares the module's code and keeps parameters and buffers of its own.
+    keeps parameters and buffers of its own. What a module keeps in half precision is trained in single precision, and
+    rounded into the module.
+
+    Attributes
+    ----------
+    bounded : bool
+        Whether all outputs for the first inputs lay strictly between 0 and 1, as those of a sigmoid do. After
+        `prepare`.
     """
 
     cells = ()
     dt = 1.0
 
-    def __init__(self, module: Any, xp: Any, task_type: str | None) -> None:
+    def __init__(self, module: Any, xp: Any, task_type: str | None, output: outcome.Selector) -> None:
+        outcome.check(output)
         self.module = module
         self.xp = xp
         self.task_type = check_task(task_type)
+        self.output = output
+        self.bounded = False
+        self._ending: str | None = None
+        self._penalized = False
         self._own: tuple[dict[str, Array], dict[str, Array]] | None = None
-        self._shapes: dict[tuple[int, ...], tuple[int, ...]] = {}
+        self._exact: dict[str, Array] = {}
+        self._shapes: dict[Any, tuple[int, ...]] = {}
 
     def __repr__(self) -> str:
         return f"<{type(self.module).__name__} on {self.xp.name}>"
 
     @abstractmethod
+    def variables(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The module's trainable parameters and its buffers themselves, by name."""
+
+    @abstractmethod
+    def copied(self, variable: Any) -> Array:
+        """A copy of what a parameter or buffer holds, without history."""
+
+    @abstractmethod
+    def assign(self, variable: Any, value: Array) -> None:
+        """Put a value into a parameter or buffer of the module."""
+
+    @abstractmethod
+    def apply(self, params: dict[str, Array], buffers: dict[str, Array], x: Any, training: bool) -> Applied:
+        """What the module makes of `x` with these parameters and buffers; pure but for what it keeps elsewhere."""
+
+    @abstractmethod
+    def build(self, example: Any) -> None:
+        """Let the module make its weights for inputs like `example`, if it has none yet."""
+
+    @abstractmethod
+    def untouched(self) -> AbstractContextManager[None]:
+        """Where what the module keeps beside parameters and buffers changes only until the end."""
+
+    @abstractmethod
+    def takes_several(self) -> bool:
+        """Whether a list of arrays is a list of the module's inputs."""
+
+    @abstractmethod
+    def declared(self) -> str | None:
+        """What the module ends in, as far as its layers tell."""
+
+    @property
+    def names(self) -> list[str]:
+        """The trainable parameters' names."""
+        return list((self._own or self.variables())[0])
+
     def read(self) -> tuple[dict[str, Array], dict[str, Array]]:
         """Copies of the trainable parameters and of the buffers of the module."""
+        params, buffers = self.variables()
+        with self.xp.scope():
+            taken = {name: self.exact(name, self.copied(p)) for name, p in params.items()}
+            return taken, {name: self.copied(b) for name, b in buffers.items()}
 
-    @abstractmethod
+    def exact(self, name: str, p: Array) -> Array:
+        """A parameter in the backend's precision; one of half precision as it was before it was rounded into the
+        module, unless it was changed there."""
+        if "float16" not in str(p.dtype):
+            return p
+        before = self._exact.get(name)
+        if before is not None and bool(self.xp.all(self.xp.astype(before, p.dtype) == p)):
+            return before
+        return self.xp.astype(p, self.xp.dtype)
+
     def write(self, params: dict[str, Array], buffers: dict[str, Array]) -> None:
         """Put parameters or buffers into the module."""
-
-    @abstractmethod
-    def apply(
-        self, params: dict[str, Array], buffers: dict[str, Array], x: Array, training: bool
-    ) -> tuple[Array, dict[str, Array]]:
-        """The module's outputs with these parameters and buffers, and the buffers after; pure."""
+        own = {name: v for variables in self.variables() for name, v in variables.items()}
+        with self.xp.scope():
+            for name, value in {**params, **buffers}.items():
+                self.assign(own[name], value)
+                if name in params and "float16" in str(own[name].dtype):
+                    self._exact[name] = value
 
     @property
     def params(self) -> dict[str, Array]:
@@ -68,44 +145,113 @@ class Adapted(Trainable):
         else:
             self._own = (self._own[0], buffers)
 
-    def prepare(self, x: Any) -> None:
-        shape = tuple(np.shape(x))
-        if not shape or 0 in shape:
-            raise ValueError(f"x has shape {shape!r}: expected (batch, …), none of them 0")
-        if shape[1:] in self._shapes:
+    def several(self, x: Any) -> bool:
+        if isinstance(x, dict | tuple):
+            return True
+        return isinstance(x, list) and bool(x) and all(hasattr(a, "shape") for a in x) and self.takes_several()
+
+    def prepare(self, x: Any, *, batch_size: int | None = None) -> None:
+        form = self.form(x)
+        if form in self._shapes:
             return
         with self.xp.scope():
-            example = self.xp.asarray(x[:1])
-            self.build(example)
-            found = tuple(self.apply(*self.read(), example, False)[0].shape)
-        if len(found) not in (2, 3):
-            raise ValueError(
-                f"{self!r} gives outputs of shape {found!r}: expected (batch, outputs) or (batch, time, outputs)"
-            )
-        self._shapes[shape[1:]] = found[1:]
-        if not self.params:
+            size, applied = self.look(x, batch_size)
+            y = outcome.select(self, applied.outputs)
+            found = tuple(int(n) for n in y.shape)
+            if len(found) not in (2, 3) or found[0] != size:
+                raise ValueError(
+                    f"{self!r} gives outputs of shape {found!r} for {size} examples: expected (batch, outputs) or "
+                    "(batch, time, outputs); where a module returns something else, choose or shape its outputs with "
+                    "output=…"
+                )
+            if not self._shapes:
+                values = np.asarray(self.xp.to_numpy(self.xp.astype(y, self.xp.dtype)))
+                self._ending, self.bounded = self.declared() or outcome.by_value(values), outcome.bounded(values)
+                self._penalized = not isinstance(applied.penalty, float)
+        if not self.names:
             raise ValueError(f"{self!r} has no trainable parameter")
+        self._shapes[form] = found[1:]
 
-    def build(self, example: Array) -> None:
-        """Let the module make its weights for inputs like `example`."""
+    def form(self, x: Any) -> Any:
+        """What the shape of outputs depends on: the inputs' shapes without the batch, and their names."""
+        shapes = [tuple(np.shape(a)) for a in (tree.leaves(x) if self.several(x) else [x])]
+        for shape in shapes:
+            if not shape or 0 in shape:
+                raise ValueError(f"x has shape {shape!r}: expected (batch, …), none of them 0")
+        if len({shape[0] for shape in shapes}) > 1:
+            raise ValueError(f"x has inputs of shapes {shapes!r}: expected as many examples in each")
+        return tuple(sorted(x)) if isinstance(x, dict) else (), *(shape[1:] for shape in shapes)
+
+    def look(self, x: Any, batch_size: int | None) -> tuple[int, Applied]:
+        """The number of examples looked at, and what the module gives for them, which leaves no trace in it.
+
+        These are as many as a batch will have, for a module may be made for one size; where the size is not known,
+        some, or all if it does not take these.
+        """
+        several = self.several(x)
+        arrays = tree.leaves(x) if several else [x]
+        examples = len(arrays[0])
+        failure: Exception | None = None
+        for size in dict.fromkeys((min(examples, batch_size or LOOK), examples)):
+            parts = [self.xp.asarray(a[:size]) for a in arrays]
+            example = tree.rebuild(x, iter(parts)) if several else parts[0]
+            try:
+                self.build(example)
+                with self.untouched():
+                    return size, self.apply(*self.read(), example, False)
+            except Exception as error:
+                failure = failure or error
+        shapes = ", ".join(repr(tuple(np.shape(a))) for a in arrays)
+        raise ValueError(
+            f"{self!r} did not take inputs of shape {shapes}: {type(failure).__name__}: {failure}"
+        ) from failure
 
     @property
     def outputs(self) -> int:
         return int(next(iter(self._shapes.values()))[-1])
 
-    def shape(self, x: Any) -> tuple[int, int] | None:
-        found = self._shapes[tuple(x.shape[1:])]
-        return None if len(found) == 1 else (int(x.shape[0]), int(found[0]))
+    @property
+    def ending(self) -> str | None:
+        return self._ending
 
-    def arrange(self, x: Array) -> Array:
+    @property
+    def penalized(self) -> bool:
+        return self._penalized
+
+    def shape(self, x: Any) -> tuple[int, int] | None:
+        found = self._shapes[self.form(x)]
+        examples = tree.leaves(x)[0].shape[0] if self.several(x) else x.shape[0]
+        return None if len(found) == 1 else (int(examples), int(found[0]))
+
+    def arrange(self, x: Any) -> Any:
         return x
 
-    def forward(self, xp: Any, params: dict[str, Array], x: Array, carry: Any, *, training: bool) -> Pass:
-        y, buffers = self.apply(params, carry, x, training)
+    def forward(self, xp: Any, params: dict[str, Array], x: Any, carry: Any, *, training: bool) -> Pass:
+        applied = self.apply(params, carry, x, training)
+        y = outcome.select(self, applied.outputs)
         y = xp.expand_dims(y, axis=0) if len(y.shape) == 2 else xp.permute_dims(y, (1, 0, 2))
-        return Pass(buffers, y, (), 0.0)
+        # Losses are reckoned in the backend's precision, whatever the module computes in.
+        return Pass(applied.buffers, y if y.dtype == xp.dtype else xp.astype(y, xp.dtype), (), applied.penalty)
 
     def clone(self) -> Adapted:
         other = copy.copy(self)
         other._own = self._own or self.read()
         return other
+
+
+def check_names(model: Trainable, known: Iterable[str]) -> None:
+    """ValueError if parameters of a user's module were frozen or unfrozen since a rule or sampler began with those
+    that are `known`; their optimizer states and chains are of these."""
+    if not isinstance(model, Adapted):
+        return
+    before, now = set(known), set(model.names)
+    words = [
+        f"{sorted(changed)!r} {'was' if len(changed) == 1 else 'were'} {what}"
+        for what, changed in (("frozen", before - now), ("unfrozen", now - before))
+        if changed
+    ]
+    if words:
+        raise ValueError(
+            f"{' and '.join(words)} in {model!r} since this rule began: make a new rule (and sampler) after freezing "
+            "or unfreezing, whose optimizer knows these parameters"
+        )

@@ -92,21 +92,7 @@ def _create(name: str, device: str | None, dtype: str) -> Any:
             f"the backend {name!r} needs {' and '.join(missing)}, which is not installed: "
             f"pip install 'neko-learning[{name}]'"
         )
-    made = getattr(importlib.import_module(module), cls)
-    try:
-        backend = made(device, dtype)
-        if device is not None:
-            with backend.scope():
-                backend.to_numpy(backend.zeros((1,)))
-    except Exception as error:  # each framework has an own one
-        if device is None:
-            raise
-        told = " ".join(str(error).split()).partition(". ")[0]
-        raise ValueError(
-            f"{name} has no processor {device!r} here ({told}): expected one that is there, such as 'cpu'"
-        ) from error
-    backend.origin = (name, device, dtype)
-    return backend
+    return getattr(importlib.import_module(module), cls)(device, dtype)
 
 
 def _missing(name: str) -> list[str]:

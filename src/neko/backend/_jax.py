@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 import functools
 from collections.abc import Callable
 from typing import Any
@@ -13,6 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from neko.backend import names
+from neko.backend.devices import refused
+from neko.backend.foreign import host
+from neko.backend.protocol import Compiled, forward_view, restored
 from neko.backend.random import Random
 
 FLOATS = {"float32": jnp.float32, "float64": jnp.float64}
@@ -28,8 +30,8 @@ class JaxBackend:
     def __init__(self, device: str | None, dtype: str) -> None:
         self.dtype_name = dtype
         self.dtype = FLOATS[dtype]
-        kind, _, index = ("cpu" if device is None else str(device)).partition(":")
-        self.device = jax.devices(kind)[int(index or 0)]
+        self.place = device
+        self.device = find_device(device)
         self.differentiable = True
         self.random = Random(self, jnp.uint32)
         for name in names.ARRAY_API:
@@ -53,6 +55,9 @@ class JaxBackend:
     def __repr__(self) -> str:
         return f"<jax backend, {self.device}, {self.dtype_name}>"
 
+    def __reduce__(self) -> Any:
+        return restored, (self.name, self.place, self.dtype_name, self.differentiable)
+
     @contextlib.contextmanager
     def scope(self) -> Any:
         with contextlib.ExitStack() as stack:
@@ -71,14 +76,13 @@ class JaxBackend:
 
     def forward_only(self) -> JaxBackend:
         if self.forward_view is None:
-            self.forward_view = copy.copy(self)
-            self.forward_view.differentiable = False
+            self.forward_view = forward_view(self)
         return self.forward_view
 
     def asarray(self, x: Any, *, dtype: Any = None) -> Any:
         with self.scope():
             if not isinstance(x, jax.Array):
-                x = np.asarray(x)
+                x = host(x)
             if dtype is None and jnp.issubdtype(x.dtype, jnp.floating):
                 dtype = self.dtype
             if dtype is None and isinstance(x, np.ndarray) and x.dtype == np.int64:
@@ -89,13 +93,25 @@ class JaxBackend:
         return isinstance(x, jax.Array)
 
     def to_numpy(self, x: Any) -> np.ndarray:
-        return np.asarray(x)
+        return host(x)
 
     def one_hot(self, x: Any, classes: int) -> Any:
         return jax.nn.one_hot(x, classes, dtype=self.dtype)
 
-    def value_and_grad(self, f: Callable[..., Any], has_aux: bool = False) -> Callable[..., Any]:
-        return self._scoped(jax.value_and_grad(f, has_aux=has_aux))
+    def value_and_grad(
+        self, f: Callable[..., Any], has_aux: bool = False, recorded: Callable[[Any], None] | None = None
+    ) -> Callable[..., Any]:
+        if recorded is None:
+            return self._scoped(jax.value_and_grad(f, has_aux=has_aux))
+
+        def run(params: Any, *args: Any) -> Any:
+            value, pullback, *aux = jax.vjp(lambda p: f(p, *args), params, has_aux=has_aux)
+            one = jnp.ones_like(value)
+            reached = depends(lambda ct: jax.tree.leaves(pullback(ct)), one)
+            recorded(jax.tree.unflatten(jax.tree.structure(params), reached))
+            return ((value, aux[0]) if has_aux else value), pullback(one)[0]
+
+        return self._scoped(run)
 
     def jvp(self, f: Callable[..., Any], primals: Any, tangents: Any) -> Any:
         with self.scope():
@@ -128,12 +144,25 @@ class JaxBackend:
             return jax.lax.scan(f, carry, xs, length=length, reverse=reverse)
 
     def jit(self, f: Callable[..., Any]) -> Callable[..., Any]:
-        return self._scoped(jax.jit(f))
+        return Compiled(self, jax.jit, f)
 
     def optimizer(self, spec: Any) -> Any:
         from neko.backend import _jax_optimizers
 
         return _jax_optimizers.resolve(self, spec)
+
+
+def find_device(device: str | None) -> Any:
+    """The device of a platform's name, 'gpu' or 'gpu:1'; ValueError where it is not there."""
+    platform, _, number = (device or "cpu").partition(":")
+    try:
+        return jax.devices(platform)[int(number or 0)]
+    except Exception as error:
+        there = [f"{d.platform}:{d.id}" for d in dict.fromkeys((*jax.devices("cpu"), *jax.devices()))]
+        raise refused("jax", jax.__version__, device, there, INSTALL) from error
+
+
+INSTALL = "for 'gpu' install JAX with CUDA: pip install 'jax[cuda12]'"
 
 
 def depends(f: Callable[..., Any], x: Any) -> list[bool]:

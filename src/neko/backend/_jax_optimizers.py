@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,10 +23,14 @@ NAMED = {
 
 @dataclass(frozen=True, eq=False)
 class OptaxUpdate:
-    """An optax transformation as an update; `injected`: the rate of each step replaces its own."""
+    """An optax transformation as an update; that of a `name` takes the rate of each step."""
 
     transformation: Any
-    injected: bool
+    name: str | None
+
+    def __reduce__(self) -> Any:
+        # What optax makes is of local functions, which no pickle takes; a name makes it anew.
+        return (OptaxUpdate, (self.transformation, None)) if self.name is None else (of_name, (self.name,))
 
     def init(self, params: dict[str, Any]) -> Any:
         """State of the transformation."""
@@ -33,20 +38,30 @@ class OptaxUpdate:
 
     def step(self, params: dict[str, Any], gradients: dict[str, Any], state: Any, rate: Any) -> Any:
         """``params + changes``."""
-        if self.injected:
+        if self.name is not None:
             state = state._replace(hyperparams={**state.hyperparams, "learning_rate": rate})
         changes, state = self.transformation.update(gradients, state, params)
         return optax.apply_updates(params, changes), state
 
 
-def resolve(xp: Any, spec: Any) -> OptaxUpdate:
-    """An update from a name or an ``optax.GradientTransformation``."""
+def of_name(name: str) -> OptaxUpdate:
+    """The update of a name of `NAMED`."""
+    return OptaxUpdate(optax.inject_hyperparams(NAMED[name])(learning_rate=1e-3), name)
+
+
+def resolve(xp: Any, spec: Any) -> Any:
+    """An update from a name, an ``optax.GradientTransformation``, or an optimizer of Keras where it runs on JAX."""
     if isinstance(spec, str):
         if spec not in NAMED:
             raise ValueError(f"optimizer={spec!r}: expected one of {sorted([*NAMED, 'naive'])} or an optax object")
-        return OptaxUpdate(optax.inject_hyperparams(NAMED[spec])(learning_rate=1e-3), True)
+        return of_name(spec)
+    if "keras" in sys.modules:
+        from neko.backend import _keras_optimizers
+
+        if _keras_optimizers.is_one(spec):
+            return _keras_optimizers.resolve("jax", spec)
     if not (hasattr(spec, "init") and hasattr(spec, "update")):
         raise TypeError(
             f"optimizer={spec!r}: expected a name or an optax.GradientTransformation, e.g. optax.adam(1e-3)"
         )
-    return OptaxUpdate(spec, False)
+    return OptaxUpdate(spec, None)

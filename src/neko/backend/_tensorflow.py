@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +11,9 @@ import tensorflow as tf
 
 from neko import tree
 from neko.backend import _tensorflow_names, names
-from neko.backend.protocol import scan_length
+from neko.backend.devices import refused
+from neko.backend.foreign import host
+from neko.backend.protocol import Compiled, forward_view, restored, scan_length
 from neko.backend.random import Random
 
 FLOATS = {"float32": tf.float32, "float64": tf.float64}
@@ -28,7 +29,8 @@ class TensorFlowBackend:
     def __init__(self, device: str | None, dtype: str) -> None:
         self.dtype_name = dtype
         self.dtype = FLOATS[dtype]
-        self.device = None if device is None else placed(device)
+        self.place = device
+        self.device = check_device(device)
         self.differentiable = True
         self.random = Random(self, tf.int64)
         for name in names.ARRAY_API:
@@ -42,13 +44,15 @@ class TensorFlowBackend:
     def __repr__(self) -> str:
         return f"<tensorflow backend, {self.device or 'default device'}, {self.dtype_name}>"
 
+    def __reduce__(self) -> Any:
+        return restored, (self.name, self.place, self.dtype_name, self.differentiable)
+
     def scope(self) -> Any:
         return contextlib.nullcontext() if self.device is None else tf.device(self.device)
 
     def forward_only(self) -> TensorFlowBackend:
         if self.forward_view is None:
-            self.forward_view = copy.copy(self)
-            self.forward_view.differentiable = False
+            self.forward_view = forward_view(self)
         return self.forward_view
 
     def zeros(self, shape: Any, *, dtype: Any = None) -> Any:
@@ -69,7 +73,7 @@ class TensorFlowBackend:
     def asarray(self, x: Any, *, dtype: Any = None) -> Any:
         with self.scope():
             if not tf.is_tensor(x):
-                x = np.asarray(x)
+                x = host(x)
                 if dtype is None and np.issubdtype(x.dtype, np.floating):
                     dtype = self.dtype
                 return tf.convert_to_tensor(x if dtype is None else x.astype(dtype.as_numpy_dtype))
@@ -81,7 +85,7 @@ class TensorFlowBackend:
         return bool(tf.is_tensor(x))
 
     def to_numpy(self, x: Any) -> np.ndarray:
-        return x.numpy() if tf.is_tensor(x) else np.asarray(x)
+        return host(x.numpy() if tf.is_tensor(x) else x)
 
     def log_softmax(self, x: Any) -> Any:
         return tf.nn.log_softmax(x)
@@ -92,14 +96,22 @@ class TensorFlowBackend:
     def one_hot(self, x: Any, classes: int) -> Any:
         return tf.one_hot(tf.cast(x, tf.int64), classes, dtype=self.dtype)
 
-    def value_and_grad(self, f: Callable[..., Any], has_aux: bool = False) -> Callable[..., Any]:
+    def value_and_grad(
+        self, f: Callable[..., Any], has_aux: bool = False, recorded: Callable[[Any], None] | None = None
+    ) -> Callable[..., Any]:
         def run(params: Any, *args: Any) -> Any:
             flat = tree.leaves(params)
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch(flat)
                 out = f(params, *args)
-            found = tape.gradient(out[0] if has_aux else out, flat, unconnected_gradients="zero")
-            return out, tree.rebuild(params, iter(found))
+            found = tape.gradient(out[0] if has_aux else out, flat)
+            if recorded is not None:
+                recorded(tree.rebuild(params, iter([g is not None for g in found])))
+            # A lookup in a table (an embedding) has its gradient by rows.
+            dense = (
+                tf.zeros_like(p) if g is None else tf.convert_to_tensor(g) for g, p in zip(found, flat, strict=True)
+            )
+            return out, tree.rebuild(params, dense)
 
         return run
 
@@ -183,13 +195,7 @@ class TensorFlowBackend:
         return tree.rebuild(carry, iter(flat)), tree.rebuild(shape[0], iter([a.stack() for a in arrays]))
 
     def jit(self, f: Callable[..., Any]) -> Callable[..., Any]:
-        compiled = tf.function(f, autograph=False)
-
-        def run(*args: Any) -> Any:
-            with self.scope():
-                return compiled(*args)
-
-        return run
+        return Compiled(self, as_graph, f)
 
     def optimizer(self, spec: Any) -> Any:
         from neko.backend import _tensorflow_optimizers
@@ -197,11 +203,21 @@ class TensorFlowBackend:
         return _tensorflow_optimizers.resolve(self, spec)
 
 
-def placed(device: str) -> str:
-    """A processor by TensorFlow's name; ValueError where there is none, for TensorFlow takes another in silence."""
+def as_graph(f: Callable[..., Any]) -> Any:
+    """f as a graph, its Python run once for every shape."""
+    return tf.function(f, autograph=False)
+
+
+INSTALL = "for 'GPU:0' install TensorFlow with CUDA: pip install 'tensorflow[and-cuda]'"
+
+
+def check_device(device: str | None) -> str | None:
+    """The device by TensorFlow's name; ValueError where it is not there, since TensorFlow would take the CPU."""
+    if device is None:
+        return None
     kind, _, index = device.rpartition("/")[2].upper().removeprefix("DEVICE:").replace("CUDA", "GPU").partition(":")
-    name = f"/device:{kind}:{index or 0}"
-    known = [logical.name for logical in tf.config.list_logical_devices()]
-    if name not in known:
-        raise ValueError(f"TensorFlow has {known!r}")
-    return name
+    place = f"/device:{kind}:{index or 0}"
+    there = [d.name for d in tf.config.list_logical_devices()]
+    if place not in there:
+        raise refused("tensorflow", tf.__version__, device, [name.removeprefix("/device:") for name in there], INSTALL)
+    return place

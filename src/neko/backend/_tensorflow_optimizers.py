@@ -8,6 +8,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from neko.backend import _keras_optimizers
+
 
 class PaperEpsilon:
     """Adam's ε beside the bias-corrected √v̂, as Kingma & Ba (2015, algorithm 1), torch and optax have it.
@@ -50,74 +52,13 @@ NAMED = {
 }
 
 
-class Rate:
-    """The learning rate of the step being taken; keras calls it, so its dtype stays (its own variable is float32)."""
-
-    def __init__(self) -> None:
-        self.value: Any = 1e-3
-
-    def __call__(self) -> Any:
-        return self.value
-
-
-class KerasUpdate:
-    """A keras optimizer as a pure update; `rate` is what a named one reads each step, else None.
-
-    Keras on TensorFlow has no stateless form. Its variables are scratch here: a step writes parameters and state
-    into them, applies the optimizer, and reads them back, so nothing is remembered from step to step. They belong
-    to one set of parameters: one update per model.
-    """
-
-    def __init__(self, optimizer: Any, rate: Rate | None) -> None:
-        self.optimizer = optimizer
-        self.rate = rate
-        self.scratch: list[Any] = []
-        self.start: list[Any] = []
-
-    def init(self, params: dict[str, Any]) -> list[Any]:
-        """Values of the optimizer's variables before the first step."""
-        if not self.scratch:
-            self.scratch = [
-                keras.Variable(params[name], name=name.replace(".", "_").replace("/", "_")) for name in sorted(params)
-            ]
-            self.optimizer.build(self.scratch)
-            self.start = read(self.optimizer.variables)
-        return self.start
-
-    def step(self, params: dict[str, Any], gradients: dict[str, Any], state: list[Any], rate: Any) -> Any:
-        """One step of the optimizer."""
-        names = sorted(params)
-        write(self.scratch, [params[name] for name in names])
-        write(self.optimizer.variables, state)
-        if self.rate is not None:
-            self.rate.value = rate
-        self.optimizer.apply([gradients[name] for name in names])
-        return dict(zip(names, read(self.scratch), strict=True)), read(self.optimizer.variables)
-
-
-def read(variables: list[Any]) -> list[Any]:
-    """Copies of the variables' values."""
-    return [tf.identity(v.value) for v in variables]
-
-
-def write(variables: list[Any], values: list[Any]) -> None:
-    """Assign a value to each variable."""
-    for variable, value in zip(variables, values, strict=True):
-        variable.assign(value)
-
-
-def resolve(xp: Any, spec: Any) -> KerasUpdate:
-    """An update from a name or a ``keras.optimizers.Optimizer``, of which a copy by configuration is used."""
-    if keras.backend.backend() != "tensorflow":
-        raise ValueError(
-            f"keras runs on {keras.backend.backend()!r}: the tensorflow backend's optimizers need "
-            "KERAS_BACKEND=tensorflow, set before keras is imported"
-        )
+def resolve(xp: Any, spec: Any) -> _keras_optimizers.KerasUpdate:
+    """An update from a name or a ``keras.optimizers.Optimizer``."""
     if isinstance(spec, str):
+        _keras_optimizers.runs_on("tensorflow")
         if spec not in NAMED:
             raise ValueError(f"optimizer={spec!r}: expected one of {sorted([*NAMED, 'naive'])} or a keras optimizer")
-        rate = Rate()
-        return KerasUpdate(NAMED[spec](learning_rate=rate), rate)
-    if not isinstance(spec, keras.optimizers.Optimizer):
+        return _keras_optimizers.KerasUpdate(NAMED[spec], True)
+    if not _keras_optimizers.is_one(spec):
         raise TypeError(f"optimizer={spec!r}: expected a name or a keras optimizer, e.g. keras.optimizers.Adam(1e-3)")
-    return KerasUpdate(type(spec).from_config(spec.get_config()), None)
+    return _keras_optimizers.resolve("tensorflow", spec)

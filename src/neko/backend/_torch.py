@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +12,9 @@ import torch
 
 from neko import tree
 from neko.backend import names
-from neko.backend.protocol import scan_length
+from neko.backend.devices import refused
+from neko.backend.foreign import host
+from neko.backend.protocol import Compiled, forward_view, restored, scan_length
 from neko.backend.random import Random
 
 FLOATS = {"float32": torch.float32, "float64": torch.float64}
@@ -29,7 +30,8 @@ class TorchBackend:
     def __init__(self, device: str | None, dtype: str) -> None:
         self.dtype_name = dtype
         self.dtype = FLOATS[dtype]
-        self.device = torch.device("cpu" if device is None else str(device).replace("gpu", "cuda"))
+        self.place = device
+        self.device = find_device(device)
         self.differentiable = True
         self.random = Random(self, torch.int64)
         for name in names.ARRAY_API:
@@ -72,13 +74,16 @@ class TorchBackend:
     def __repr__(self) -> str:
         return f"<torch backend, {self.device}, {self.dtype_name}>"
 
+    def __reduce__(self) -> Any:
+        return restored, (self.name, self.place, self.dtype_name, self.differentiable)
+
     def scope(self) -> Any:
-        return contextlib.nullcontext()
+        # Nothing is recorded in inference mode, and what is made in it never can be.
+        return torch.inference_mode(False) if torch.is_inference_mode_enabled() else contextlib.nullcontext()
 
     def forward_only(self) -> TorchBackend:
         if self.forward_view is None:
-            self.forward_view = copy.copy(self)
-            self.forward_view.differentiable = False
+            self.forward_view = forward_view(self)
         return self.forward_view
 
     def arange(self, *args: Any, dtype: Any = None) -> Any:
@@ -94,8 +99,13 @@ class TorchBackend:
         return x.to(dtype)
 
     def asarray(self, x: Any, *, dtype: Any = None) -> Any:
+        if torch.is_inference_mode_enabled():
+            with self.scope():
+                return self.asarray(x, dtype=dtype)
         if not isinstance(x, torch.Tensor):
-            x = torch.from_numpy(np.array(x))
+            x = torch.from_numpy(np.array(host(x)))
+        elif x.is_inference():
+            x = x.clone()
         if dtype is None:
             dtype = self.dtype if x.is_floating_point() else x.dtype
         return x.to(device=self.device, dtype=dtype)
@@ -104,7 +114,7 @@ class TorchBackend:
         return isinstance(x, torch.Tensor)
 
     def to_numpy(self, x: Any) -> np.ndarray:
-        return x.detach().cpu().numpy() if isinstance(x, torch.Tensor) else np.asarray(x)
+        return host(x)
 
     def log_softmax(self, x: Any) -> Any:
         return torch.log_softmax(x, -1)
@@ -118,14 +128,19 @@ class TorchBackend:
     def stop_gradient(self, x: Any) -> Any:
         return x.detach()
 
-    def value_and_grad(self, f: Callable[..., Any], has_aux: bool = False) -> Callable[..., Any]:
+    def value_and_grad(
+        self, f: Callable[..., Any], has_aux: bool = False, recorded: Callable[[Any], None] | None = None
+    ) -> Callable[..., Any]:
         def run(params: Any, *args: Any) -> Any:
             flat = tree.leaves(params)
-            inputs, make = self._differentiable_copies(flat)
-            with torch.enable_grad():
-                out = f(tree.rebuild(params, iter(inputs)), *args)
-                value = out[0] if has_aux else out
-                found = self._grad([value], inputs, None, make)
+            with self.scope():
+                inputs, make = self._differentiable_copies(flat)
+                with torch.enable_grad():
+                    out = f(tree.rebuild(params, iter(inputs)), *args)
+                    value = out[0] if has_aux else out
+                    found = self._grad([value], inputs, None, make)
+            if recorded is not None:
+                recorded(tree.rebuild(params, iter([g is not None for g in found])))
             gradients = tree.rebuild(params, iter(zeros_for_none(found, inputs)))
             if not make:
                 out = tree.map(detached, out)
@@ -207,12 +222,44 @@ class TorchBackend:
         return carry, tree.rebuild(y, iter([torch.stack(column) for column in zip(*ys, strict=True)]))
 
     def jit(self, f: Callable[..., Any]) -> Callable[..., Any]:
-        return f
+        return Compiled(self, as_it_is, f)
 
     def optimizer(self, spec: Any) -> Any:
         from neko.backend import _torch_optimizers
 
         return _torch_optimizers.resolve(self, spec)
+
+
+def as_it_is(f: Any) -> Any:
+    """Nothing is compiled."""
+    return f
+
+
+def find_device(device: str | None) -> torch.device:
+    """The device of a name; ValueError where it is not there."""
+    if device is None:
+        return torch.device("cpu")
+    try:
+        found = torch.device(device.replace("gpu", "cuda"))
+        # Only an array shows whether a device is there. On 'meta' arrays hold nothing.
+        torch.zeros(1, device=found)
+    except Exception as error:
+        raise refused("torch", torch.__version__, device, there(), INSTALL) from error
+    if found.type == "meta":
+        raise refused("torch", torch.__version__, device, there(), INSTALL)
+    return found
+
+
+INSTALL = "for 'cuda' install a PyTorch built with CUDA, see https://pytorch.org/get-started/locally"
+
+
+def there() -> list[str]:
+    """The devices of this machine, as PyTorch calls them."""
+    return [
+        "cpu",
+        *(f"cuda:{i}" for i in range(torch.cuda.device_count())),
+        *(["mps"] if torch.backends.mps.is_available() else []),
+    ]
 
 
 def detached(x: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -118,12 +119,18 @@ def unlisted(now: dict[str, Any], then: dict[str, Any]) -> dict[str, Any]:
     return {k: tuple(v) if isinstance(now.get(k), tuple) else v for k, v in then.items()}
 
 
-def resolve(xp: Any, spec: Any) -> TorchUpdate:
-    """An update from a name, or from what makes an optimizer (or a scheduler of one) out of parameters."""
+def resolve(xp: Any, spec: Any) -> Any:
+    """An update from a name, from what makes an optimizer (or a scheduler of one) out of parameters, or from an
+    optimizer of Keras where Keras runs on PyTorch."""
     if isinstance(spec, str):
         if spec not in NAMED:
             raise ValueError(f"optimizer={spec!r}: expected one of {sorted([*NAMED, 'naive'])} or a torch.optim class")
         return TorchUpdate(functools.partial(NAMED[spec], lr=1e-3), True)
+    if "keras" in sys.modules:
+        from neko.backend import _keras_optimizers
+
+        if _keras_optimizers.is_one(spec):
+            return _keras_optimizers.resolve("torch", spec)
     if isinstance(spec, torch.optim.Optimizer | LRScheduler):
         raise TypeError(
             f"optimizer={spec!r} is bound to other parameters: pass what makes it from parameters instead, {EXAMPLE}"

@@ -24,8 +24,6 @@ class Backend(Protocol):
     device: Any
     compiles: bool
     """Whether `jit` compiles a program for every new shape of its arguments."""
-    origin: tuple[str, str | None, str]
-    """Name, device and dtype as they were given: what makes the same backend in another process."""
     fuses: bool
     """Whether the element-wise work of a scan step compiles into few kernels: computing it again then beats memory."""
     differentiable: bool
@@ -53,8 +51,15 @@ class Backend(Protocol):
     def stop_gradient(self, x: Array) -> Array:
         """`x`, with zero tangent and zero cotangent."""
 
-    def value_and_grad(self, f: Callable[..., Any], has_aux: bool = False) -> Callable[..., Any]:
-        """``(params, *args) -> (f, ∂f/∂params)``; with `has_aux`, f returns (value, other)."""
+    def value_and_grad(
+        self, f: Callable[..., Any], has_aux: bool = False, recorded: Callable[[Any], None] | None = None
+    ) -> Callable[..., Any]:
+        """``(params, *args) -> (f, ∂f/∂params)``; with `has_aux`, f returns (value, other).
+
+        `recorded` is told, of every parameter in a tree like `params`, whether a path of derivatives leads from it to
+        the value at all; where none does the gradient is zero by structure. It is called once for each time f is
+        traced, or run where nothing compiles.
+        """
 
     def jvp(self, f: Callable[..., Any], primals: Any, tangents: Any) -> tuple[Any, Any]:
         """f and its directional derivative."""
@@ -85,3 +90,40 @@ def scan_length(columns: list[Array], length: int | None) -> int:
     if length is None:
         raise ValueError("scan over no arrays: expected length, the number of steps")
     return length
+
+
+class Compiled:
+    """A function in a backend's scope, compiled by `compiler` when it is first called.
+
+    A copy, or what is read back from a pickle, compiles anew: what was compiled belongs to the object it was made for.
+    """
+
+    def __init__(self, xp: Any, compiler: Callable[[Any], Any], f: Callable[..., Any]) -> None:
+        self.made_of = (xp, compiler, f)
+        self.run: Callable[..., Any] | None = None
+
+    def __call__(self, *args: Any) -> Any:
+        xp, compiler, f = self.made_of
+        if self.run is None:
+            self.run = compiler(f)
+        with xp.scope():
+            return self.run(*args)
+
+    def __reduce__(self) -> Any:
+        return Compiled, self.made_of
+
+
+def forward_view(xp: Any) -> Any:
+    """A view of a backend for passes that nothing is differentiated through."""
+    view = object.__new__(type(xp))
+    view.__dict__.update(xp.__dict__)
+    view.differentiable = False
+    return view
+
+
+def restored(name: str, device: str | None, dtype: str, differentiable: bool) -> Any:
+    """The backend that was pickled or copied: of each there is one in a process."""
+    from neko import backend
+
+    xp = backend.get(name, device=device, dtype=dtype)
+    return xp if differentiable else xp.forward_only()

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from neko import containers, describe, state, tree, updates
+from neko import adaptors, containers, describe, state, tree, updates
 from neko.errors import CompilationWarning, NonFiniteError
 from neko.evaluator import Evaluator
 from neko.network import Params
@@ -148,6 +148,7 @@ class Rule(Learner):
         self.totals: dict[str, Any] = {}
         self._meanwhile: Callable[[], None] = nothing
         self._started = False
+        self._known: list[str] = []
         compiled = self.xp.jit if jit else self._scoped
         self._train = compiled(self._train_step)
         self._differentiate = compiled(self._gradient)
@@ -317,8 +318,10 @@ class Rule(Learner):
     def start(self, x: Any) -> None:
         """Build the model for inputs like `x`, the feedback and the update's state, if that is not done."""
         self.model.build(x)
-        if not self._started:
-            self._started = True
+        if self._started:
+            adaptors.check_names(self.model.model, self._known)
+        else:
+            self._started, self._known = True, list(self.model.params)
             with self.xp.scope():
                 self.feedback = self.initial_feedback()
                 self.update_state = self.update.init({**self.model.params, **self.learnt_feedback()})
@@ -427,11 +430,12 @@ class Rule(Learner):
         learnt, update_state = self.update.step(learnt, gradients, update_state, rate)
         updated = learnt
         learnt = self.after_update(updated)
+        learnt = {**learnt, **self.model.model.constrain({name: learnt[name] for name in params})}
         measures = self.model.measure(result.forward, batch)
         params = {name: learnt[name] for name in params}
         feedback = {name: learnt.get(name, b) for name, b in feedback.items()}
         finite = xp.concat([finite, xp.stack([xp.all(xp.isfinite(learnt[n])) for n in names])], axis=0)
-        if learnt is not updated:
+        if any(learnt[name] is not updated[name] for name in names):
             params, feedback, update_state = self.held(params, feedback, update_state)
         return params, feedback, update_state, result.carry, measures, finite
 

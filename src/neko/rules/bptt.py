@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from neko import tree
+from neko import losses, recording, tree
+from neko.arguments import check_integer
 from neko.network import NetworkState, Params
 from neko.objective import Batch, Forward, mean_rates, spike_counts
 from neko.rules.base import Gradient, Rule
@@ -33,12 +34,13 @@ class BPTT(Rule):
     local = False
 
     def __init__(self, model: Any, *, truncation: int | None = None, **options: Any) -> None:
-        if truncation is not None and (not isinstance(truncation, int) or truncation < 1):
-            raise ValueError(f"truncation={truncation!r}: expected a positive number of steps or None")
+        if truncation is not None:
+            truncation = check_integer("truncation", truncation)
         super().__init__(model, **options)
         if truncation is not None and not self.model.model.cells:
             raise ValueError(f"truncation={truncation!r}: {self.model.model!r} has no steps to cut; leave it out")
         self.truncation = truncation
+        self._unrecorded: frozenset[str] = frozenset()
 
     def differentiate(self, params: Params, feedback: Params, batch: Batch, carry: Any) -> Gradient:
         xp, model, objective = self.xp, self.model.model, self.model.objective
@@ -51,8 +53,19 @@ class BPTT(Rule):
             rates = mean_rates(xp, counts, batch.valid)
             return total, (Forward(value, objective.pooled(xp, y, batch), rates), last)
 
-        (_, (forward, last)), gradients = xp.value_and_grad(loss, has_aux=True)(params)
+        # A network of cells has weights that rightly get none (a recurrent one in a single step), and no cuts but those
+        # of a person's own loss.
+        watched = not model.cells or objective.loss.name not in losses.LOSSES
+        recorded = self.watch if watched else None
+        (_, (forward, last)), gradients = xp.value_and_grad(loss, has_aux=True, recorded=recorded)(params)
         return Gradient(forward, gradients, last)
+
+    def watch(self, found: dict[str, bool]) -> None:
+        """Refuse a loss that no parameter leads to, and name parameters of a user's module that do not."""
+        where = f"the loss {self.model.objective.loss.name!r} and {self.model.model!r}"
+        recording.check_any(found, where)
+        if not self.model.model.cells:
+            self._unrecorded = recording.warn_of_single(found, where, self._unrecorded)
 
     def unroll(self, params: Params, x: Array, state: Any) -> Pass:
         """The forward pass, with states detached at the borders of the truncation."""

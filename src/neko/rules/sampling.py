@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from neko import describe, state, tree
+from neko import adaptors, describe, state, tree
 from neko.arguments import check_integer, check_number, is_real
 from neko.evaluator import Evaluator
 from neko.network import Params
@@ -136,6 +136,7 @@ class Sampling(Learner):
     def begin(self, batches: Iterable[tuple[Any, Any, Any]]) -> Iterable[tuple[Any, Any, Any]]:
         """On the first epoch count the examples, and put the chains where they start."""
         if self.chains:
+            adaptors.check_names(self.model.model, self.chains[0].position)
             return batches
         batches = list(batches)
         self.examples = sum(len(x) for x, _, _ in batches)
