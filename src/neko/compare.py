@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from neko import atomic
+from neko import atomic, identity
 from neko import rules as registry
 from neko.arguments import as_list, check_integer
 from neko.evaluator import Evaluator
@@ -265,8 +265,9 @@ class Watched(Learner):
 
     def identity(self) -> dict[str, Any]:
         comparison = self.comparison
-        own = {"compared": sorted(comparison.others), "reference": comparison.reference, "every": comparison.every}
-        return {**own, **comparison.primary.identity()}
+        own = ("reference", "every", "sync_feedback", "changes")
+        others = {name: rule.options() for name, rule in comparison.others.items()}
+        return {**identity.options_of(comparison, own), "others": others, **comparison.primary.identity()}
 
     def state(self) -> dict[str, Any]:
         comparison = self.comparison

@@ -26,3 +26,7 @@ class CheckpointError(ValueError):
 
 class ActivityWarning(UserWarning):
     """A layer of spiking neurons was silent, or fired nearly all the time, for an epoch."""
+
+
+class SamplingWarning(UserWarning):
+    """A sampler was given what is probably not meant: a likelihood of one step a sequence, or parameters from outside."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from neko import adaptors, arguments, batches, checks, losses, metrics
+from neko import adaptors, arguments, batches, checks, identity, losses, metrics
 from neko.errors import ActivityWarning
 from neko.metrics import Context, Metric
 from neko.network import Network
@@ -115,9 +115,15 @@ class Evaluator:
         )
 
     def identity(self) -> dict[str, Any]:
-        """What a checkpoint must agree with to be of this model: names and numbers."""
-        cells = [f"{type(cell).__name__}({cell.units})" for cell in self.model.cells]
-        return {"backend": self.xp.name, "dtype": self.xp.dtype_name, "cells": cells, "loss": self.objective.loss.name}
+        """What a checkpoint must agree with to be of this evaluator, by value: backend, precision, model, objective and
+        the names of the metrics."""
+        return {
+            "backend": self.xp.name,
+            "dtype": self.xp.dtype_name,
+            "model": self.model.identity(),
+            "objective": identity.describe(self.objective),
+            "metrics": [metric.name for metric in self.metrics],
+        }
 
     def batch(self, x: Array, y: Array, mask: Array | None) -> Batch:
         """A batch for `x`, `y` and `mask` with the batch axis first."""

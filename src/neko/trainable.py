@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from neko import checks
+from neko import checks, identity
 from neko.typing import Array
 
 TASKS = ("classification", "regression")
@@ -98,6 +98,11 @@ class Trainable(ABC):
     def constrain(self, params: dict[str, Array]) -> dict[str, Array]:
         """Updated parameters as the model allows them (constraints of a user's model)."""
         return params
+
+    def identity(self) -> dict[str, Any]:
+        """What outputs depend on beside the parameters, by value: a file of weights says which model they are of."""
+        state = ("xp", "params", "buffers", "seed")
+        return identity.options_of(self, (name for name in vars(self) if not name.startswith("_") and name not in state))
 
     def native(self, name: str, a: Any) -> Any:
         """An array of the model's backend as it is, any other through NumPy."""

@@ -105,7 +105,7 @@ class Trainer:
         if is_arrays(validation):
             self.rule.model.check_whole(batches.source(*validation))
         listeners = sorted(check_callbacks(callbacks), key=lambda callback: callback.order)
-        loop = Loop(self.rule, source, self.history, listeners, epochs)
+        loop = Loop(self.rule, source, self.history, listeners, epochs, validation)
         with loop.interruptible(), bar_of(epochs, progress) as bar:
             for callback in listeners:
                 callback.begin(loop)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from neko import identity
 from neko.arguments import check_choice
 from neko.trainable import TASKS, Pass, Trainable
 from neko.typing import Array
@@ -106,6 +107,10 @@ class Adapted(Trainable):
         y, buffers = self.apply(params, carry, x, training)
         y = xp.expand_dims(y, axis=0) if len(y.shape) == 2 else xp.permute_dims(y, (1, 0, 2))
         return Pass(buffers, y, (), 0.0)
+
+    def identity(self) -> dict[str, Any]:
+        own = [name for name in vars(self) if not name.startswith("_") and name not in ("module", "xp")]
+        return identity.options_of(self, own) | {"module": identity.describe_module(self.module)}
 
     def clone(self) -> Adapted:
         other = copy.copy(self)

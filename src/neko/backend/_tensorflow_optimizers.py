@@ -8,6 +8,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from neko import identity
+
 
 class PaperEpsilon:
     """Adam's ε beside the bias-corrected √v̂, as Kingma & Ba (2015, algorithm 1), torch and optax have it.
@@ -27,6 +29,10 @@ class PaperEpsilon:
     @epsilon.setter
     def epsilon(self, value: float) -> None:
         self._epsilon = value
+
+    def get_config(self) -> dict[str, Any]:
+        """The configuration with the ε that was given."""
+        return {**super().get_config(), "epsilon": self._epsilon}  # type: ignore[misc]
 
 
 class Adam(PaperEpsilon, keras.optimizers.Adam):
@@ -59,6 +65,10 @@ class Rate:
     def __call__(self) -> Any:
         return self.value
 
+    def get_config(self) -> dict[str, Any]:
+        """Nothing: it is another one at each step."""
+        return {}
+
 
 class KerasUpdate:
     """A keras optimizer as a pure update; `rate` is what a named one reads each step, else None.
@@ -83,6 +93,10 @@ class KerasUpdate:
             self.optimizer.build(self.scratch)
             self.start = read(self.optimizer.variables)
         return self.start
+
+    def identity(self) -> dict[str, Any]:
+        """The optimizer by its configuration; the variables are scratch."""
+        return {"optimizer": identity.describe(self.optimizer), "named": self.rate is not None}
 
     def step(self, params: dict[str, Any], gradients: dict[str, Any], state: list[Any], rate: Any) -> Any:
         """One step of the optimizer."""
