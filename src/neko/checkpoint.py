@@ -199,7 +199,7 @@ def load_weights(model: Any, path: str | Path, *, changed: Sequence[str] = ()) -
         try:
             identity.compare({"model": told}, {"model": trained.identity()}, names, this="this model")
         except CheckpointError as error:
-            raise CheckpointError(f"{path} does not fit: {error}; name it in `changed` if this is on purpose") from error
+            raise CheckpointError(f"{path} does not fit: {error}; if on purpose, name it in `changed`") from error
     trained.params = new["parameters"]
     if trained.buffers is not None:
         trained.buffers = new["buffers"]

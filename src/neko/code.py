@@ -76,7 +76,7 @@ def attributes(f: types.FunctionType) -> dict[str, Any]:
 
 def members(kind: type) -> dict[str, Any]:
     """The functions and constants of a class itself."""
-    found = {}
+    found: dict[str, Any] = {}
     for name, member in vars(kind).items():
         inner = getattr(member, "__func__", getattr(member, "fget", getattr(member, "func", member)))
         if isinstance(inner, types.FunctionType):

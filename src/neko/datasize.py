@@ -11,8 +11,8 @@ UNKNOWN, INFINITE = -2, -1
 def examples(data: Any, counted: int) -> int:
     """Number of examples of the data set behind what gives batches.
 
-    A ``torch.utils.data.DataLoader`` and a ``tf.data.Dataset`` may drop the last examples or draw some several times: of
-    the former it is the length of its data set (or of the subset that its sampler is made for), of the latter the
+    A ``torch.utils.data.DataLoader`` and a ``tf.data.Dataset`` may drop the last examples or draw some several times:
+    of the former it is the length of its data set (or of the subset that its sampler is made for), of the latter the
     number before batches are made. Anything else has the examples that it gives.
 
     Parameters

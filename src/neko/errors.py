@@ -29,4 +29,4 @@ class ActivityWarning(UserWarning):
 
 
 class SamplingWarning(UserWarning):
-    """A sampler was given what is probably not meant: a likelihood of one step a sequence, or parameters from outside."""
+    """A sampler was given what is probably not meant: a likelihood of one step a sequence, or other parameters."""

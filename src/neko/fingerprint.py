@@ -50,7 +50,7 @@ def rows_of(a: Any, shape: tuple[int, ...]) -> int:
 
 
 class DataSet(NamedTuple):
-    """What a set of examples is, in any order and in batches of any size: their number, and the sum of their digests."""
+    """Which examples there are, in any order and in batches of any size: their number, and the sum of their digests."""
 
     examples: int
     digest: str

@@ -160,7 +160,7 @@ class Loop:
         """What was saved, without what has no meaning after these parts of the run were changed on purpose."""
         if others and not self.learner.changeable:
             raise CheckpointError(
-                f"changed={sorted(others)!r}: a chain is of one density and one kernel; begin a new one, where `starts` "
+                f"changed={sorted(others)!r}: a chain is of one density and one sampler; begin another, whose `starts` "
                 "may be the last draws"
             )
         learner, source, position = dict(saved["learner"]), dict(saved["source"]), dict(saved["position"])

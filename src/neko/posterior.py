@@ -232,8 +232,9 @@ class Posterior:
         """Rank-normalised split R̂ by ArviZ (Vehtari et al. 2021), near 1 where chains agree.
 
         One for each number of every parameter, of 'logdensity' and, if there are any, of 'predictions', in the shape
-        of a draw; where a parameter has one of these names, the other is called 'logdensity_' or 'predictions_'. NaN where no draw differs from another, and everywhere for fewer than four draws in a chain. The
-        largest of a tensor is ``np.nanmax``.
+        of a draw (a parameter of such a name has it; the other is 'logdensity_' or 'predictions_'). NaN where no draw
+        differs from another, and everywhere for fewer than four draws in a chain. The largest of a tensor is
+        ``np.nanmax``.
 
         Raises
         ------

@@ -102,7 +102,9 @@ class Trainable(ABC):
     def identity(self) -> dict[str, Any]:
         """What outputs depend on beside the parameters, by value: a file of weights says which model they are of."""
         state = ("xp", "params", "buffers", "seed")
-        return identity.options_of(self, (name for name in vars(self) if not name.startswith("_") and name not in state))
+        return identity.options_of(
+            self, (name for name in vars(self) if not name.startswith("_") and name not in state)
+        )
 
     def native(self, name: str, a: Any) -> Any:
         """An array of the model's backend as it is, any other through NumPy."""

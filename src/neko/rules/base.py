@@ -53,7 +53,7 @@ class Learner(ABC):
     def identity(self) -> dict[str, Any]:
         """What a checkpoint must agree with to be this learner's: every option, by value (see `neko.identity`)."""
 
-    def attach(self, source: Source) -> None:
+    def attach(self, source: Source) -> None:  # noqa: B027
         """A call to train begins, with the batches of this source; most learners take whatever batches come."""
 
     @abstractmethod

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -10,14 +9,15 @@ from typing import Any
 import numpy as np
 
 from neko import datasize, fingerprint, identity, state, tree
-from neko.arguments import as_list, check_integer
+from neko.arguments import check_integer
 from neko.batches import Batches, Source
-from neko.errors import CheckpointError, SamplingWarning
+from neko.errors import CheckpointError
 from neko.evaluator import Evaluator
 from neko.fingerprint import DataSet
 from neko.network import Params
 from neko.posterior import Posterior
 from neko.rules.base import Learner, Rule
+from neko.rules.began import Began, warn_of_change, warn_of_likelihood
 from neko.rules.bptt import BPTT
 from neko.rules.chain import Chain
 from neko.samplers import prior as priors
@@ -112,14 +112,14 @@ class Sampling(Learner):
         self.prior = priors.checked(prior)
         self.priors: dict[str, Any] = {}
         self.x_pred = x_pred
-        self.starts = None if starts is None else check_starts(starts)
+        self.starts = None if starts is None else proposals.check_starts(starts)
         self.n_chains = chains if self.starts is None else len(self.starts)
         self.chains: list[Chain] = []
         self.epochs = 0
         self.examples = 0
         self.share = 1.0
         self._source: Source | None = None
-        self._began: tuple[DataSet, dict[str, Any], Any] | None = None
+        self._began: Began | None = None
         self._looked = False
         self.compiled: Callable[..., Any] = self.xp.jit if jit else (lambda f: f)
 
@@ -160,12 +160,14 @@ class Sampling(Learner):
         on_host = tree.map(lambda a: np.asarray(self.xp.to_numpy(a)), arrays)
         found = fingerprint.of_examples(on_host)
         data = self._source.data if isinstance(self._source, Batches) else None
+        now = Began(found, datasize.examples(data, found.examples), self.density(), data)
         if self._began is None:
-            self.examples = datasize.examples(data, found.examples)
+            self.examples = now.size
             self.begin(arrays, found)
-            self._began = found, self.density(), data
+            self._began = now
         else:
-            self.go_on(found, data)
+            self._began.check(now, renewing=self.renewing)
+            self.warn_of_parameters()
         self._looked = True
         return batches
 
@@ -173,48 +175,27 @@ class Sampling(Learner):
         """Look at the objective with the first batches at hand, and put the chains where they start."""
         if self.model.model.penalized:
             raise ValueError(
-                f"{self.model.model!r} adds a penalty of its own to the loss (regularizers, add_loss), which is not part "
-                "of a posterior: leave it out and give a prior instead"
+                f"{self.model.model!r} adds a penalty of its own to the loss (regularizers, add_loss), which is not "
+                "part of a posterior: leave it out and give a prior instead"
             )
         self.priors = priors.resolve(self.prior, self.model.params)
         with self.xp.scope():
             shapes = [self.model.batch(*batch) for batch in arrays]
             if self.model.objective.reduction == "mean" and any(b.pooling is None and len(b.valid) > 1 for b in shapes):
-                warnings.warn(
-                    "the target has a value at every step and the loss is their mean (reduction='mean'): the sampler's "
-                    "likelihood is that of one step a sequence; Evaluator(…, reduction='sum') is the likelihood of all",
-                    SamplingWarning,
-                    stacklevel=2,
-                )
+                warn_of_likelihood()
             self.share = sum(float(self.model.share(batch)) for batch in shapes) / found.examples
             self.drift.feedback = self.drift.initial_feedback()
             keys = self.xp.random.split(self.xp.random.key(self.seed), self.n_chains)
             for position, key in zip(self.positions(), self.xp.unstack(keys), strict=True):
                 self.chains.append(Chain(position, key))
 
-    def go_on(self, found: DataSet, data: Any) -> None:
-        """Check that a further call is of the data and the density that the chains began with."""
-        first, density, source = self._began or (found, {}, data)
-        other = found != first or datasize.examples(data, found.examples) != self.examples
-        # a loader that drops examples, or draws them anew, gives others each time
-        if other and not (data is not None and data is source and self.renewing):
-            raise ValueError(
-                f"the chains are of {first}: this call brings {found}; a chain is of one posterior, so make a new "
-                "sampler for other data (its `starts` may be this one's last draws)"
-            )
-        for path, then, now in identity.differences(density, self.density()):
-            raise ValueError(
-                f"the chains began with {path}={identity.shown(then)}: now it is {identity.shown(now)}; a chain is of "
-                "one posterior, so make a new sampler for another (its `starts` may be this one's last draws)"
-            )
-        position, own = self.chains[0].position, self.model.params
-        if not all(np.array_equal(self.xp.to_numpy(own[name]), self.xp.to_numpy(position[name])) for name in position):
-            warnings.warn(
-                "the model's parameters were changed since the sampler's last epoch: the chains go on from their own "
-                "positions; for a chain from other parameters make a new sampler",
-                SamplingWarning,
-                stacklevel=2,
-            )
+    def warn_of_parameters(self) -> None:
+        """Warn where the model is not at the first chain's position."""
+        xp, own = self.xp, self.model.params
+        for name, w in self.chains[0].position.items():
+            if not np.array_equal(xp.to_numpy(own[name]), xp.to_numpy(w)):
+                warn_of_change(name)
+                return
 
     renewing = False
     """Whether each epoch may bring other examples of one data set, because every step looks at its batch only."""
@@ -244,15 +225,14 @@ class Sampling(Learner):
                 "feedback": state.take(xp, self.drift.feedback),
                 "chains": [chain.take(xp) for chain in self.chains],
                 "epochs": self.epochs,
-                "data": None if self._began is None else list(self._began[0]),
+                "data": None if self._began is None else list(self._began.data),
             }
 
     def restore(self, saved: dict[str, Any], batches: Iterable[tuple[Any, Any, Any]]) -> None:
         xp = self.xp
         self.look(batches)
-        found = None if self._began is None else self._began[0]
-        if found is not None and list(found) != saved["data"]:
-            raise CheckpointError(f"its chains are of {DataSet(*saved['data'])}: this run brings {found}")
+        if self._began is not None and list(self._began.data) != saved["data"]:
+            raise CheckpointError(f"its chains are of {DataSet(*saved['data'])}: this run brings {self._began.data}")
         with xp.scope():
             if self.model.model.buffers is not None:
                 self.model.model.buffers = state.put(xp, self.model.model.buffers, saved["buffers"], "buffers")
@@ -326,16 +306,3 @@ class Sampling(Learner):
         result = self.drift.differentiate(position, feedback, batch, buffers)
         share = self.model.share(batch)
         return result.forward.loss * share, {name: share * result.gradients[name] for name in position}, share
-
-
-def check_starts(starts: Any) -> list[dict[str, np.ndarray]]:
-    """Starts as NumPy arrays; TypeError or ValueError unless they are one dict of arrays or more."""
-    found = as_list("starts", starts, "[model.params], one dict of arrays a chain")
-    if isinstance(starts, Mapping) or not all(isinstance(start, Mapping) for start in found):
-        raise TypeError(f"starts={starts!r}: expected a list with a dict of arrays a chain, for example [model.params]")
-    if not found:
-        raise ValueError("starts=[]: expected a dict of arrays for one chain or more, or None")
-    return [
-        {name: proposals.as_array(f"starts[{i}][{name!r}]", w) for name, w in start.items()}
-        for i, start in enumerate(found)
-    ]

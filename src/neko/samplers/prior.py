@@ -84,7 +84,9 @@ def checked(prior: Any) -> Any:
     if not isinstance(prior, Mapping):
         return one(prior)
     if not prior or not all(isinstance(pattern, str) for pattern in prior):
-        raise TypeError(f"prior={prior!r}: expected priors by names or patterns of parameters, for example {{'*': 1.0}}")
+        raise TypeError(
+            f"prior={prior!r}: expected priors by names or patterns of parameters, for example {{'*': 1.0}}"
+        )
     return {pattern: one(value) for pattern, value in prior.items()}
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from neko import checks
+from neko.arguments import as_list
 from neko.typing import Array
 
 Position = dict[str, Array]
@@ -70,6 +71,16 @@ def check_names(name: str, given: Mapping[str, Any], position: Position, *, comp
         if shape != expected and (complete or shape):
             alone = "" if complete else " or one number"
             raise ValueError(f"{name}[{parameter!r}] has shape {shape!r}: expected {expected!r}{alone}")
+
+
+def check_starts(starts: Any) -> list[dict[str, np.ndarray]]:
+    """Starts as NumPy arrays; TypeError or ValueError unless they are one dict of arrays or more."""
+    found = as_list("starts", starts, "[model.params], one dict of arrays a chain")
+    if isinstance(starts, Mapping) or not all(isinstance(start, Mapping) for start in found):
+        raise TypeError(f"starts={starts!r}: expected a list with a dict of arrays a chain, for example [model.params]")
+    if not found:
+        raise ValueError("starts=[]: expected a dict of arrays for one chain or more, or None")
+    return [{name: as_array(f"starts[{i}][{name!r}]", w) for name, w in start.items()} for i, start in enumerate(found)]
 
 
 def accept(xp: Any, key: Array, log_ratio: Array) -> tuple[Array, Array]:
