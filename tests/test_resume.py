@@ -113,11 +113,11 @@ def test_other_data_or_callbacks_are_refused(tmp_path):
         return trainer.train(x, y, epochs=2, callbacks=callbacks, progress=False, **options)
 
     both = [neko.EarlyStopping(), keep]
-    with pytest.raises(CheckpointError, match="data.batch_size=4: this run has 128"):
+    with pytest.raises(CheckpointError, match=r"data.batch_size=4: this run has 128"):
         go_on(x, y, both, seed=3)
-    with pytest.raises(CheckpointError, match="data.seed=3: this run has 0"):
+    with pytest.raises(CheckpointError, match=r"data.seed=3: this run has 0"):
         go_on(x, y, both, batch_size=4)
-    with pytest.raises(CheckpointError, match="data.examples=24: this run has 8"):
+    with pytest.raises(CheckpointError, match=r"data.examples=24: this run has 8"):
         go_on(x[:8], y[:8], both, batch_size=4, seed=3)
     with pytest.raises(CheckpointError, match="callbacks"):
         go_on(x, y, [keep], batch_size=4, seed=3)

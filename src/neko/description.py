@@ -219,8 +219,9 @@ def keras_config(thing: Any) -> dict[str, Any]:
         config = {**config, "layers": [{TYPE: own.of_class(type(a)), **keras_config(a)} for a in thing.layers]}
     places: dict[str, str] = {}
     for layer in config.get("layers", []):
-        if layer.get("class_name") != "InputLayer":
-            places.setdefault((layer.get("config") or {}).get("name", ""), f"layer {len(places)}")
+        kind = "input" if layer.get("class_name") == "InputLayer" else "layer"
+        place = sum(known.startswith(kind) for known in places.values())
+        places.setdefault((layer.get("config") or {}).get("name", ""), f"{kind} {place}")
     found: dict[str, Any] = configured(config, places)
     return found
 
@@ -236,5 +237,5 @@ def configured(part: Any, places: dict[str, str]) -> Any:
     return places.get(part, part) if isinstance(part, str) else part
 
 
-DROPPED = ("name", "module", "registered_name", "build_config", "build_input_shape", "input_layers", "batch_shape")
+DROPPED = ("name", "module", "registered_name", "build_config", "build_input_shape", "batch_shape")
 """Entries of a Keras configuration that differ between equal models."""

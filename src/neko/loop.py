@@ -135,7 +135,7 @@ class Loop:
         if saved.get("kind") != "training":
             raise CheckpointError(f"it holds {saved.get('kind')!r}: expected 'training'")
         others = identity.compare(saved["identity"], self.identity, changed, this="this run")
-        saved = self.adapted(saved, {path.partition(".")[0] for path in others})
+        saved = self.adapted(saved, {path.partition(".")[0] for path in [*others, *changed]})
         kinds = [type(callback).__name__ for callback in self.callbacks]
         if [entry["kind"] for entry in saved["callbacks"]] != kinds:
             raise CheckpointError(f"its callbacks are {saved['callbacks']!r}: this run has {kinds!r}")
