@@ -65,7 +65,11 @@ class Loop:
     def identity(self) -> dict[str, Any]:
         """All that the run's numbers depend on, by value, as it was when this was first asked for: before the first
         epoch where checkpoints are wanted, so that what a person's own function remembers is no part of it."""
-        callbacks = {type(callback).__name__: callback.identity() for callback in self.callbacks}
+        callbacks: dict[str, Any] = {}
+        for callback in self.callbacks:
+            name = type(callback).__name__
+            callbacks[name if name not in callbacks else f"{name} {len(callbacks)}"] = callback.identity()
+        # batches of a loader are not looked at before they are needed
         validation = self.validation if isinstance(self.validation, tuple) else type(self.validation).__name__
         return {
             **self.learner.identity(),
@@ -134,8 +138,13 @@ class Loop:
         """Go on from what `state` gave; CheckpointError if it is of another run, but for what is named in `changed`."""
         if saved.get("kind") != "training":
             raise CheckpointError(f"it holds {saved.get('kind')!r}: expected 'training'")
+        if "data" not in saved["identity"]:
+            raise CheckpointError(
+                "it was written by an earlier neko, which did not say what a run depends on: expected another folder; "
+                "its weights can be had by neko.checkpoint.load_weights"
+            )
         others = identity.compare(saved["identity"], self.identity, changed, this="this run")
-        saved = self.adapted(saved, {path.partition(".")[0] for path in [*others, *changed]})
+        saved = self.adapted(saved, {path.partition(".")[0] for path in others}, new_data="data" in changed)
         kinds = [type(callback).__name__ for callback in self.callbacks]
         if [entry["kind"] for entry in saved["callbacks"]] != kinds:
             raise CheckpointError(f"its callbacks are {saved['callbacks']!r}: this run has {kinds!r}")
@@ -156,7 +165,7 @@ class Loop:
         randomness.restore(saved["random"], getattr(self.source, "generator", None))
         self._mark = saved["ahead"]
 
-    def adapted(self, saved: dict[str, Any], others: set[str]) -> dict[str, Any]:
+    def adapted(self, saved: dict[str, Any], others: set[str], *, new_data: bool) -> dict[str, Any]:
         """What was saved, without what has no meaning after these parts of the run were changed on purpose."""
         if others and not self.learner.changeable:
             raise CheckpointError(
@@ -166,9 +175,11 @@ class Loop:
         learner, source, position = dict(saved["learner"]), dict(saved["source"]), dict(saved["position"])
         if "optimizer" in others:
             learner["update"] = None
-        if "data" in others:
-            if position["batch"]:
-                raise CheckpointError("changed='data': the checkpoint stands within an epoch of the data it was of")
+        if others & {"stream", "model", "data"}:
+            learner["carry"] = None
+        if position["batch"] and "data" in others:
+            raise CheckpointError("changed='data': the checkpoint stands within an epoch of the data it was of")
+        if new_data and not position["batch"]:
             source["seen"] = None
         if "callbacks" in others:
             position["stopped"] = None

@@ -446,12 +446,26 @@ def test_what_is_changed_on_purpose_takes_effect(tmp_path):
         run(tmp_path, 3)
     sgd = {"learning_rate": 0.0, "optimizer": "sgd"}
     run(tmp_path, 3, **sgd, changed=["optimizer"])
+    steps = checkpoint.read(checkpoint.files(tmp_path)[-1])["learner"]["steps"]
+    assert steps == 3 * 2
     trainer = run(tmp_path, 4, **sgd, x=X[::-1], y=Y[::-1], train={"batch_size": 2}, changed=["data"])
     assert trainer.history.epochs == 4
     with pytest.raises(ValueError, match="changed='rate': expected names such as"):
         run(tmp_path, 5, changed=["rate"])
     with pytest.raises(ValueError, match="only a run that goes on can change"):
         neko.Checkpoints(tmp_path, changed=["data"])
+
+
+def test_a_name_that_stays_in_the_script_changes_nothing_more(tmp_path):
+    """Once the change is in a checkpoint, going on from it is bit for bit again."""
+    last = {}
+    for name, stops in (("whole", [1, 4]), ("stopped", [1, 2, 3, 4])):
+        for epochs in stops:
+            changed = ["optimizer", "data"] if epochs > 1 else []
+            options = {"optimizer": "adamax", "x": X[::-1]} if epochs > 1 else {}
+            last[name] = run(tmp_path / name, epochs, changed=changed, **options).rule
+    for name, w in last["whole"].model.params.items():
+        assert np.array_equal(w, last["stopped"].model.params[name]), name
 
 
 def test_a_rate_inside_an_optimizer_of_the_framework_takes_effect(tmp_path):

@@ -88,12 +88,17 @@ class SGLD(Sampling):
     def transition(
         self, key: Array, position: Params, feedback: Params, buffers: Any, arrays: Any
     ) -> tuple[Array, Params, Array]:
-        """A step from a batch, whose sum stands for that of the whole data set."""
+        """A step from a batch."""
         xp = self.xp
+        value, drift = self.estimate(position, feedback, buffers, arrays)
+        key, now = xp.unstack(xp.random.split(key))
+        state, _ = sgld.step(xp, now, sgld.init(xp, position), drift, self.step_size)
+        return key, state.position, value
+
+    def estimate(self, position: Params, feedback: Params, buffers: Any, arrays: Any) -> tuple[Array, Params]:
+        """Unbiased estimates of the log posterior and of its gradient from a batch, whose sum stands for that of the
+        whole data set."""
         loss, gradients, _ = self.batch_loss(position, feedback, buffers, arrays)
         value, drift = self.logprior(position)
         scale = self.examples / (arrays[1].shape[0] * self.share)
-        drift = tree.map(lambda g, e: g - scale * e, drift, gradients)
-        key, now = xp.unstack(xp.random.split(key))
-        state, _ = sgld.step(xp, now, sgld.init(xp, position), drift, self.step_size)
-        return key, state.position, value - scale * loss
+        return value - scale * loss, tree.map(lambda g, e: g - scale * e, drift, gradients)
