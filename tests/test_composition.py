@@ -12,7 +12,7 @@ from neko.devices import DEVICES
 from neko.posterior import arviz
 from neko.rules import RULES, SAMPLERS
 from neko.samplers import Normal
-from neko.trainable import Trainable
+from neko.trainable import Pass, Trainable
 from neko.updates import Manhattan
 
 UPDATES = {
@@ -88,7 +88,7 @@ class Line(Trainable):
         return other
 
     def forward(self, xp, params, x, carry, *, training):
-        return carry, xp.expand_dims(x @ params["w"], axis=0), ()
+        return Pass(carry, xp.expand_dims(x @ params["w"], axis=0), (), 0.0)
 
 
 def biased(factor):

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from neko import atomic
+from neko import atomic, identity
 from neko.arguments import check_integer
 from neko.clones import check_name, clones, share_feedback
 from neko.deviations import EDGES, FIELDS, HIDDEN, READOUT, Changes, Deviation, deviation, deviations
@@ -243,9 +243,9 @@ class Watched(Learner):
 
     def identity(self) -> dict[str, Any]:
         comparison = self.comparison
-        own = {name: getattr(comparison, name) for name in ("name", "reference", "every", "sync_feedback", "changes")}
-        others = {name: rule.identity() for name, rule in comparison.others.items()}
-        return {**own, "compared": others, **comparison.primary.identity()}
+        own = ("name", "reference", "every", "sync_feedback", "changes")
+        others = {name: rule.options() for name, rule in comparison.others.items()}
+        return {**identity.options_of(comparison, own), "others": others, **comparison.primary.identity()}
 
     def state(self) -> dict[str, Any]:
         comparison = self.comparison

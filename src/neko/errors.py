@@ -38,3 +38,7 @@ class GradientError(ValueError):
 
 class GradientWarning(UserWarning):
     """Nothing was recorded from some parameters of a user's module to the loss: they stay as they are."""
+
+
+class SamplingWarning(UserWarning):
+    """A sampler was given what is probably not meant: a likelihood of one step a sequence, or other parameters."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from neko import adaptors, arguments, batches, containers, frames, losses, metrics, tree
+from neko import adaptors, arguments, batches, containers, frames, identity, losses, metrics, tree
 from neko import outputs as meaning
 from neko.errors import ActivityWarning
 from neko.intake import Intake
@@ -177,9 +177,18 @@ class Evaluator:
         return other
 
     def identity(self) -> dict[str, Any]:
-        """What a checkpoint must agree with to be of this model: names and numbers."""
-        cells = [f"{type(cell).__name__}({cell.units})" for cell in self.model.cells]
-        return {"backend": self.xp.name, "dtype": self.xp.dtype_name, "cells": cells, "loss": self.objective.loss.name}
+        """What a checkpoint must agree with to be of this evaluator, by value: backend, precision, model, objective and
+        the names of the metrics."""
+        # What the model ends in is the model's.
+        objective = dataclasses.replace(self.objective, loss=dataclasses.replace(self.objective.loss, linked=False))
+        return {
+            "backend": self.xp.name,
+            "dtype": self.xp.dtype_name,
+            "model": self.model.identity(),
+            "objective": identity.describe(objective),
+            "from_logits": self.from_logits,
+            "metrics": [metric.name for metric in self.metrics],
+        }
 
     def batch(self, x: Any, y: Array, mask: Array | None, closing: Array | None = None) -> Batch:
         """A batch for `x`, `y` and `mask` with the batch axis first; `closing` as in `Batch`."""

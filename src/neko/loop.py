@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-from neko import randomness
+from neko import identity, randomness
 from neko.batches import Ahead, Source
 from neko.errors import CheckpointError
 from neko.evaluator import Evaluator
@@ -31,12 +32,22 @@ class Loop:
         Why the run ends before its last epoch.
     """
 
-    def __init__(self, learner: Learner, source: Source, history: History, callbacks: list[Any], epochs: int) -> None:
+    def __init__(
+        self,
+        learner: Learner,
+        source: Source,
+        history: History,
+        callbacks: list[Any],
+        epochs: int,
+        validation: Any = None,
+    ) -> None:
+        learner.attach(source)
         self.learner = learner
         self.source = source
         self.history = history
         self.callbacks = callbacks
         self.epochs = epochs
+        self.validation = validation
         self.before = history.epochs
         self.epoch = 0
         self.batch = 0
@@ -49,6 +60,23 @@ class Loop:
     def model(self) -> Evaluator:
         """The evaluator that is trained."""
         return self.learner.model
+
+    @functools.cached_property
+    def identity(self) -> dict[str, Any]:
+        """All that the run's numbers depend on, by value, as it was when this was first asked for: before the first
+        epoch where checkpoints are wanted, so that what a person's own function remembers is no part of it."""
+        callbacks: dict[str, Any] = {}
+        for callback in self.callbacks:
+            name = type(callback).__name__
+            callbacks[name if name not in callbacks else f"{name} {len(callbacks)}"] = callback.identity()
+        # batches of a loader are not looked at before they are needed
+        validation = self.validation if isinstance(self.validation, tuple) else type(self.validation).__name__
+        return {
+            **self.learner.identity(),
+            "data": self.source.identity(),
+            "validation": identity.describe(validation),
+            "callbacks": {name: options for name, options in callbacks.items() if options},
+        }
 
     def stop(self, reason: str) -> None:
         """End after this epoch."""
@@ -91,7 +119,7 @@ class Loop:
         """All that the rest of the run depends on."""
         return {
             "kind": "training",
-            "identity": self.learner.identity(),
+            "identity": self.identity,
             "learner": self.learner.state(),
             "source": self.source.state(),
             "random": randomness.state(getattr(self.source, "generator", None)),
@@ -106,15 +134,17 @@ class Loop:
             },
         }
 
-    def restore(self, saved: dict[str, Any]) -> None:
-        """Go on from what `state` gave; CheckpointError if it is of another run."""
+    def restore(self, saved: dict[str, Any], changed: Iterable[str] = ()) -> None:
+        """Go on from what `state` gave; CheckpointError if it is of another run, but for what is named in `changed`."""
         if saved.get("kind") != "training":
             raise CheckpointError(f"it holds {saved.get('kind')!r}: expected 'training'")
-        identity = self.learner.identity()
-        for name in {**identity, **saved["identity"]}:
-            expected, found = identity.get(name), saved["identity"].get(name)
-            if expected != found:
-                raise CheckpointError(f"it was written with {name}={found!r}: this run has {expected!r}")
+        if "data" not in saved["identity"]:
+            raise CheckpointError(
+                "it was written by an earlier neko, which did not say what a run depends on: expected another folder; "
+                "its weights can be had by neko.checkpoint.load_weights"
+            )
+        others = identity.compare(saved["identity"], self.identity, changed, this="this run")
+        saved = self.adapted(saved, {path.partition(".")[0] for path in others}, new_data="data" in changed)
         kinds = [type(callback).__name__ for callback in self.callbacks]
         if [entry["kind"] for entry in saved["callbacks"]] != kinds:
             raise CheckpointError(f"its callbacks are {saved['callbacks']!r}: this run has {kinds!r}")
@@ -134,6 +164,26 @@ class Loop:
         self.epoch, self.batch, self.stopped = position["epoch"], position["batch"], position["stopped"]
         randomness.restore(saved["random"], getattr(self.source, "generator", None))
         self._mark = saved["ahead"]
+
+    def adapted(self, saved: dict[str, Any], others: set[str], *, new_data: bool) -> dict[str, Any]:
+        """What was saved, without what has no meaning after these parts of the run were changed on purpose."""
+        if others and not self.learner.changeable:
+            raise CheckpointError(
+                f"changed={sorted(others)!r}: a chain is of one density and one sampler; begin another, whose `starts` "
+                "may be the last draws"
+            )
+        learner, source, position = dict(saved["learner"]), dict(saved["source"]), dict(saved["position"])
+        if "optimizer" in others:
+            learner["update"] = None
+        if others & {"stream", "model", "data"}:
+            learner["carry"] = None
+        if position["batch"] and "data" in others:
+            raise CheckpointError("changed='data': the checkpoint stands within an epoch of the data it was of")
+        if new_data and not position["batch"]:
+            source["seen"] = None
+        if "callbacks" in others:
+            position["stopped"] = None
+        return {**saved, "learner": learner, "source": source, "position": position}
 
     @contextlib.contextmanager
     def interruptible(self) -> Iterator[None]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from neko import arguments, cells, tree
+from neko import arguments, cells, identity, tree
 from neko import backend as backends
 from neko.cells.base import Cell
 from neko.cells.surrogates import check_derivative
@@ -139,6 +139,9 @@ class Model(Trainable):
     def n_in(self) -> int:
         """Width of the inputs that the parameters were drawn for."""
         return int(self.params["layers.0.w_in"].shape[0])
+
+    def identity(self) -> dict[str, Any]:
+        return identity.options_of(self, ("cells", "task_type")) | {"readout": identity.describe(self.network.readout)}
 
     def clone(self) -> Model:
         """A model with the same network and a copy of the parameters."""

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from neko.arguments import check_choice, check_integer
+
+LINKS = {
+    "softmax": "probabilities of classes",
+    "sigmoid": "probabilities of independent events",
+    "identity": "values",
+    "log": "rates",
+}
+"""What predictions are, by the link of the loss."""
 TINY = 1e-30
 """Probabilities below it count as this much in a logarithm, so that a certain and wrong draw stays finite."""
 
@@ -16,7 +26,9 @@ TINY = 1e-30
 class Posterior:
     r"""Draws from the posterior of a network's weights.
 
-    With the draws' class probabilities :math:`p_s(x)` and their mean :math:`\bar p(x)`. All entropies are in nats.
+    With the draws' predictions :math:`p_s(x)` and their mean :math:`\bar p(x)`. What a measure means depends on what
+    predictions are, which is the `link` of the loss: entropies, accuracy and calibration are of class probabilities
+    ('softmax') only, and all entropies are in nats; `mean_prediction` and `standard_deviation` are of any prediction.
 
     Parameters
     ----------
@@ -28,13 +40,15 @@ class Posterior:
         Probability of acceptance of the step that led to each draw; NaN for a sampler without an accept test.
     step_size : array (chains,)
         Step size after the warm-up.
-    predictions : array (chains, draws, examples, classes) or None
-        Class probabilities for the inputs that the rule was given.
+    predictions : array (chains, draws, examples, outputs) or (chains, draws, examples, time, outputs), or None
+        For the inputs that the rule was given: class probabilities, or what the link says.
+    link : {'softmax', 'sigmoid', 'identity', 'log'}
+        What predictions are: probabilities of classes or of independent events, values, or rates.
 
     Raises
     ------
     ValueError
-        For arrays whose shapes do not fit each other.
+        For arrays whose shapes do not fit each other; for a measure that predictions of this link do not have.
 
     References
     ----------
@@ -59,8 +73,10 @@ class Posterior:
     acceptance: np.ndarray
     step_size: np.ndarray
     predictions: np.ndarray | None = None
+    link: str = "softmax"
 
     def __post_init__(self) -> None:
+        check_choice("link", self.link, tuple(LINKS))
         size = self.logdensity.shape
         named = {"acceptance": self.acceptance, **self.draws}
         if self.predictions is not None:
@@ -70,28 +86,51 @@ class Posterior:
         for name, a in named.items():
             if a.shape[:2] != size:
                 raise ValueError(f"{name} has shape {a.shape!r}: expected (chains, draws, …) with {size!r}")
-        if self.predictions is not None and self.predictions.ndim != 4:
+        if self.predictions is not None and self.predictions.ndim not in (4, 5):
             shape = self.predictions.shape
-            raise ValueError(f"predictions has shape {shape!r}: expected (chains, draws, examples, classes)")
+            raise ValueError(f"predictions has shape {shape!r}: expected (chains, draws, examples, [time,] outputs)")
         if self.step_size.shape != size[:1]:
             raise ValueError(f"step_size has shape {self.step_size.shape!r}: expected {size[:1]!r}")
 
     @property
-    def probabilities(self) -> np.ndarray:
-        """p_s of all draws of all chains, (draws, examples, classes); ValueError if there are none."""
+    def samples(self) -> np.ndarray:
+        """The predictions of all draws of all chains, (draws, examples, [time,] outputs); ValueError if there are
+        none."""
         if self.predictions is None:
             raise ValueError("no predictions: give the rule x_pred")
         return self.predictions.reshape(-1, *self.predictions.shape[2:])
 
     @property
+    def probabilities(self) -> np.ndarray:
+        """Class probabilities p_s of all draws of all chains, (draws, examples, [time,] classes); ValueError if there
+        are none, or where predictions are no class probabilities."""
+        if self.link != "softmax":
+            raise ValueError(
+                f"the predictions are {LINKS[self.link]} (link={self.link!r}), no class probabilities: entropies, "
+                "accuracy, calibration and ranks of errors have no meaning; mean_prediction and standard_deviation have"
+            )
+        return self.samples
+
+    @property
     def mean_prediction(self) -> np.ndarray:
-        """The posterior predictive p̄, (examples, classes)."""
+        """The posterior predictive mean p̄, (examples, [time,] outputs)."""
         # Over thousands of draws in single precision the sum's rounding would exceed a small mutual information.
+        return np.asarray(self.samples.mean(axis=0, dtype=np.float64))
+
+    @property
+    def standard_deviation(self) -> np.ndarray:
+        """Of the draws' predictions about their mean, (examples, [time,] outputs): what is not known of the weights,
+        without the noise that the data have."""
+        return np.asarray(self.samples.std(axis=0, dtype=np.float64))
+
+    @property
+    def mean_probabilities(self) -> np.ndarray:
+        """p̄ of classes, (examples, [time,] classes)."""
         return np.asarray(self.probabilities.mean(axis=0, dtype=np.float64))
 
     def entropy(self) -> np.ndarray:
         r"""Total uncertainty :math:`H(\bar p)`, (examples,)."""
-        return entropy(self.mean_prediction)
+        return entropy(self.mean_probabilities)
 
     def expected_entropy(self) -> np.ndarray:
         r"""What no further data would remove: the mean of :math:`H(p_s)`, (examples,)."""
@@ -108,24 +147,23 @@ class Posterior:
         It is :math:`H(\bar p) + E_s KL(\bar p ‖ p_s)`, with probabilities below `TINY` taken as `TINY`.
         """
         logs = np.log(np.maximum(self.probabilities, TINY)).mean(axis=0, dtype=np.float64)
-        return np.asarray(-(self.mean_prediction * logs).sum(axis=-1))
+        return np.asarray(-(self.mean_probabilities * logs).sum(axis=-1))
 
     def accuracy(self, y: Any) -> float:
         """Share of examples whose most probable class is the target's; `y` class numbers or one-hot."""
-        return float(np.mean(self.mean_prediction.argmax(axis=-1) == self.classes(y)))
+        return float(np.mean(self.mean_probabilities.argmax(axis=-1) == self.classes(y)))
 
     def negative_log_likelihood(self, y: Any) -> float:
         r"""Mean of :math:`-\log \bar p_y`."""
-        y = self.classes(y)
-        return float(-np.log(np.maximum(self.mean_prediction[np.arange(len(y)), y], TINY)).mean())
+        p = np.take_along_axis(self.mean_probabilities, self.classes(y)[..., None], axis=-1)
+        return float(-np.log(np.maximum(p, TINY)).mean())
 
     def calibration_error(self, y: Any, bins: int = 15) -> float:
         """Expected calibration error: over equal bins of the largest probability, the mean distance of accuracy and
         confidence, weighted by examples (Guo et al. 2017, eq. 3); ValueError for fewer than one bin."""
-        if bins < 1:
-            raise ValueError(f"bins={bins!r}: expected one or more")
-        confidence = self.mean_prediction.max(axis=-1)
-        right = self.mean_prediction.argmax(axis=-1) == self.classes(y)
+        bins = check_integer("bins", bins)
+        confidence = self.mean_probabilities.max(axis=-1).ravel()
+        right = (self.mean_probabilities.argmax(axis=-1) == self.classes(y)).ravel()
         index = np.minimum((confidence * bins).astype(int), bins - 1)
         gap = np.bincount(index, right, bins) - np.bincount(index, confidence, bins)
         return float(np.abs(gap).sum() / len(confidence))
@@ -144,47 +182,57 @@ class Posterior:
 
     def split(self, y: Any, uncertainty: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
         """Which examples are wrong, and the uncertainty of all; ValueError unless there are both kinds."""
-        wrong = self.mean_prediction.argmax(axis=-1) != self.classes(y)
+        wrong = self.mean_probabilities.argmax(axis=-1) != self.classes(y)
         if wrong.all() or not wrong.any():
-            raise ValueError(f"{wrong.sum()} of {len(wrong)} examples are wrong: expected some of each kind")
+            raise ValueError(f"{wrong.sum()} of {wrong.size} examples are wrong: expected some of each kind")
         values = np.asarray(self.mean_cross_entropy() if uncertainty is None else uncertainty, np.float64)
         if values.shape != wrong.shape:
             raise ValueError(f"uncertainty has shape {values.shape!r}: expected {wrong.shape!r}, one for each example")
         if np.isnan(values).any():
             raise ValueError(
-                f"uncertainty is NaN for {np.isnan(values).sum()} of {len(values)} examples: they have no rank"
+                f"uncertainty is NaN for {np.isnan(values).sum()} of {values.size} examples: they have no rank"
             )
         return wrong, values
 
     def classes(self, y: Any) -> np.ndarray:
         """Class numbers of a target; ValueError if it does not fit the predictions."""
         y = np.asarray(y)
-        examples, classes = self.probabilities.shape[1:]
-        if y.shape not in ((examples,), (examples, classes)):
+        *cases, classes = self.probabilities.shape[1:]
+        if y.shape not in (tuple(cases), (*cases, classes)):
             count = f"{len(y)} examples" if y.ndim else "no examples"
             raise ValueError(
-                f"y has {count}: expected {examples}, as in x_pred; its shape {y.shape!r} must be "
-                f"{(examples,)!r} for class numbers or {(examples, classes)!r} for one-hot"
+                f"y has {count}: expected {cases[0]}, as in x_pred; its shape {y.shape!r} must be "
+                f"{tuple(cases)!r} for class numbers or {(*cases, classes)!r} for one-hot"
             )
-        y = y.argmax(axis=-1) if y.ndim == 2 else y
+        y = y.argmax(axis=-1) if y.ndim > len(cases) else y
         if not np.isin(y, np.arange(classes)).all():
             raise ValueError(f"y has values from {y.min()!r} to {y.max()!r}: expected class numbers 0 to {classes - 1}")
         return y.astype(np.int64)
 
     def to_arviz(self) -> Any:
         """An ArviZ ``InferenceData``: the groups 'posterior', 'sample_stats' (lp, acceptance_rate, step_size) and, if
-        there are any, 'predictions' (probability)."""
+        there are any, 'predictions' ('probability', or 'prediction' where it is none, by example, time and output).
+
+        Parameters have their names, with "." for "/"; a name that ArviZ or another parameter takes gets a "_".
+        """
         step_size = np.broadcast_to(self.step_size[:, None], self.logdensity.shape)
         stats = {"lp": self.logdensity, "acceptance_rate": self.acceptance, "step_size": step_size}
-        predictions = None if self.predictions is None else {"probability": self.predictions}
-        return arviz().from_dict(posterior=self.draws, sample_stats=stats, predictions=predictions)
+        names = arviz_names(self.draws)
+        posterior = {names[name]: values for name, values in self.draws.items()}
+        if self.predictions is None:
+            return arviz().from_dict(posterior=posterior, sample_stats=stats)
+        kind = "probability" if self.link in ("softmax", "sigmoid") else "prediction"
+        dims = ["example", "time", "output"] if self.predictions.ndim == 5 else ["example", "output"]
+        predictions = {kind: self.predictions}
+        return arviz().from_dict(posterior=posterior, sample_stats=stats, predictions=predictions, dims={kind: dims})
 
     def rhat(self) -> dict[str, np.ndarray]:
         """Rank-normalised split R̂ by ArviZ (Vehtari et al. 2021), near 1 where chains agree.
 
         One for each number of every parameter, of 'logdensity' and, if there are any, of 'predictions', in the shape
-        of a draw. NaN where no draw differs from another, and everywhere for fewer than four draws in a chain. The
-        largest of a tensor is ``np.nanmax``.
+        of a draw (a parameter of such a name has it; the other is 'logdensity_' or 'predictions_'). NaN where no draw
+        differs from another, and everywhere for fewer than four draws in a chain. The largest of a tensor is
+        ``np.nanmax``.
 
         Raises
         ------
@@ -204,14 +252,33 @@ class Posterior:
 
     def diagnose(self, name: str) -> dict[str, np.ndarray]:
         """A diagnostic of ArviZ for everything there are draws of."""
-        traces = {**self.draws, "logdensity": self.logdensity}
+        traces = dict(self.draws)
+        traces[free("logdensity", traces)] = self.logdensity
         if self.predictions is not None:
-            traces["predictions"] = self.predictions
+            traces[free("predictions", traces)] = self.predictions
         az = arviz()
-        data = az.convert_to_dataset(traces)
+        # Numbered, so that no name can be that of a dimension or of another.
+        data = az.convert_to_dataset({f"trace {i}": values for i, values in enumerate(traces.values())})
         with np.errstate(divide="ignore", invalid="ignore"):
             found = getattr(az, name)(data)
-        return {key: np.asarray(found[key].values) for key in traces}
+        return {key: np.asarray(found[f"trace {i}"].values) for i, key in enumerate(traces)}
+
+
+def free(name: str, taken: Container[str]) -> str:
+    """The name, with "_" until it is not taken."""
+    while name in taken:
+        name += "_"
+    return name
+
+
+def arviz_names(names: Iterable[str]) -> dict[str, str]:
+    """A name in ArviZ for each parameter: no path, no dimension, and no two the same."""
+    found: dict[str, str] = {}
+    taken = {"chain", "draw"}
+    for name in names:
+        found[name] = free(name.replace("/", "."), taken)
+        taken |= {found[name], *(f"{found[name]}_dim_{i}" for i in range(8))}
+    return found
 
 
 def entropy(p: np.ndarray) -> np.ndarray:
@@ -235,5 +302,8 @@ def arviz() -> Any:
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=r"\s*ArviZ is undergoing", category=FutureWarning)
-        import arviz as az
+        try:
+            import arviz as az
+        except ImportError as error:
+            raise ImportError("diagnostics of chains need ArviZ: pip install 'neko-learning[bayes]'") from error
     return az

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from neko import checks, containers, tree
+from neko import checks, containers, identity, tree
 from neko.arguments import check_choice
 from neko.typing import Array
 
@@ -56,11 +56,7 @@ class Trainable(ABC):
         Length of a time step in ms.
     task_type : str or None
         One of `TASKS`, or None where nobody said.
-    bounded : bool
-        Whether all outputs seen so far lay strictly between 0 and 1, of a model whose ending is not known.
     """
-
-    bounded: bool = False
 
     xp: Any
     params: dict[str, Array]
@@ -108,6 +104,12 @@ class Trainable(ABC):
         return None
 
     @property
+    def bounded(self) -> bool:
+        """Whether all outputs for the first inputs lay strictly between 0 and 1, as those of a sigmoid do. After
+        `prepare`."""
+        return False
+
+    @property
     def penalized(self) -> bool:
         """Whether forward passes add a `Pass.penalty`. After `prepare`."""
         return False
@@ -115,6 +117,13 @@ class Trainable(ABC):
     def constrain(self, params: dict[str, Array]) -> dict[str, Array]:
         """Updated parameters as the model allows them (constraints of a user's model)."""
         return params
+
+    def identity(self) -> dict[str, Any]:
+        """What outputs depend on beside the parameters, by value: a file of weights says which model they are of."""
+        state = ("xp", "params", "buffers", "seed")
+        return identity.options_of(
+            self, (name for name in vars(self) if not name.startswith("_") and name not in state)
+        )
 
     def native(self, name: str, a: Any) -> Any:
         """What a person gives for an array: of the model's backend as it is, any other through NumPy."""

@@ -115,7 +115,7 @@ class Trainer:
         if is_arrays(validation):
             model.check_whole(batches.source(*validation, receive=model.model.receive))
         listeners = sorted(check_callbacks(callbacks), key=lambda callback: callback.order)
-        loop = Loop(self.rule, source, self.history, listeners, epochs)
+        loop = Loop(self.rule, source, self.history, listeners, epochs, validation)
         with loop.interruptible(), bar_of(epochs, progress) as bar:
             for callback in listeners:
                 callback.begin(loop)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import doctest
 import subprocess
 import sys
@@ -212,3 +213,64 @@ def test_the_notice_of_arviz_is_not_seen(tmp_path, monkeypatch):
 def test_an_argument_that_does_not_fit_is_named(wrong, words):
     with pytest.raises(ValueError, match=words):
         wrong()
+
+
+@pytest.mark.parametrize("link", ["sigmoid", "identity", "log"])
+def test_measures_of_classes_are_of_classes(link):
+    found = make(link=link)
+    assert found.mean_prediction.shape == found.standard_deviation.shape == (6, 3)
+    np.testing.assert_allclose(found.standard_deviation, found.predictions.reshape(16, 6, 3).std(axis=0))
+    for measure in (found.entropy, found.expected_entropy, found.mutual_information, found.mean_cross_entropy):
+        with pytest.raises(ValueError, match=rf"link={link!r}\), no class probabilities"):
+            measure()
+    for measure in (found.accuracy, found.negative_log_likelihood, found.calibration_error, found.error_auroc):
+        with pytest.raises(ValueError, match="mean_prediction and standard_deviation have"):
+            measure(np.arange(6) % 3)
+    with pytest.raises(ValueError, match="link='probit': expected one of"):
+        make(link="probit")
+
+
+def test_predictions_at_every_step():
+    """The measures of (examples, time) are those of all frames one after another."""
+    frames = make(2, 8, 6 * 5, 3)
+    found = make(2, 8, predictions=frames.predictions.reshape(2, 8, 6, 5, 3))
+    y = np.arange(30) % 3
+    np.testing.assert_array_equal(found.entropy(), frames.entropy().reshape(6, 5))
+    for measure in ("accuracy", "negative_log_likelihood", "calibration_error", "error_auroc"):
+        assert getattr(found, measure)(y.reshape(6, 5)) == pytest.approx(getattr(frames, measure)(y))
+    one_hot = np.eye(3)[y].reshape(6, 5, 3)
+    assert found.accuracy(one_hot) == frames.accuracy(y)
+    with pytest.raises(ValueError, match=r"must be \(6, 5\) for class numbers"):
+        found.accuracy(y[:6])
+    assert found.to_arviz().predictions["probability"].dims == ("chain", "draw", "example", "time", "output")
+
+
+NAMES = ["logdensity", "predictions", "predictions_", "a/b", "a.b", "chain", "w", "w_dim_0", "draw_dim_0", "x"]
+
+
+def test_no_name_of_a_parameter_collides():
+    rng = np.random.default_rng(0)
+    draws = {name: rng.standard_normal((2, 8, 2 + i)) for i, name in enumerate(NAMES)}
+    found = dataclasses.replace(make(), draws=draws)
+    for values in (found.ess(), found.rhat()):
+        assert set(values) == {*NAMES, "logdensity_", "predictions__"}
+        assert {name: values[name].shape for name in NAMES} == {name: a.shape[2:] for name, a in draws.items()}
+        assert values["logdensity_"].shape == ()
+        assert values["predictions__"].shape == (6, 3)
+    alone = dataclasses.replace(found, draws={"u": draws["w"]}).ess()
+    np.testing.assert_array_equal(found.ess()["w"], alone["u"])
+    np.testing.assert_array_equal(found.ess()["logdensity_"], alone["logdensity"])
+    data = found.to_arviz().posterior
+    assert len(data.data_vars) == len(NAMES)
+    assert not any("/" in name for name in data.data_vars)
+    np.testing.assert_array_equal(data["w"].values, draws["w"])
+    np.testing.assert_array_equal(data["logdensity"].values, draws["logdensity"])
+    assert make().to_arviz().predictions["probability"].dims == ("chain", "draw", "example", "output")
+    assert "prediction" in make(link="identity").to_arviz().predictions
+
+
+def test_arviz_that_is_not_there_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "arviz", None)
+    for call in (make().ess, make().rhat, make().to_arviz):
+        with pytest.raises(ImportError, match=r"pip install 'neko-learning\[bayes\]'"):
+            call()

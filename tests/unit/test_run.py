@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ import neko
 from neko import backend as backends
 from neko import checkpoint, run
 from neko.cli import app
+from neko.errors import CheckpointError
 from neko.history import History
 
 SMALL = run.Config(hidden=8, epochs=2, rule="bptt", cell="lif")
@@ -327,3 +329,23 @@ def test_a_processor_that_is_not_here_is_named(backend):
             backends.get(backend, device=name)
     there = backends.get(backend, device="cpu")
     assert there.to_numpy(there.zeros((2,))).tolist() == [0.0, 0.0]
+
+
+def test_a_run_whose_options_were_edited_does_not_go_on(tmp_path):
+    """Edits of config.yaml, and data that are others by now, are told with both values."""
+    folder = tmp_path / "run"
+    run.train(SMALL, folder, progress=False)
+    for option, expected in (
+        ({"learning_rate": 0.1}, r"learning_rate=0\.001: this run has 0\.1"),
+        ({"target": "last"}, r"objective\.target='every': this run has 'last'"),
+        ({"clip_norm": 1.0}, r"clip_norm=None: this run has 1\.0"),
+        ({"optimizer": "manhattan", "device": "constant"}, r"optimizer="),
+        ({"patience": 3}, "callbacks"),
+        ({"cell": "alif"}, r"model\.cells\.0="),
+    ):
+        run.write_config(dataclasses.replace(SMALL, **option), folder)
+        with pytest.raises(CheckpointError, match=expected):
+            run.train(run.read_config(folder / run.CONFIG), folder, resume=True, progress=False)
+        result = command("train", "--resume", folder, "--epochs", 3)
+        assert result.exit_code == 2
+        assert re.search(expected, words(result))

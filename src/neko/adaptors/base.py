@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from neko import tree
+from neko import identity, tree
 from neko.adaptors import outcome
 from neko.trainable import Pass, Trainable, check_task
 from neko.typing import Array
@@ -33,12 +33,6 @@ class Adapted(Trainable):
     Parameters are read from and written to the module, so that at any time it holds the trained weights. A clone
     keeps parameters and buffers of its own. What a module keeps in half precision is trained in single precision, and
     rounded into the module.
-
-    Attributes
-    ----------
-    bounded : bool
-        Whether all outputs for the first inputs lay strictly between 0 and 1, as those of a sigmoid do. After
-        `prepare`.
     """
 
     cells = ()
@@ -50,7 +44,7 @@ class Adapted(Trainable):
         self.xp = xp
         self.task_type = check_task(task_type)
         self.output = output
-        self.bounded = False
+        self._bounded = False
         self._ending: str | None = None
         self._penalized = False
         self._own: tuple[dict[str, Array], dict[str, Array]] | None = None
@@ -166,7 +160,7 @@ class Adapted(Trainable):
                 )
             if not self._shapes:
                 values = np.asarray(self.xp.to_numpy(self.xp.astype(y, self.xp.dtype)))
-                self._ending, self.bounded = self.declared() or outcome.by_value(values), outcome.bounded(values)
+                self._ending, self._bounded = self.declared() or outcome.by_value(values), outcome.bounded(values)
                 self._penalized = not isinstance(applied.penalty, float)
         if not self.names:
             raise ValueError(f"{self!r} has no trainable parameter")
@@ -215,6 +209,10 @@ class Adapted(Trainable):
         return self._ending
 
     @property
+    def bounded(self) -> bool:
+        return self._bounded
+
+    @property
     def penalized(self) -> bool:
         return self._penalized
 
@@ -232,6 +230,10 @@ class Adapted(Trainable):
         y = xp.expand_dims(y, axis=0) if len(y.shape) == 2 else xp.permute_dims(y, (1, 0, 2))
         # Losses are reckoned in the backend's precision, whatever the module computes in.
         return Pass(applied.buffers, y if y.dtype == xp.dtype else xp.astype(y, xp.dtype), (), applied.penalty)
+
+    def identity(self) -> dict[str, Any]:
+        own = [name for name in vars(self) if not name.startswith("_") and name not in ("module", "xp")]
+        return identity.options_of(self, own) | {"module": identity.describe_module(self.module)}
 
     def clone(self) -> Adapted:
         other = copy.copy(self)

@@ -8,6 +8,8 @@ from typing import Any
 
 import keras
 
+from neko import identity
+
 
 class Rate:
     """The learning rate of the step being taken; keras calls it, so its dtype stays (its own variable is float32)."""
@@ -17,6 +19,10 @@ class Rate:
 
     def __call__(self) -> Any:
         return self.value
+
+    def get_config(self) -> dict[str, Any]:
+        """Nothing: it is another one at each step."""
+        return {}
 
 
 class KerasUpdate:
@@ -44,6 +50,10 @@ class KerasUpdate:
     def __reduce__(self) -> Any:
         # Keras copies its optimizers by their configuration, which has no place for a rate of ours.
         return KerasUpdate, (self.make, self.rate is not None)
+
+    def identity(self) -> dict[str, Any]:
+        """The optimizer by its configuration; the variables are scratch."""
+        return {"optimizer": identity.describe(self.optimizer), "named": self.rate is not None}
 
     def prepare(self, params: dict[str, Any]) -> None:
         """Make the variables for parameters like these, if there are none."""

@@ -30,6 +30,10 @@ class PaperEpsilon:
     def epsilon(self, value: float) -> None:
         self._epsilon = value
 
+    def get_config(self) -> dict[str, Any]:
+        """The configuration with the ε that was given."""
+        return {**super().get_config(), "epsilon": self._epsilon}  # type: ignore[misc]
+
 
 class Adam(PaperEpsilon, keras.optimizers.Adam):
     """`keras.optimizers.Adam` with the paper's ε."""

@@ -33,6 +33,10 @@ class Callback:
     def end(self, loop: Loop) -> None:
         """After the last epoch."""
 
+    def identity(self) -> dict[str, Any]:
+        """What a run's numbers depend on of it, by value; nothing by default."""
+        return {}
+
     def state(self) -> dict[str, Any]:
         """What it remembers, for a checkpoint."""
         return {}

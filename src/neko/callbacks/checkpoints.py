@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from neko import arguments, atomic, checkpoint
+from neko import arguments, atomic, checkpoint, identity
 from neko.callbacks.base import Callback
 from neko.errors import CheckpointError
 from neko.loop import Loop
@@ -30,13 +31,21 @@ class Checkpoints(Callback):
         How many of the last ones stay.
     resume : bool
         Go on from the last checkpoint of the folder, if there is one. The number of epochs of the call to train
-        counts from the begin of the run. Model, rule, data and callbacks must be made as they were then.
+        counts from the begin of the run. Model, rule, data and callbacks must be made as they were then, with the same
+        options, constants and numbers; a checkpoint of anything else is refused, and the message names what differs.
+    changed : sequence of str
+        What is changed on purpose when the run goes on, by the names of such a message: ``("learning_rate",)``, or
+        ``("tau_m", "data")``. A name stands for the path itself, for all below it, and for paths that end in it. An
+        optimizer that is changed begins with a fresh state; data can be changed between two epochs; samplers take no
+        change.
 
     Raises
     ------
     CheckpointError
         When a run begins in a folder with checkpoints and `resume` is False; or when the last checkpoint is damaged
         or belongs to another run.
+    ValueError
+        For a name of `changed` that is of no part of the run.
 
     Examples
     --------
@@ -58,24 +67,32 @@ class Checkpoints(Callback):
     order = 1
 
     def __init__(
-        self, folder: str | Path, *, every: int = 1, batches: int | None = None, keep: int = 3, resume: bool = False
+        self,
+        folder: str | Path,
+        *,
+        every: int = 1,
+        batches: int | None = None,
+        keep: int = 3,
+        resume: bool = False,
+        changed: Sequence[str] = (),
     ) -> None:
-        for name, value in (("every", every), ("batches", batches), ("keep", keep)):
-            if value is not None:
-                arguments.check_integer(name, value)
         if not isinstance(resume, bool):
             raise TypeError(f"resume={resume!r}: expected True or False")
         self.folder = arguments.as_path("folder", folder)
-        self.every = every
-        self.batches = batches
-        self.keep = keep
+        self.every = arguments.check_integer("every", every)
+        self.batches = None if batches is None else arguments.check_integer("batches", batches)
+        self.keep = arguments.check_integer("keep", keep)
         self.resume = resume
+        self.changed = identity.check_names("changed", changed)
+        if self.changed and not resume:
+            raise ValueError(f"changed={changed!r}: only a run that goes on can change, with resume=True")
 
     def begin(self, loop: Loop) -> None:
         atomic.prepare(self.folder)
         atomic.clean(self.folder)
         found = checkpoint.files(self.folder)
         if not found:
+            _ = loop.identity  # before anything has moved
             return
         if not self.resume:
             raise CheckpointError(
@@ -83,7 +100,7 @@ class Checkpoints(Callback):
             )
         state = checkpoint.read(found[-1])
         try:
-            loop.restore(state)
+            loop.restore(state, self.changed)
         except CheckpointError as error:
             raise CheckpointError(f"{found[-1]} does not fit: {error}") from error
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from neko import state
-from neko.arguments import check_choice, check_integer, is_real
+from neko import identity, state
+from neko.arguments import check_choice, check_integer, is_real, plain
 from neko.callbacks.base import Callback
 from neko.loop import Loop
 
@@ -42,14 +42,13 @@ class EarlyStopping(Callback):
     ) -> None:
         if not isinstance(measure, str):
             raise TypeError(f"measure={measure!r}: expected a name of the history, for example 'val_loss'")
-        check_integer("patience", patience)
+        self.patience = check_integer("patience", patience)
         if not (is_real(min_delta) and min_delta >= 0.0):
             raise ValueError(f"min_delta={min_delta!r}: expected a number of at least 0")
         if mode is not None:
             check_choice("mode", mode, ("min", "max"))
         self.measure = measure
-        self.patience = patience
-        self.min_delta = min_delta
+        self.min_delta = plain(min_delta)
         grows = any(part in measure for part in GROWS)
         self.sign = -1.0 if mode == "max" or (mode is None and grows) else 1.0
         self.restore_best = restore_best
@@ -79,6 +78,9 @@ class EarlyStopping(Callback):
             xp = loop.model.xp
             with xp.scope():
                 loop.model.params = state.put(xp, loop.model.params, self.weights, "best parameters")
+
+    def identity(self) -> dict[str, Any]:
+        return identity.options_of(self, ("measure", "patience", "min_delta", "sign", "restore_best"))
 
     def state(self) -> dict[str, Any]:
         return {"best": self.best, "waited": self.waited, "weights": self.weights}

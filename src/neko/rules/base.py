@@ -9,7 +9,8 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from neko import adaptors, containers, describe, state, tree, updates
+from neko import adaptors, containers, describe, identity, state, tree, updates
+from neko.batches import Source
 from neko.errors import CompilationWarning, NonFiniteError
 from neko.evaluator import Evaluator
 from neko.network import Params
@@ -37,10 +38,13 @@ class Learner(ABC):
         Model, loss and metrics.
     pausable : bool
         Whether `state` is whole after every batch; if not, it is between epochs.
+    changeable : bool
+        Whether something of a run may be changed on purpose when it goes on.
     """
 
     model: Evaluator
     pausable: ClassVar[bool] = False
+    changeable: ClassVar[bool] = True
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join([repr(self.model), *describe.options(self)])})"
@@ -59,7 +63,10 @@ class Learner(ABC):
 
     @abstractmethod
     def identity(self) -> dict[str, Any]:
-        """What a checkpoint must agree with to be this learner's: names and numbers."""
+        """What a checkpoint must agree with to be this learner's: every option, by value (see `neko.identity`)."""
+
+    def attach(self, source: Source) -> None:  # noqa: B027
+        """A call to train begins, with the batches of this source; most learners take whatever batches come."""
 
     @abstractmethod
     def state(self) -> dict[str, Any]:
@@ -225,8 +232,11 @@ class Rule(Learner):
         return self.model.finalise(totals) | self.update.report(self.update_state)
 
     def identity(self) -> dict[str, Any]:
-        update = type(self.update.update).__name__
-        return {"rule": self.name, "update": update, "stream": self.stream, **self.model.identity()}
+        return {"rule": self.name, **self.options(), **self.model.identity()}
+
+    def options(self) -> dict[str, Any]:
+        """Every option of the rule by value, the defaults too."""
+        return identity.options(self, optimizer=self.update.update, learning_rate=self.update.learning_rate)
 
     def state(self) -> dict[str, Any]:
         xp = self.xp
@@ -254,7 +264,10 @@ class Rule(Learner):
             params = state.put(xp, model.params, saved["params"], "params")
             buffers = state.put(xp, model.model.buffers, saved["buffers"], "buffers")
             feedback = state.put(xp, self.feedback, saved["feedback"], "feedback")
-            update = self.update.put(xp, self.update_state, saved["update"])
+            if saved["update"] is None:  # of an optimizer that was changed on purpose: it begins anew
+                update = self.update.init({**params, **{name: feedback[name] for name in self.learnt_feedback()}})
+            else:
+                update = self.update.put(xp, self.update_state, saved["update"])
             carry = state.put(xp, template, saved["carry"], "carry")
             totals = {name: tuple(xp.asarray(a) for a in pair) for name, pair in saved["totals"].items()}
         model.params, self.feedback, self.update_state = params, feedback, update

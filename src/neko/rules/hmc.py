@@ -6,8 +6,8 @@ from typing import Any
 
 from neko.arguments import check_integer
 from neko.evaluator import Evaluator
-from neko.rules.sampling import FullData
-from neko.samplers import hmc
+from neko.rules.full_data import FullData
+from neko.samplers import hmc, proposals
 
 
 class HMC(FullData):
@@ -29,7 +29,7 @@ class HMC(FullData):
         What the warm-up adapts the step size to; 0.651 is the optimum in high dimension (Beskos et al. 2013), larger
         values are the more robust choice.
     mass : dict of str to float or array, optional
-        Diagonal mass by parameter, 1 where it is not given.
+        Diagonal mass by parameter, one number or one for each entry, above 0; 1 where it is not given.
     **options
         See `Sampling`: ``drift``, ``prior``, ``x_pred``, ``chains``, ``warmup``, ``thinning``, ``seed``.
 
@@ -51,9 +51,8 @@ class HMC(FullData):
         **options: Any,
     ) -> None:
         super().__init__(model, step_size=step_size, target_acceptance=target_acceptance, **options)
-        check_integer("leapfrog_steps", leapfrog_steps)
-        self.leapfrog_steps = leapfrog_steps
-        self.mass = mass
+        self.leapfrog_steps = check_integer("leapfrog_steps", leapfrog_steps)
+        self.mass = proposals.check_scales("mass", mass)
 
     def settings(self) -> dict[str, Any]:
         return {"steps": self.leapfrog_steps, "mass": self.mass}

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from neko.evaluator import Evaluator
-from neko.rules.sampling import FullData
-from neko.samplers import langevin
+from neko.rules.full_data import FullData
+from neko.samplers import langevin, proposals
 
 
 class Langevin(FullData):
@@ -28,7 +28,7 @@ class Langevin(FullData):
     target_acceptance : float
         What the warm-up adapts ε to; 0.574 is the optimum in high dimension (Roberts & Rosenthal 1998).
     scale : dict of str to float or array, optional
-        s by parameter, 1 where it is not given: a diagonal preconditioner.
+        s by parameter, one number or one for each entry, above 0; 1 where it is not given: a diagonal preconditioner.
     **options
         See `Sampling`: ``drift``, ``prior``, ``x_pred``, ``chains``, ``warmup``, ``thinning``, ``seed``.
 
@@ -60,7 +60,7 @@ class Langevin(FullData):
         **options: Any,
     ) -> None:
         super().__init__(model, step_size=step_size, target_acceptance=target_acceptance, **options)
-        self.scale = scale
+        self.scale = proposals.check_scales("scale", scale)
 
     def settings(self) -> dict[str, Any]:
         return {"scale": self.scale}

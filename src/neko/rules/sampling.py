@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-import math
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from neko import adaptors, describe, state, tree
-from neko.arguments import check_integer, check_number, is_real
+from neko import adaptors, datasize, describe, fingerprint, identity, state, tree
+from neko.arguments import check_integer
+from neko.batches import Batches, Source
+from neko.errors import CheckpointError
 from neko.evaluator import Evaluator
+from neko.fingerprint import DataSet
 from neko.network import Params
 from neko.posterior import Posterior
 from neko.rules.base import Learner, Rule
+from neko.rules.began import Began, warn_of_change, warn_of_likelihood
 from neko.rules.bptt import BPTT
 from neko.rules.chain import Chain
-from neko.samplers import adaptation
 from neko.samplers import prior as priors
+from neko.samplers import proposals
 from neko.typing import Array
 
 
@@ -30,7 +33,14 @@ class Sampling(Learner):
 
     with the loss :math:`\bar E` of the whole data set as the evaluator reports it, N sequences and the prior p. With
     a loss that is a negative log likelihood per sequence (cross-entropy, or 'half_squared_error' for unit noise) this
-    is the Bayesian posterior.
+    is the Bayesian posterior. For a target at every step that is ``reduction='sum'``, the sum over a sequence's steps;
+    the mean makes a sequence count as much as one step, of which a `SamplingWarning` tells. N is the number of
+    examples of the data set, also where a loader drops some.
+
+    The chains are of one density: every call of `Trainer.train` must bring the same examples (in any order and in
+    batches of any size), and model, objective, prior and options must be what they were. The chains' positions are the
+    sampler's own. A change of the model's parameters from outside between two calls moves no chain; a
+    `SamplingWarning` says so, and the model has the first chain's position again after the next epoch.
 
     Parameters
     ----------
@@ -48,7 +58,8 @@ class Sampling(Learner):
         Number of chains, one after the other. The second and later ones start from the first one's weights shuffled
         within each tensor: as wide, and independent.
     starts : sequence of dict, optional
-        Parameters where the chains start, one dict a chain, in place of `chains`.
+        Parameters where the chains start, one dict of arrays of any framework a chain, in place of `chains`: for
+        example ``[{name: w[0, -1] for name, w in posterior.draws.items()}]``.
     warmup : int
         Epochs at the beginning that leave no draw.
     thinning : int
@@ -61,9 +72,12 @@ class Sampling(Learner):
     Raises
     ------
     TypeError, ValueError
-        For a drift that is no rule, a regularizer (a penalty is not part of a posterior: give a prior), and counts
-        below 1.
+        For a drift that is no rule, a regularizer of the evaluator or of a user's model (a penalty is not part of a
+        posterior: give a prior), counts below 1, and starts that are no parameters of the model. In training for data,
+        an objective or options other than those that the chains began with.
     """
+
+    changeable = False
 
     def __init__(
         self,
@@ -83,9 +97,10 @@ class Sampling(Learner):
             raise TypeError(f"model={model!r}: expected an Evaluator, for example Evaluator(model, loss='mse')")
         if model.objective.regularizer is not None:
             raise ValueError(f"{model.objective.regularizer!r} is not part of a posterior: give a prior instead")
-        for name, value, least in (("chains", chains, 1), ("warmup", warmup, 0), ("thinning", thinning, 1)):
-            check_integer(name, value, least=least)
-        check_integer("seed", seed, least=0)
+        chains = check_integer("chains", chains)
+        self.warmup = check_integer("warmup", warmup, least=0)
+        self.thinning = check_integer("thinning", thinning)
+        self.seed = check_integer("seed", seed, least=0)
         self.model = model
         self.xp = model.xp
         made = drift(model) if callable(drift) else None
@@ -94,17 +109,18 @@ class Sampling(Learner):
         self.drift = made
         # A target must be a function: no dropout, and buffers that stay.
         self.drift.training = False
-        self.prior = prior
+        self.prior = priors.checked(prior)
         self.priors: dict[str, Any] = {}
         self.x_pred = x_pred
-        self.starts = None if starts is None else list(starts)
+        self.starts = None if starts is None else proposals.check_starts(starts)
         self.n_chains = chains if self.starts is None else len(self.starts)
-        self.warmup = warmup
-        self.thinning = thinning
-        self.seed = seed
         self.chains: list[Chain] = []
         self.epochs = 0
         self.examples = 0
+        self.share = 1.0
+        self._source: Source | None = None
+        self._began: Began | None = None
+        self._looked = False
         self.compiled: Callable[..., Any] = self.xp.jit if jit else (lambda f: f)
 
     def __repr__(self) -> str:
@@ -124,8 +140,12 @@ class Sampling(Learner):
     def step_sizes(self) -> list[float]:
         """The step size of every chain."""
 
+    def attach(self, source: Source) -> None:
+        self._source = source
+        self._looked = False
+
     def epoch(self, batches: Iterable[tuple[Any, Any, Any]], done: Callable[[], None]) -> dict[str, float]:
-        measures = self.advance(self.begin(batches), done)
+        measures = self.advance(self.look(batches), done)
         if not self.warming and (self.epochs - self.warmup) % self.thinning == 0:
             for chain in self.chains:
                 self.keep(chain)
@@ -133,25 +153,73 @@ class Sampling(Learner):
         self.epochs += 1
         return measures
 
-    def begin(self, batches: Iterable[tuple[Any, Any, Any]]) -> Iterable[tuple[Any, Any, Any]]:
-        """On the first epoch count the examples, and put the chains where they start."""
-        if self.chains:
-            adaptors.check_names(self.model.model, self.chains[0].position)
+    def look(self, batches: Iterable[tuple[Any, Any, Any]]) -> Iterable[tuple[Any, Any, Any]]:
+        """The batches as they are. In the first epoch of a call their examples are looked at: the chains begin with
+        them, or must have begun with the same."""
+        if self._looked:
             return batches
         batches = list(batches)
-        self.examples = sum(len(x) for x, _, _ in batches)
         self.model.build(batches[0][0])
+        arrays = [self.model.arrays(*batch) for batch in batches]
+        on_host = tree.map(lambda a: np.asarray(self.xp.to_numpy(a)), arrays)
+        found = fingerprint.of_examples(on_host)
+        data = self._source.data if isinstance(self._source, Batches) else None
+        now = Began(found, datasize.examples(data, found.examples), self.density(), data)
+        if self._began is None:
+            self.examples = now.size
+            self.begin(arrays, found)
+            self._began = now
+        else:
+            adaptors.check_names(self.model.model, self.chains[0].position)
+            self._began.check(now, renewing=self.renewing)
+            self.warn_of_parameters()
+        self._looked = True
+        return batches
+
+    def begin(self, arrays: list[Any], found: DataSet) -> None:
+        """Look at the objective with the first batches at hand, and put the chains where they start."""
+        if self.model.model.penalized:
+            raise ValueError(
+                f"{self.model.model!r} adds a penalty of its own to the loss (regularizers, add_loss), which is not "
+                "part of a posterior: leave it out and give a prior instead"
+            )
         self.priors = priors.resolve(self.prior, self.model.params)
         with self.xp.scope():
+            shapes = [self.model.batch(*batch) for batch in arrays]
+            if self.model.objective.reduction == "mean" and any(b.pooling is None and len(b.valid) > 1 for b in shapes):
+                warn_of_likelihood()
+            self.share = sum(float(self.model.share(batch)) for batch in shapes) / found.examples
             self.drift.feedback = self.drift.initial_feedback()
             keys = self.xp.random.split(self.xp.random.key(self.seed), self.n_chains)
             for position, key in zip(self.positions(), self.xp.unstack(keys), strict=True):
                 self.chains.append(Chain(position, key))
-        return batches
+
+    def warn_of_parameters(self) -> None:
+        """Warn where the model is not at the first chain's position."""
+        xp, own = self.xp, self.model.params
+        for name, w in self.chains[0].position.items():
+            if not np.array_equal(xp.to_numpy(own[name]), xp.to_numpy(w)):
+                warn_of_change(name)
+                return
+
+    renewing = False
+    """Whether each epoch may bring other examples of one data set, because every step looks at its batch only."""
+
+    def density(self) -> dict[str, Any]:
+        """What must not change while the chains run, by value; of a user's module only what it was made with."""
+        found = self.identity()
+        model = {name: part for name, part in found["model"].items() if name != "module"}
+        return {**found, "model": model}
 
     def identity(self) -> dict[str, Any]:
-        own = {"sampler": type(self).__name__, "drift": self.drift.name, "chains": self.n_chains}
-        return {**own, "warmup": self.warmup, "thinning": self.thinning, **self.model.identity()}
+        return {"sampler": type(self).__name__, **self.options(), **self.model.identity()}
+
+    def options(self) -> dict[str, Any]:
+        """Every option of the sampler by value, the defaults too."""
+        drift = {"rule": self.drift.name, **self.drift.options()}
+        # of several patterns the first that fits counts
+        patterns = list(self.prior) if isinstance(self.prior, dict) else None
+        return identity.options(self, chains=self.n_chains, drift=drift, patterns=patterns)
 
     def state(self) -> dict[str, Any]:
         xp = self.xp
@@ -162,38 +230,44 @@ class Sampling(Learner):
                 "feedback": state.take(xp, self.drift.feedback),
                 "chains": [chain.take(xp) for chain in self.chains],
                 "epochs": self.epochs,
+                "data": None if self._began is None else list(self._began.data),
             }
 
     def restore(self, saved: dict[str, Any], batches: Iterable[tuple[Any, Any, Any]]) -> None:
         xp = self.xp
-        self.hold(self.begin(batches))
+        self.look(batches)
+        if self._began is not None and list(self._began.data) != saved["data"]:
+            raise CheckpointError(f"its chains are of {DataSet(*saved['data'])}: this run brings {self._began.data}")
         with xp.scope():
             if self.model.model.buffers is not None:
                 self.model.model.buffers = state.put(xp, self.model.model.buffers, saved["buffers"], "buffers")
             self.drift.feedback = state.put(xp, self.drift.feedback, saved["feedback"], "feedback")
             for chain, entry in zip(self.chains, saved["chains"], strict=True):
-                chain.put(xp, entry, None if entry["state"] is None else self.started(chain))
+                chain.put(xp, entry, None if entry["state"] is None else self.blank(chain))
         self.model.params = self.chains[0].position
         self.epochs = saved["epochs"]
 
-    def hold(self, batches: Iterable[tuple[Any, Any, Any]]) -> None:
-        """Keep of the first epoch's batches what every epoch needs."""
-
-    def started(self, chain: Chain) -> Any:
-        """The sampler's state at the chain's position; None for a sampler without one."""
+    def blank(self, chain: Chain) -> Any:
+        """A state of the sampler with the form of a chain's; None for a sampler without one."""
 
     def positions(self) -> list[Params]:
         """Where the chains start."""
+        first = self.model.params
         if self.starts is not None:
-            return self.starts
+            return [self.converted(number, start) for number, start in enumerate(self.starts)]
         rng = np.random.default_rng(self.seed)
 
         def shuffled(w: Array) -> Array:
             w = np.asarray(self.xp.to_numpy(w))
             return self.xp.asarray(rng.permutation(w.ravel()).reshape(w.shape))
 
-        first = self.model.params
         return [first] + [{name: shuffled(w) for name, w in first.items()} for _ in range(self.n_chains - 1)]
+
+    def converted(self, number: int, start: Mapping[str, Any]) -> Params:
+        """A start as the backend has it; ValueError unless it has the model's names and shapes."""
+        own = self.model.params
+        proposals.check_names(f"starts[{number}]", start, own, complete=True)
+        return {name: self.xp.asarray(np.array(start[name]), dtype=w.dtype) for name, w in own.items()}
 
     def keep(self, chain: Chain) -> None:
         """A draw of a chain: its weights, and its predictions for `x_pred`."""
@@ -223,6 +297,7 @@ class Sampling(Learner):
             acceptance=traces("acceptance"),
             step_size=np.array(self.step_sizes()),
             predictions=None if self.x_pred is None else np.stack([chain.predictions for chain in self.chains]),
+            link=self.model.objective.loss.link,
         )
 
     def logprior(self, position: Params) -> tuple[Array, Params]:
@@ -236,110 +311,3 @@ class Sampling(Learner):
         result = self.drift.differentiate(position, feedback, batch, buffers)
         share = self.model.share(batch)
         return result.forward.loss * share, {name: share * result.gradients[name] for name in position}, share
-
-
-class FullData(Sampling):
-    """A sampler with an accept test, which needs the whole data set: an epoch is one transition of every chain.
-
-    The batches of the first epoch are kept; they are the portions in which the log posterior is summed, so choose
-    `batch_size` as large as memory allows. During warm-up the step size of every chain is adapted to the acceptance
-    that is wanted, then it is frozen.
-    """
-
-    sampler: Any
-    """Module of `neko.samplers` with init and step."""
-
-    def __init__(self, model: Evaluator, *, step_size: float, target_acceptance: float, **options: Any) -> None:
-        super().__init__(model, **options)
-        if not (is_real(target_acceptance) and 0.0 < target_acceptance < 1.0):
-            raise ValueError(f"target_acceptance={target_acceptance!r}: expected a number between 0 and 1")
-        self.target_acceptance = target_acceptance
-        check_number("step_size", step_size, positive=True)
-        self.step_size = float(step_size)
-        self.data: Any = None
-        self._init = self.compiled(self.initial_state)
-        self._transition = self.compiled(self.transition)
-
-    def settings(self) -> dict[str, Any]:
-        """What else the sampler's step takes."""
-        return {}
-
-    def step_sizes(self) -> list[float]:
-        return [self.chain_step_size(chain) for chain in self.chains]
-
-    def chain_step_size(self, chain: Chain) -> float:
-        """Step size of the coming transition of a chain."""
-        return adaptation.current(chain.tuning) if self.warming else adaptation.final(chain.tuning)
-
-    def advance(self, batches: Iterable[tuple[Any, Any, Any]], done: Callable[[], None]) -> dict[str, float]:
-        xp, buffers = self.xp, self.model.model.buffers
-        if self.data is None:
-            self.hold(batches)
-        arguments = (self.drift.feedback, buffers, self.data)
-        with xp.scope():
-            for chain in self.chains:
-                if chain.state is None:
-                    chain.state = self.started(chain)
-                    chain.tuning = adaptation.init(self.step_size)
-                    # From such a place no proposal would ever be accepted.
-                    if not math.isfinite(chain.state.logdensity):
-                        raise ValueError(
-                            f"log density {float(chain.state.logdensity)!r} where a chain starts: expected a finite "
-                            "number; look for inputs or parameters that are not"
-                        )
-                step_size = xp.asarray(self.chain_step_size(chain))
-                chain.key, chain.state, info = self._transition(chain.key, chain.state, step_size, *arguments)
-                chain.position = chain.state.position
-                chain.logdensity.append(float(chain.state.logdensity))
-                chain.acceptance.append(float(info.acceptance_probability))
-                if self.warming:
-                    chain.tuning = adaptation.update(chain.tuning, chain.acceptance[-1], self.target_acceptance)
-                done()
-        return {
-            "logdensity": float(np.mean([chain.logdensity[-1] for chain in self.chains])),
-            "acceptance": float(np.mean([chain.acceptance[-1] for chain in self.chains])),
-            "step_size": float(np.mean(self.step_sizes())),
-        }
-
-    def hold(self, batches: Iterable[tuple[Any, Any, Any]]) -> None:
-        self.data = self.portions([self.model.arrays(*batch) for batch in batches])
-
-    def started(self, chain: Chain) -> Any:
-        return self._init(chain.position, self.drift.feedback, self.model.model.buffers, self.data)
-
-    def portions(self, batches: list[Any]) -> tuple[Any, Any]:
-        """The equal batches stacked, and the last one if it is shorter."""
-        odd = batches.pop() if len(batches) > 1 and batches[-1][0].shape[0] != batches[0][0].shape[0] else None
-        if len({tuple(batch[0].shape) for batch in batches}) != 1:
-            raise ValueError(f"batches of shapes {[tuple(b[0].shape) for b in batches]!r}: expected equal ones")
-        return tree.map(lambda *parts: self.xp.stack(list(parts)), *batches), odd
-
-    def logdensity_and_drift(self, position: Params, feedback: Params, buffers: Any, data: Any) -> tuple[Array, Params]:
-        """log π of the full data, exact up to a constant, and the drift rule's word for its gradient."""
-        xp = self.xp
-        stacked, odd = data
-
-        def add(carry: Any, portion: Any) -> tuple[Any, None]:
-            return tree.map(lambda a, b: a + b, carry, self.batch_loss(position, feedback, buffers, portion)), None
-
-        sums = (xp.zeros(()), tree.map(xp.zeros_like, position), xp.zeros(()))
-        sums, _ = xp.scan(add, sums, stacked)
-        if odd is not None:
-            sums, _ = add(sums, odd)
-        loss, gradients, share = sums
-        value, drift = self.logprior(position)
-        scale = self.examples / share
-        return value - scale * loss, {name: g - scale * gradients[name] for name, g in drift.items()}
-
-    def initial_state(self, position: Params, *arguments: Any) -> Any:
-        """The sampler's state at a position."""
-        return self.sampler.init(self.xp, position, lambda p: self.logdensity_and_drift(p, *arguments))
-
-    def transition(self, key: Array, state: Any, step_size: Array, *arguments: Any) -> Any:
-        """One step of the sampler: a key, a state and an info."""
-        key, now = self.xp.unstack(self.xp.random.split(key))
-
-        def target(position: Params) -> tuple[Array, Params]:
-            return self.logdensity_and_drift(position, *arguments)
-
-        return key, *self.sampler.step(self.xp, now, state, target, step_size, **self.settings())

@@ -24,9 +24,16 @@ class SGLD(Sampling):
     .. math::
         θ' = θ + ε\, \hat g(θ) + \sqrt{2ε}\, ξ
 
-    with the gradient of the log posterior estimated from a mini-batch and scaled to the full data. An epoch is a pass
-    over the batches and leaves at most one draw a chain. Nothing corrects for the step size, for the noise of the
-    mini-batches, or for a drift that is no gradient: the draws are biased, the less the smaller ε is.
+    with the gradient of the log posterior estimated from a mini-batch B of a data set of N sequences,
+
+    .. math::
+        \hat g(θ) = ∇ \log p(θ) - \frac{N}{|B|} \frac{N}{S} \sum_{i ∈ B} ∇ L_i(θ), \qquad S = \sum_{i=1}^N s_i
+
+    where a sequence adds the loss L_i with the weight s_i to that of the data set: its valid frames where the loss is
+    the mean over frames, 1 where steps add up. The mean of ĝ over all mini-batches of a size is the gradient of the log
+    posterior, whatever the lengths of the sequences. An epoch is a pass over the batches and leaves at most one draw a
+    chain. Nothing corrects for the step size, for the noise of the mini-batches, or for a drift that is no gradient:
+    the draws are biased, the less the smaller ε is. Of a loader that drops examples S/N is taken from its first epoch.
 
     Parameters
     ----------
@@ -45,9 +52,10 @@ class SGLD(Sampling):
 
     def __init__(self, model: Evaluator, *, step_size: float = 1e-6, **options: Any) -> None:
         super().__init__(model, **options)
-        check_number("step_size", step_size, positive=True)
-        self.step_size = float(step_size)
+        self.step_size = float(check_number("step_size", step_size, positive=True))
         self._transition = self.compiled(self.transition)
+
+    renewing = True
 
     def step_sizes(self) -> list[float]:
         return [self.step_size] * len(self.chains)
@@ -80,12 +88,17 @@ class SGLD(Sampling):
     def transition(
         self, key: Array, position: Params, feedback: Params, buffers: Any, arrays: Any
     ) -> tuple[Array, Params, Array]:
-        """A step from a batch, whose mean loss stands for that of the whole data set."""
+        """A step from a batch."""
         xp = self.xp
-        loss, gradients, share = self.batch_loss(position, feedback, buffers, arrays)
-        value, drift = self.logprior(position)
-        scale = self.examples / share
-        drift = tree.map(lambda g, e: g - scale * e, drift, gradients)
+        value, drift = self.estimate(position, feedback, buffers, arrays)
         key, now = xp.unstack(xp.random.split(key))
         state, _ = sgld.step(xp, now, sgld.init(xp, position), drift, self.step_size)
-        return key, state.position, value - scale * loss
+        return key, state.position, value
+
+    def estimate(self, position: Params, feedback: Params, buffers: Any, arrays: Any) -> tuple[Array, Params]:
+        """Unbiased estimates of the log posterior and of its gradient from a batch, whose sum stands for that of the
+        whole data set."""
+        loss, gradients, _ = self.batch_loss(position, feedback, buffers, arrays)
+        value, drift = self.logprior(position)
+        scale = self.examples / (arrays[1].shape[0] * self.share)
+        return value - scale * loss, tree.map(lambda g, e: g - scale * e, drift, gradients)

@@ -68,7 +68,7 @@ def step(
     Duane et al. (1987), doi:10.1016/0370-2693(87)91197-X; Neal (2011), arXiv 1206.1901.
     """
     key_momentum, key_accept = xp.unstack(xp.random.split(key))
-    m = scales(state.position, mass)
+    m = scales(xp, state.position, mass)
     noise = normals(xp, key_momentum, state.position)
     momentum = {name: m[name] ** 0.5 * p for name, p in noise.items()}
     proposed, after = leapfrog(xp, state, momentum, target, step_size, steps=steps, mass=mass)
@@ -93,7 +93,7 @@ def leapfrog(
     mass: dict[str, Any] | None = None,
 ) -> tuple[State, Position]:
     """State and momentum after `steps` leapfrog steps; with the momentum turned round it runs back."""
-    m = scales(state.position, mass)
+    m = scales(xp, state.position, mass)
 
     def kick(momentum: Position, force: Position) -> Position:
         return {name: p + (0.5 * step_size) * force[name] for name, p in momentum.items()}

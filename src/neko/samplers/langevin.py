@@ -61,7 +61,7 @@ def step(
     """
     key_noise, key_accept = xp.unstack(xp.random.split(key))
     noise = normals(xp, key_noise, state.position)
-    s = scales(state.position, scale)
+    s = scales(xp, state.position, scale)
     root = xp.sqrt(2.0 * step_size)
     proposal = {
         name: w + step_size * s[name] ** 2 * state.drift[name] + root * s[name] * noise[name]

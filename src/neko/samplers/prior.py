@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import fnmatch
+from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, Protocol
 
-from neko.arguments import check_number
+from neko.arguments import check_number, plain
 from neko.typing import Array
 
 
@@ -24,7 +26,7 @@ class Normal:
     scale: float = 1.0
 
     def __post_init__(self) -> None:
-        check_number("scale", self.scale, positive=True)
+        object.__setattr__(self, "scale", check_number("scale", self.scale, positive=True))
 
     def logdensity_and_gradient(self, xp: Any, w: Array) -> tuple[Array, Array]:
         """log p(w) and its gradient."""
@@ -39,7 +41,7 @@ class Laplace:
     scale: float = 1.0
 
     def __post_init__(self) -> None:
-        check_number("scale", self.scale, positive=True)
+        object.__setattr__(self, "scale", check_number("scale", self.scale, positive=True))
 
     def logdensity_and_gradient(self, xp: Any, w: Array) -> tuple[Array, Array]:
         """log p(w) and its gradient."""
@@ -76,10 +78,22 @@ def resolve(prior: Any, params: dict[str, Any]) -> dict[str, Prior]:
     return result
 
 
+def checked(prior: Any) -> Any:
+    """A prior, or a dict of priors by name or pattern, with numbers as scales of a `Normal`; ValueError or TypeError
+    for anything else."""
+    if not isinstance(prior, Mapping):
+        return one(prior)
+    if not prior or not all(isinstance(pattern, str) for pattern in prior):
+        raise TypeError(
+            f"prior={prior!r}: expected priors by names or patterns of parameters, for example {{'*': 1.0}}"
+        )
+    return {pattern: one(value) for pattern, value in prior.items()}
+
+
 def one(prior: Any) -> Prior:
     """A prior as it is, a number as the scale of a normal."""
     if hasattr(prior, "logdensity_and_gradient") and not isinstance(prior, type):
         return prior
-    if isinstance(prior, int | float):
-        return Normal(prior)
+    if isinstance(prior, Real) and not isinstance(prior, bool):
+        return Normal(plain(prior))
     raise TypeError(f"prior={prior!r}: expected a prior such as Normal(0.5), or its standard deviation")

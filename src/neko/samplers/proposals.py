@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
+
+from neko import containers
+from neko.arguments import as_list
 from neko.typing import Array
 
 Position = dict[str, Array]
@@ -24,13 +28,59 @@ def normals(xp: Any, key: Array, position: Position) -> Position:
     return {name: drawn[name] for name in position}
 
 
-def scales(position: Position, given: dict[str, Any] | None) -> dict[str, Any]:
-    """A factor per parameter, 1 where none is given; ValueError for a name that is no parameter."""
+def scales(xp: Any, position: Position, given: dict[str, Any] | None) -> dict[str, Any]:
+    """A factor per parameter, a number or an array of the backend, 1 where none is given; ValueError for a name that
+    is no parameter."""
     given = {} if given is None else given
     unknown = sorted(given.keys() - position.keys())
     if unknown:
         raise ValueError(f"no parameters {unknown!r}: expected some of {sorted(position)!r}")
-    return {name: given.get(name, 1.0) for name in position}
+    factors = {n: f if isinstance(f, int | float) else xp.asarray(f, dtype=xp.dtype) for n, f in given.items()}
+    return {name: factors.get(name, 1.0) for name in position}
+
+
+def as_array(name: str, value: Any) -> np.ndarray:
+    """Numbers of any framework as a NumPy array; TypeError for what holds none."""
+    return np.array(containers.as_numpy(name, value))
+
+
+def check_scales(name: str, given: Any) -> dict[str, Any] | None:
+    """Factors by parameter as numbers or NumPy arrays; TypeError or ValueError unless all are finite and above 0."""
+    if given is None:
+        return None
+    if not isinstance(given, Mapping):
+        raise TypeError(f"{name}={given!r}: expected a dict from parameters to numbers or arrays, or None")
+    found = {}
+    for parameter, value in given.items():
+        values = as_array(f"{name}[{parameter!r}]", value)
+        if values.dtype.kind == "b" or not (np.isfinite(values) & (values > 0)).all():
+            raise ValueError(f"{name}[{parameter!r}]={value!r}: expected finite numbers above 0")
+        found[parameter] = values.astype(np.float64) if values.ndim else float(values)
+    return found
+
+
+def check_names(name: str, given: Mapping[str, Any], position: Position, *, complete: bool = False) -> None:
+    """ValueError unless what is given by parameter has names and shapes of parameters, with `complete` all of them; a
+    single number fits any shape otherwise."""
+    unknown = sorted(set(given) - set(position))
+    if unknown or (complete and len(given) < len(position)):
+        some = "" if complete else "some of "
+        raise ValueError(f"{name} has parameters {sorted(given)!r}: expected {some}{sorted(position)!r}")
+    for parameter, value in given.items():
+        shape, expected = np.shape(value), tuple(position[parameter].shape)
+        if shape != expected and (complete or shape):
+            alone = "" if complete else " or one number"
+            raise ValueError(f"{name}[{parameter!r}] has shape {shape!r}: expected {expected!r}{alone}")
+
+
+def check_starts(starts: Any) -> list[dict[str, np.ndarray]]:
+    """Starts as NumPy arrays; TypeError or ValueError unless they are one dict of arrays or more."""
+    found = as_list("starts", starts, "[model.params], one dict of arrays a chain")
+    if isinstance(starts, Mapping) or not all(isinstance(start, Mapping) for start in found):
+        raise TypeError(f"starts={starts!r}: expected a list with a dict of arrays a chain, for example [model.params]")
+    if not found:
+        raise ValueError("starts=[]: expected a dict of arrays for one chain or more, or None")
+    return [{name: as_array(f"starts[{i}][{name!r}]", w) for name, w in start.items()} for i, start in enumerate(found)]
 
 
 def accept(xp: Any, key: Array, log_ratio: Array) -> tuple[Array, Array]:

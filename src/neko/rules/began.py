@@ -1,0 +1,57 @@
+"""What a sampler's chains began with and must go on with, and what it warns of."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, NamedTuple
+
+from neko import identity
+from neko.errors import SamplingWarning
+from neko.fingerprint import DataSet
+
+
+class Began(NamedTuple):
+    """The examples of a call of train, the size of the data set that they are of, the density (see
+    `Sampling.density`), and what gave batches, None for arrays."""
+
+    data: DataSet
+    size: int
+    density: dict[str, Any]
+    loader: Any
+
+    def check(self, now: Began, *, renewing: bool) -> None:
+        """ValueError unless a further call has the same data and density.
+
+        With `renewing` one loader may give other examples of its data set each time, because it drops or draws some.
+        """
+        one_loader = renewing and now.loader is not None and now.loader is self.loader
+        if now.size != self.size or (now.data != self.data and not one_loader):
+            raise ValueError(
+                f"the chains are of {self.data}: this call brings {now.data}; a chain is of one posterior, so make "
+                "a new sampler for other data (its `starts` may be this one's last draws)"
+            )
+        for path, then, other in identity.differences(self.density, now.density):
+            raise ValueError(
+                f"the chains began with {path}={identity.shown(then)}: now it is {identity.shown(other)}; a chain is "
+                "of one posterior, so make a new sampler for another (its `starts` may be this one's last draws)"
+            )
+
+
+def warn_of_change(name: str) -> None:
+    """A parameter of the model is not where the sampler left it."""
+    warnings.warn(
+        f"{name!r} of the model was changed since the sampler's last epoch: the chains go on from their own positions; "
+        "for chains from other parameters make a new sampler",
+        SamplingWarning,
+        stacklevel=2,
+    )
+
+
+def warn_of_likelihood() -> None:
+    """The loss is the mean over the steps of targets that are given at every step."""
+    warnings.warn(
+        "the target has a value at every step and the loss is their mean (reduction='mean'): the sampler's likelihood "
+        "is that of one step a sequence; Evaluator(…, reduction='sum') is the likelihood of all steps",
+        SamplingWarning,
+        stacklevel=2,
+    )
