@@ -14,7 +14,8 @@ from neko.arguments import check_integer
 from neko.clones import check_name, clones, share_feedback
 from neko.deviations import EDGES, FIELDS, HIDDEN, READOUT, Changes, Deviation, deviation, deviations
 from neko.evaluator import Evaluator
-from neko.rules.base import Learner, Rule
+from neko.rules.base import Rule
+from neko.rules.learner import Learner
 from neko.trainer import Trainer
 from neko.updates import Naive
 

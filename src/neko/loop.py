@@ -14,7 +14,7 @@ from neko.batches import Ahead, Source
 from neko.errors import CheckpointError
 from neko.evaluator import Evaluator
 from neko.history import History
-from neko.rules.base import Learner
+from neko.rules.learner import Learner
 
 
 class Loop:

@@ -13,7 +13,7 @@ from neko.callbacks import Callback
 from neko.history import History
 from neko.loop import Loop
 from neko.output import Output
-from neko.rules.base import Learner
+from neko.rules.learner import Learner
 
 LINES = 100
 """Lines of progress that a call of `Trainer.train` prints at the most."""

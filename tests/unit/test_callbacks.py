@@ -12,7 +12,7 @@ import neko
 from neko import checkpoint
 from neko.callbacks import Callback, Checkpoints, EarlyStopping, TensorBoard
 from neko.history import History
-from neko.rules.base import Learner
+from neko.rules.learner import Learner
 
 X, Y = np.ones((4, 3, 2), np.float32), np.eye(2, dtype=np.float32)[[0, 1, 0, 1]]
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import warnings
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from neko import adaptors, containers, describe, identity, state, tree, updates
-from neko.batches import Source
+from neko import activity, adaptors, containers, identity, state, tree, updates
 from neko.errors import CompilationWarning, NonFiniteError
 from neko.evaluator import Evaluator
 from neko.network import Params
 from neko.objective import Batch, Forward
+from neko.rules import stream as streams
+from neko.rules.learner import Learner
 
 MANY_PROGRAMS = 12
 """Shapes of batches for which a step is compiled before a person is told."""
@@ -27,60 +28,6 @@ class Gradient(NamedTuple):
     forward: Forward
     gradients: Params
     carry: Any
-
-
-class Learner(ABC):
-    """What a trainer trains: something that learns from the batches of an epoch.
-
-    Attributes
-    ----------
-    model : Evaluator
-        Model, loss and metrics.
-    pausable : bool
-        Whether `state` is whole after every batch; if not, it is between epochs.
-    changeable : bool
-        Whether something of a run may be changed on purpose when it goes on.
-    """
-
-    model: Evaluator
-    pausable: ClassVar[bool] = False
-    changeable: ClassVar[bool] = True
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join([repr(self.model), *describe.options(self)])})"
-
-    @property
-    def ordered(self) -> bool:
-        """Whether batches are pieces of a stream, which must come in their order."""
-        return False
-
-    @abstractmethod
-    def epoch(self, batches: Iterable[tuple[Any, Any, Any]], done: Callable[[], None]) -> dict[str, float]:
-        """Learn from every batch (x, y, mask) in turn, calling `done` after each; what the history keeps.
-
-        After a `restore` within an epoch, `batches` are those that were left.
-        """
-
-    @abstractmethod
-    def identity(self) -> dict[str, Any]:
-        """What a checkpoint must agree with to be this learner's: every option, by value (see `neko.identity`)."""
-
-    def attach(self, source: Source) -> None:  # noqa: B027
-        """A call to train begins, with the batches of this source; most learners take whatever batches come."""
-
-    @abstractmethod
-    def state(self) -> dict[str, Any]:
-        """All that learning depends on, as dicts, lists, numbers and NumPy arrays."""
-
-    @abstractmethod
-    def restore(self, saved: dict[str, Any], batches: Iterable[tuple[Any, Any, Any]]) -> None:
-        """Go on from what `state` gave; `batches` are those of the first epoch.
-
-        Raises
-        ------
-        CheckpointError
-            If a part is missing or has another shape.
-        """
 
 
 class Rule(Learner):
@@ -213,7 +160,7 @@ class Rule(Learner):
         self._check_pieces(y)
         if not self.stream:
             return self._advance(x, y, mask)
-        valid = self._follow(containers.count("x", x), mask)
+        valid = self._follow(x, mask)
         if not valid.any():
             return {}
         return self._advance(x, y, mask, self.xp.asarray(valid, dtype=self.xp.dtype))
@@ -228,7 +175,7 @@ class Rule(Learner):
                 done()
         finally:
             totals, self.totals, self._meanwhile = self.totals, {}, nothing
-        self.model.warn_of_activity(totals)
+        activity.warn(self.model.model.cells, totals)
         return self.model.finalise(totals) | self.update.report(self.update_state)
 
     def identity(self) -> dict[str, Any]:
@@ -282,32 +229,15 @@ class Rule(Learner):
         self._ended = None
 
     def _check_pieces(self, y: Any) -> None:
-        """ValueError for a target of the whole sequence in a stream, whose pieces do not know where it ends."""
-        objective = self.model.objective
-        if self.stream and objective.is_held(y) and objective.target != "every":
-            raise ValueError(
-                f"stream=True with target={objective.target!r}: a piece does not know where its sequence ends; "
-                "expected target='every', or targets at every step with a mask"
-            )
+        """ValueError for a target that pieces of a stream cannot have."""
+        if self.stream:
+            streams.check_target(self.model.objective.target, self.model.objective.is_held(y))
 
-    def _follow(self, size: int, mask: Any) -> np.ndarray:
-        """Which sequences have a frame in this piece of the stream, (batch,); ValueError for a piece that does not go
-        on with the sequences of the one before."""
-        before = np.zeros(size, bool) if self._ended is None else self._ended
-        if len(before) != size:
-            raise ValueError(
-                f"a piece of {size} sequences in a stream of {len(before)}: expected the same sequences as before "
-                "(masked where one has ended), or reset() to begin anew"
-            )
-        counts = np.ones((size, 1), bool) if mask is None else np.asarray(self.xp.to_numpy(mask) > 0.0)
-        again = before & counts.any(axis=1)
-        if again.any():
-            raise ValueError(
-                f"sequence {int(again.argmax())} of the stream goes on after masked frames: in a stream padding ends a "
-                "sequence; leave such frames out, or reset() to begin anew"
-            )
-        self._ended = before | ~counts[:, -1]
-        return np.asarray(counts.any(axis=1))
+    def _follow(self, x: Any, mask: Any) -> np.ndarray:
+        """Which sequences have a frame in this piece of the stream, (batch,)."""
+        counts = streams.counted(self.xp, mask)
+        self._ended, present = streams.follow(self._ended, containers.count("x", x), counts)
+        return present
 
     def _whole(self, gradients: Params) -> Params:
         """The gradients of a rule; ValueError where it left out that of a parameter."""

@@ -2,57 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from neko import frames, initializers, tree
 from neko.arguments import check_choice, check_integer, is_real, plain
-from neko.network import LayerTrace, NetworkState, Params, split
+from neko.network import NetworkState, Params, split
 from neko.objective import Batch, Forward, mean_rates, spike_count
 from neko.readout import leaky_filter
 from neko.rules import eligibility
 from neko.rules.base import Gradient, Rule
-from neko.rules.eligibility import Credit, Derivatives, Traces
+from neko.rules.eligibility import Credit, Derivatives
+from neko.rules.pieces import Carry, Piece, Recorded
 from neko.rules.synapses import joined, presynaptic, weight_gradients
 from neko.rules.traces import LayerTraces, layer_traces, rate_signals
 from neko.typing import Array
 
 MODES = ("symmetric", "random", "adaptive")
-
-
-class Carry(NamedTuple):
-    """What e-prop carries forward in time: its memory does not grow with the sequence.
-
-    ``traces`` per layer and current, None at the start; ``filtered`` per layer the κ-filtered emission (batch, n),
-    from which the readout (and a feedback that learns like it) gets its gradient.
-    """
-
-    state: NetworkState
-    traces: tuple[tuple[Traces, ...], ...] | None
-    filtered: tuple[Array, ...]
-
-
-class Recorded(NamedTuple):
-    """A forward pass with all that the backward pass reads."""
-
-    loss: Array
-    outputs: Array
-    error: Array
-    credit: Array
-    traces: tuple[LayerTrace, ...]
-    local: tuple[Derivatives, ...]
-
-
-class Piece(NamedTuple):
-    """What one piece of a sequence adds: loss, outputs, spike counts (batch, n), gradients, and for the rate term the
-    sums of eligibility vectors per layer and current."""
-
-    loss: Array
-    outputs: Array
-    counts: tuple[Array, ...]
-    gradients: Params
-    rates: tuple[tuple[Array, ...], ...]
 
 
 class Eprop(Rule):
@@ -161,7 +128,7 @@ class Eprop(Rule):
             raise ValueError(f"online=True with target={self.model.objective.target!r}: expected target='every'")
         counts = np.ones(x.shape[:2], bool) if mask is None else self.xp.to_numpy(mask) > 0.0
         if self.stream:
-            self._follow(len(counts), mask)
+            self._follow(x, mask)
         last = frames.ends(counts)
         measures: dict[str, Any] = {}
         try:

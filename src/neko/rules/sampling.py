@@ -16,10 +16,11 @@ from neko.evaluator import Evaluator
 from neko.fingerprint import DataSet
 from neko.network import Params
 from neko.posterior import Posterior
-from neko.rules.base import Learner, Rule
+from neko.rules.base import Rule
 from neko.rules.began import Began, warn_of_change, warn_of_likelihood
 from neko.rules.bptt import BPTT
 from neko.rules.chain import Chain
+from neko.rules.learner import Learner
 from neko.samplers import prior as priors
 from neko.samplers import proposals
 from neko.typing import Array

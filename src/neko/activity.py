@@ -1,0 +1,54 @@
+"""Layers of spiking neurons that are silent, or fire as no neurons do."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+
+from neko.errors import ActivityWarning
+
+RATE = "rate of layer "
+"""Prefix of the measures that watch over spiking layers and enter no history."""
+SATURATED = 0.8
+"""Share of the highest possible rate from which on a layer is called saturated."""
+HIGHEST = 200.0
+"""Mean rate in Hz far above that of any population of neurons: in cortex most fire at less than 10 Hz on average
+(Roxin et al. 2011, doi:10.1523/JNEUROSCI.1677-11.2011)."""
+
+
+def warn(cells: tuple[Any, ...], measures: dict[str, Any]) -> None:
+    """Warn of spiking layers that were silent, fired nearly all the time, or faster than any neurons do, in these
+    summed measures."""
+    for i, cell in enumerate(cells):
+        total, weight = measures.get(f"{RATE}{i}", (None, None))
+        if total is None:
+            continue
+        rate = float(total) / float(weight)
+        # A refractory neuron cannot do better than once in so many steps.
+        highest = float(np.mean(1.0 / np.asarray(getattr(cell, "refractory_steps", 1))))
+        hertz = 1000.0 * rate / cell.dt
+        name = f"layer {i} ({type(cell).__name__}, {cell.units} neurons)"
+        if rate == 0.0:
+            warnings.warn(
+                f"{name} was silent for an epoch: no spike in a frame that counts, so nothing is learnt; "
+                "scale the inputs up, lower the threshold (v_th) or add a FiringRate regularizer",
+                ActivityWarning,
+                stacklevel=4,
+            )
+        elif rate > SATURATED * highest:
+            warnings.warn(
+                f"{name} was saturated for an epoch: {rate:.2f} spikes a step; scale the inputs or weights down, "
+                "raise the threshold (v_th) or add a FiringRate regularizer",
+                ActivityWarning,
+                stacklevel=4,
+            )
+        elif hertz > HIGHEST:
+            warnings.warn(
+                f"{name} fired at {hertz:.0f} Hz on average for an epoch, with steps of {cell.dt:g} ms; no "
+                f"population of neurons fires above {HIGHEST:.0f} Hz: draw the rate down with "
+                "Evaluator(…, regularizer=FiringRate(20.0)), or set dt where a step is longer",
+                ActivityWarning,
+                stacklevel=4,
+            )
