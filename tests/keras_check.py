@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 import neko
+from neko import adaptors
 
 RATE, STEPS = 0.1, 6
 
@@ -77,7 +78,7 @@ def main() -> None:
         assert seeds
         assert all(not np.array_equal(before[name], after[name]) for name in seeds)
     np.testing.assert_allclose(
-        rule.model.model.predict(x),
+        adaptors.adapt(noisy, task_type="classification").predict(x),
         keras.ops.convert_to_numpy(keras.ops.softmax(noisy(x, training=False))),
         rtol=1e-4,
         atol=1e-6,

@@ -168,6 +168,14 @@ def remember(value: Any) -> Undo | None:
     return None
 
 
+def held_in(value: Any) -> list[Any]:
+    """The variables that an attribute is, or holds in a list, tuple or dict."""
+    if isinstance(value, keras.Variable):
+        return [value]
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
+    return [part for part in parts if isinstance(part, keras.Variable)]
+
+
 def named(model: keras.Model) -> dict[str, Any]:
     """All variables of a model, by position within it and their own names, the same in every process."""
     found: dict[str, Any] = {}
@@ -176,7 +184,7 @@ def named(model: keras.Model) -> dict[str, Any]:
     def visit(layer: Any, path: str) -> None:
         own = [*layer._trainable_variables, *layer._non_trainable_variables]
         # The states of a stateful RNN are among its attributes only.
-        held = [v for v in keras.tree.flatten(list(vars(layer).values())) if isinstance(v, keras.Variable)]
+        held = [v for value in vars(layer).values() for v in held_in(value)]
         for variable in [*own, *(generator.state for generator in layer._seed_generators), *held]:
             if id(variable) in known:
                 continue
