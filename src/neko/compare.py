@@ -226,6 +226,10 @@ class Watched(Learner):
         self.comparison = comparison
         self.model = comparison.primary.model
 
+    @property
+    def ordered(self) -> bool:
+        return self.comparison.primary.ordered
+
     def epoch(self, batches: Iterable[tuple[Any, Any, Any]], done: Callable[[], None]) -> dict[str, float]:
         comparison = self.comparison
         held: list[Any] = []
