@@ -18,8 +18,8 @@ from significance import FALSE_ALARM, MISSED, missed_normal, p_normal
 UPDATES = {
     **{name: name for name in ("sgd", "momentum", "nesterov", "adam", "adamw", "adamax", "rmsprop", "adagrad")},
     "naive": "naive",
-    "manhattan": Manhattan(delta=2e-3),
-    "manhattan, gathered": Manhattan(delta=5e-3, accumulate=2, dead_zone=1e-5),
+    "manhattan": Manhattan(delta=5e-3),
+    "manhattan, gathered": Manhattan(delta=1e-2, accumulate=2, dead_zone=1e-5),
     **{
         f"manhattan, {name}": Manhattan(device=device(dg_min_std=0.3, dg_min_dtod=0.2), w_max=2.0)
         for name, device in DEVICES.items()
@@ -48,20 +48,34 @@ def test_the_registries_are_all_here():
     assert set(SAMPLERS) == {"langevin", "hmc", "sgld"}
 
 
+def learning(model, rule, update, x):
+    """A rule with an update, where it must learn at once.
+
+    Random feedback descends only once the readout has come to agree with it, which takes longer than a test: here the
+    readout begins there.
+    """
+    optimizer = UPDATES[update]
+    rate = {"learning_rate": RATES.get(update, 0.01)} if isinstance(optimizer, str) and optimizer != "naive" else {}
+    made = neko.rules.resolve(rule)(model, optimizer=optimizer, **rate)
+    model.build(x)
+    feedback = made.initial_feedback().get("feedback.0")
+    if feedback is not None:
+        model.params = {**model.params, "readout.w_out": model.xp.permute_dims(feedback, (1, 0))}
+    return made
+
+
 @pytest.mark.parametrize("rule", MODES)
 @pytest.mark.parametrize("update", sorted(UPDATES))
 def test_every_rule_learns_by_every_update(xp, rule, update):
     x, y = task()
     model = small(xp)
-    optimizer = UPDATES[update]
-    rate = {"learning_rate": RATES.get(update, 0.01)} if isinstance(optimizer, str) and optimizer != "naive" else {}
-    made = neko.rules.resolve(rule)(model, optimizer=optimizer, **rate)
+    made = learning(model, rule, update, x)
     before = model.evaluate(x, y)
-    assert 20.0 < before["firing_rate"] < 400.0
+    assert 20.0 < before["firing_rate"] < 800.0
     for _ in range(8):
         made.step(x, y)
     after = model.evaluate(x, y)
-    assert after["loss"] < before["loss"]
+    assert after["loss"] < 0.95 * before["loss"]
 
 
 class Line(Trainable):
