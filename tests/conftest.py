@@ -18,9 +18,10 @@ QUICK = {
     "rule": {"bptt", "eprop:adaptive"},
     "sampler": {"langevin"},
     "chain": {"hmc", "langevin, wrong drift"},
+    "chains_of": set(),
 }
-# The backend that runs all of them; torch, which compiles nothing, unless a chain is long.
-ALL = dict.fromkeys(QUICK, "torch") | {"chain": "jax"}
+# The backend that runs all of them; torch, which compiles nothing, unless there are thousands of steps.
+ALL = dict.fromkeys(QUICK, "torch") | dict.fromkeys(("chain", "chains_of"), "jax")
 
 
 @pytest.fixture(params=BACKENDS)
