@@ -108,6 +108,7 @@ class Model(Trainable):
 
     def build(self, n_in: int) -> Model:
         """Draw the initial weights for inputs of width `n_in`; a built model is left as it is."""
+        n_in = arguments.check_integer("n_in", n_in)
         if not self.params:
             drawn = self.network.parameters(n_in, self.seed)
             self.params = {name: self.xp.asarray(w) for name, w in drawn.items()}

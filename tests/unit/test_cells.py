@@ -90,6 +90,11 @@ def test_currents_that_make_no_sense_are_named(name, fed):
         wrong(3)
 
 
+def test_a_step_that_takes_other_currents_than_there_are_is_named():
+    with pytest.raises(TypeError, match=r"Wrong\.dynamics takes .*last.*: expected a backend, a state and 3 currents"):
+        type("Wrong", (Apart,), {"n_currents": 3})(4)
+
+
 # --- constants --------------------------------------------------------------------------------------------------------
 
 KINDS = {

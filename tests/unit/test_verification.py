@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 import neko
 from neko import backend as backends
-from neko.cells import ALIF, CELLS, LIF, Cell
+from neko.cells import ALIF, CELLS, LIF, AdEx, Cell, Dendritic
 from neko.cells.surrogates import Triangular
 from neko.cli import app
 
@@ -171,6 +171,11 @@ def test_backends_are_held_against_the_first():
 def test_constants_by_neuron_and_many_neurons():
     mixed = ALIF(5, beta=[0.0, 0.1, 0.2, 0.3, 0.4], tau_m=[5.0, 10.0, 20.0, 30.0, 40.0])
     assert neko.verify(mixed, backends=["torch"]).ok
+    five = [1.0, 2.0, 3.0, 4.0, 5.0]
+    adex = AdEx(5, tau_m=[10.0 * v for v in five], delta_t=five, a=five, b=five, v_t=[v - 55.0 for v in five])
+    assert neko.verify(adex, backends=["torch"]).ok
+    dendritic = Dendritic(5, t_ref=[0, 1, 2, 2.5, 3], coupling=[0.1 * v for v in five], slope=five, threshold=five)
+    assert neko.verify(dendritic, backends=["torch"]).ok
     assert neko.verify(LIF(40), backends=["torch"]).ok
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -49,6 +50,13 @@ class Cell(ABC):
     dt : float
         Length of a time step in ms.
 
+    Notes
+    -----
+    The numbers of a cell of one's own are kept as they are given, NumPy's scalars as Python's, lists and arrays as
+    copies. Its field ``surrogate`` may be a name or a function, as that of `neko.cells.LIF`. `neko.cells.constants` has
+    what neko's own cells do with constants that may differ by neuron: ``settle`` checks and keeps them as floats,
+    ``per_neuron`` and ``decay`` give them to ``dynamics``.
+
     Examples
     --------
     A leaky integrator with a rate output is a complete new cell:
@@ -83,15 +91,23 @@ class Cell(ABC):
     def __post_init__(self) -> None:
         object.__setattr__(self, "units", check_integer("units", self.units))
         for field in dataclasses.fields(self)[1:]:
-            object.__setattr__(self, field.name, constants.kept(field.name, getattr(self, field.name)))
-        if hasattr(self, "surrogate"):
-            object.__setattr__(self, "surrogate", surrogates.resolve(self.surrogate))
+            given = constants.kept(field.name, getattr(self, field.name))
+            value = surrogates.resolve(given) if field.name == "surrogate" else given
+            object.__setattr__(self, field.name, value)
         if not self.input_currents:
             raise ValueError("input_currents=(): expected a current that the input feeds")
         for name in ("input_currents", "recurrent_currents"):
             fed = getattr(self, name)
             if any(c not in range(self.n_currents) for c in fed) or len(set(fed)) != len(fed):
                 raise ValueError(f"{name}={fed!r}: expected currents from 0 to {self.n_currents - 1}, each once")
+        taken = inspect.signature(self.dynamics)
+        try:
+            taken.bind(None, None, *[None] * self.n_currents)
+        except TypeError as error:
+            raise TypeError(
+                f"{type(self).__name__}.dynamics takes {taken}: expected a backend, a state and {self.n_currents} "
+                "currents, one more than the last that is fed; n_currents = … in the class says otherwise"
+            ) from error
 
     def __repr__(self) -> str:
         given = [

@@ -53,7 +53,8 @@ class Manhattan:
         What holds the weights, two of them a weight.
     w_max : float, optional
         The largest weight that a pair can hold; by default twice the largest initial weight of each tensor (1 for a
-        tensor of zeros). Larger weights are clipped as soon as the devices are programmed.
+        tensor of zeros). Larger weights are clipped as soon as the devices are programmed, to the bounds of each pair
+        where the range has a spread.
     seed : int
         Seed of the device's spread and noise.
 
