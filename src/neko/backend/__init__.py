@@ -40,15 +40,15 @@ def get(name: str, *, device: str | None = None, dtype: str = "float32") -> Any:
     name : {'torch', 'jax', 'tensorflow'}
         The framework.
     device : str, optional
-        Where arrays live, in the framework's words ('cpu', 'cuda', '/GPU:0'); by default the CPU for torch and
-        tensorflow, the CPU for jax.
+        Where arrays live, in the framework's words ('cuda' or 'cuda:1' for torch, 'gpu' for jax, 'GPU:0' for
+        tensorflow); by default the CPU for torch and jax, and where TensorFlow puts them.
     dtype : {'float32', 'float64'}
         Precision of floating-point arrays.
 
     Raises
     ------
     ValueError
-        For an unknown name or dtype.
+        For an unknown name or dtype, or a device that this machine does not have; those that it has are named.
     ImportError
         If the framework is not installed.
     """
@@ -56,7 +56,7 @@ def get(name: str, *, device: str | None = None, dtype: str = "float32") -> Any:
         raise ValueError(f"backend {name!r}: expected one of {available()}")
     if dtype not in DTYPES:
         raise ValueError(f"dtype={dtype!r}: expected one of {DTYPES}")
-    return _create(name, device, dtype)
+    return _create(name, None if device is None else str(device), dtype)
 
 
 @functools.cache
