@@ -69,6 +69,7 @@ ARROWS = {
         "adaptors",
         "losses",
         "recording",
+        "trainable",
     },
     "verification": {"tree", "backend", "cells", "models", "evaluator", "objective", "rules"},
     "loop": {"rules", "evaluator", "batches", "history", "randomness", "errors"},
