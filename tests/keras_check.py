@@ -5,9 +5,12 @@ Keras has one backend a process, so this runs in a process of its own.
 
 from __future__ import annotations
 
+import sys
+
 import keras
 import numpy as np
 
+import keras_users
 import neko
 from neko import adaptors
 
@@ -86,6 +89,8 @@ def main() -> None:
     sampler = neko.rules.Langevin(rule.model, warmup=2, step_size=1e-5)
     history = neko.Trainer(sampler).train(x, y, epochs=4, batch_size=10, progress=False)
     assert np.isfinite(history["logdensity"]).all()
+    for check in keras_users.ALL if "all" in sys.argv[1:] else keras_users.QUICK:
+        check()
     print("checked on", keras.backend.backend())
 
 

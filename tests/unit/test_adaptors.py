@@ -147,10 +147,15 @@ def test_what_cannot_be_a_model_is_named(wrong, error, words):
         wrong()
 
 
-@pytest.mark.parametrize("framework", ["torch", "jax", "tensorflow"])
-def test_a_keras_model_trains_as_keras_trains_it(framework):
+@pytest.mark.parametrize(
+    ("framework", "checks"),
+    [("torch", "all"), ("tensorflow", "all"), ("jax", "quick"), pytest.param("jax", "all", marks=pytest.mark.slow)],
+)
+def test_a_keras_model_trains_as_keras_trains_it(framework, checks):
     script = Path(__file__).parent.parent / "keras_check.py"
     environment = os.environ | {"KERAS_BACKEND": framework, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    done = subprocess.run([sys.executable, str(script)], env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, str(script), checks], env=environment, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     assert f"checked on {framework}" in done.stdout

@@ -236,6 +236,7 @@ def test_an_output_is_chosen(made, output, pick, x):
         (lambda: neko.Evaluator(neko.LIF(4, 2, "torch"), loss="mse", output=0), "output=0.*has its outputs already"),
         (lambda: rule(torch.nn.LSTM(3, 2), output=0), "batch_first=True"),
         (lambda: rule(torch.nn.Linear(4, 2)).step(X, Y), r"did not take inputs of shape \(8, 3\)"),
+        (lambda: rule(torch.nn.Linear(3, 2)).step(np.ones((8, 3), int), Y), "give others as floats"),
         (lambda: rule(torch.nn.DataParallel(torch.nn.Linear(3, 2))), "give its .module"),
         (lambda: rule(torch.nn.Flatten(0)).step(X, Y), r"expected \(batch, outputs\)"),
     ],

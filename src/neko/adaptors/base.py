@@ -196,8 +196,12 @@ class Adapted(Trainable):
             except Exception as error:
                 failure = failure or error
         shapes = ", ".join(repr(tuple(np.shape(a))) for a in arrays)
+        whole = any(self.xp.to_numpy(self.xp.asarray(a[:1])).dtype.kind in "iub" for a in arrays)
+        hint = (
+            "; whole numbers are given as they are, as an embedding needs them: give others as floats" if whole else ""
+        )
         raise ValueError(
-            f"{self!r} did not take inputs of shape {shapes}: {type(failure).__name__}: {failure}"
+            f"{self!r} did not take inputs of shape {shapes}: {type(failure).__name__}: {failure}{hint}"
         ) from failure
 
     @property

@@ -39,6 +39,10 @@ class KerasModel(Adapted):
         super().__init__(module, xp, task_type, output)
         self._found: dict[str, Any] | None = None
 
+    def __getstate__(self) -> dict[str, Any]:
+        # A copy has variables of its own.
+        return {**self.__dict__, "_found": None}
+
     @staticmethod
     def takes(module: Any) -> bool:
         """Whether it is a `keras.Model`."""

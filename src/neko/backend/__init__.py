@@ -72,7 +72,7 @@ def get(name: str, *, device: str | None = None, dtype: str = "float32") -> Any:
     Raises
     ------
     ValueError
-        For an unknown name or dtype, or a device that is not here.
+        For an unknown name or dtype, or a device that this machine does not have; those that it has are named.
     ImportError
         If the framework is not installed.
     """
@@ -80,7 +80,7 @@ def get(name: str, *, device: str | None = None, dtype: str = "float32") -> Any:
         raise ValueError(f"backend {name!r}: expected one of {available()}")
     if dtype not in DTYPES:
         raise ValueError(f"dtype={dtype!r}: expected one of {DTYPES}")
-    return _create(name, device, dtype)
+    return _create(name, None if device is None else str(device), dtype)
 
 
 @functools.cache

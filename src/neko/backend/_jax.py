@@ -154,9 +154,9 @@ class JaxBackend:
 
 def find_device(device: str | None) -> Any:
     """The device of a platform's name, 'gpu' or 'gpu:1'; ValueError where it is not there."""
-    platform, _, number = (device or "cpu").partition(":")
+    platform, _, number = ("cpu" if device is None else device).partition(":")
     try:
-        return jax.devices(platform)[int(number or 0)]
+        return {d.id: d for d in jax.devices(platform or "none")}[int(number or 0)]
     except Exception as error:
         there = [f"{d.platform}:{d.id}" for d in dict.fromkeys((*jax.devices("cpu"), *jax.devices()))]
         raise refused("jax", jax.__version__, device, there, INSTALL) from error
