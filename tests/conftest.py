@@ -10,8 +10,11 @@ import pytest
 
 from neko import backend as backends
 
-OPTIONAL = "array_api_compat arviz hatchling jax kaldi_native_fbank keras optax pandas scipy sklearn tensorboardX tensorflow torch"
-MISSING = {name for name in OPTIONAL.split() if importlib.util.find_spec(name) is None}
+OPTIONAL = (
+    *("array_api_compat", "arviz", "hatchling", "jax", "kaldi_native_fbank", "keras", "optax", "pandas"),
+    *("scipy", "sklearn", "tensorboardX", "tensorflow", "torch"),
+)
+MISSING = {name for name in OPTIONAL if importlib.util.find_spec(name) is None}
 BACKENDS = backends.installed()
 # What a backend runs in every test run, by parameter; the rest is left to `make proofs`. Compiling many cells is slow,
 # and so is a long chain where it does not compile.

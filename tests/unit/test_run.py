@@ -44,7 +44,7 @@ def test_a_run_leaves_its_folder(tmp_path):
     assert history.epochs == 2
     kept = checkpoint.read(checkpoint.files(tmp_path / "run" / run.CHECKPOINTS)[-1])
     for name, w in trainer.rule.model.params.items():
-        assert np.array_equal(kept["learner"]["params"][name], w.numpy()), name
+        assert np.array_equal(kept["learner"]["params"][name], trainer.rule.xp.to_numpy(w)), name
     assert (tmp_path / "run" / run.FIGURES / "learning_curves.png").stat().st_size > 1000
 
 
