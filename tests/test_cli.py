@@ -334,6 +334,7 @@ def test_adam_before_the_chains_survives_ctrl_c(tmp_path, monkeypatch):
 
 def test_verify_tells_each_check_as_it_ends(monkeypatch):
     """On the error stream, so that the table can be piped; Ctrl-C leaves what was told."""
+    pytest.importorskip("torch")
     monkeypatch.setattr("neko.verification.proofs.rtrl", interrupted)
     result = run("verify", "neko.cells:LIF", "--backend", "torch")
     assert result.exit_code == 130
