@@ -319,3 +319,13 @@ def test_a_processor_is_no_analog_device(name, optimizer, tmp_path):
     assert "'soft_bounds'" in words(result)
     assert f"--processor {name}" in words(result)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("backend", backends.installed())
+def test_a_processor_that_is_not_here_is_named(backend):
+    """None computes elsewhere without a word, as TensorFlow by itself would."""
+    for name in ("tpu", "gpu:17", "cuda:17", "warp"):
+        with pytest.raises(ValueError, match=f"(?=.*{backend})(?=.*{name!r})(?=.*'cpu')"):
+            backends.get(backend, device=name)
+    there = backends.get(backend, device="cpu")
+    assert there.to_numpy(there.zeros((2,))).tolist() == [0.0, 0.0]

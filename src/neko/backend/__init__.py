@@ -64,7 +64,8 @@ def get(name: str, *, device: str | None = None, dtype: str = "float32") -> Any:
         The framework.
     device : str, optional
         Where arrays live, in the framework's words: 'cpu', 'cuda', 'cuda:1', 'mps' for torch, 'cpu', 'gpu', 'tpu' for
-        jax, '/GPU:0' for tensorflow. By default the CPU for torch and jax, and TensorFlow's own choice.
+        jax, '/GPU:0' for tensorflow; ``'gpu'``, ``'cuda'`` and ``'cuda:1'`` are understood by all three. By default
+        the CPU for torch and jax, and TensorFlow's own choice.
     dtype : {'float32', 'float64'}
         Precision of floating-point arrays.
 
@@ -92,7 +93,19 @@ def _create(name: str, device: str | None, dtype: str) -> Any:
             f"pip install 'neko-learning[{name}]'",
             name=missing[0],
         )
-    return getattr(importlib.import_module(module), cls)(device, dtype)
+    made = getattr(importlib.import_module(module), cls)
+    if device is None:
+        return made(None, dtype)
+    try:
+        backend = made(device, dtype)
+        with backend.scope():
+            backend.to_numpy(backend.zeros((1,)))
+    except Exception as error:  # each framework has an own one
+        told = " ".join(str(error).split()).partition(". ")[0]
+        raise ValueError(
+            f"{name} has no processor {device!r} here ({told}): expected one that is there, such as 'cpu'"
+        ) from error
+    return backend
 
 
 def _missing(name: str) -> list[str]:

@@ -27,7 +27,8 @@ class JaxBackend:
     def __init__(self, device: str | None, dtype: str) -> None:
         self.dtype_name = dtype
         self.dtype = FLOATS[dtype]
-        self.device = jax.devices("cpu" if device is None else device)[0]
+        kind, _, index = ("cpu" if device is None else str(device)).partition(":")
+        self.device = jax.devices(kind)[int(index or 0)]
         self.differentiable = True
         self.random = Random(self, jnp.uint32)
         for name in names.ARRAY_API:

@@ -27,7 +27,7 @@ class TensorFlowBackend:
     def __init__(self, device: str | None, dtype: str) -> None:
         self.dtype_name = dtype
         self.dtype = FLOATS[dtype]
-        self.device = device
+        self.device = None if device is None else placed(device)
         self.differentiable = True
         self.random = Random(self, tf.int64)
         for name in names.ARRAY_API:
@@ -194,3 +194,13 @@ class TensorFlowBackend:
         from neko.backend import _tensorflow_optimizers
 
         return _tensorflow_optimizers.resolve(self, spec)
+
+
+def placed(device: str) -> str:
+    """A processor by TensorFlow's name; ValueError where there is none, for TensorFlow takes another in silence."""
+    kind, _, index = device.rpartition("/")[2].upper().removeprefix("DEVICE:").replace("CUDA", "GPU").partition(":")
+    name = f"/device:{kind}:{index or 0}"
+    known = [logical.name for logical in tf.config.list_logical_devices()]
+    if name not in known:
+        raise ValueError(f"TensorFlow has {known!r}")
+    return name

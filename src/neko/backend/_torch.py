@@ -28,7 +28,7 @@ class TorchBackend:
     def __init__(self, device: str | None, dtype: str) -> None:
         self.dtype_name = dtype
         self.dtype = FLOATS[dtype]
-        self.device = torch.device("cpu" if device is None else device)
+        self.device = torch.device("cpu" if device is None else str(device).replace("gpu", "cuda"))
         self.differentiable = True
         self.random = Random(self, torch.int64)
         for name in names.ARRAY_API:
