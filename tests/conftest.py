@@ -1,11 +1,20 @@
-"""Fixtures: every installed backend, in double precision."""
+"""Fixtures: every installed backend, in double precision; what needs a package that is not installed is skipped."""
 
 from __future__ import annotations
+
+import ast
+import contextlib
+import importlib.util
 
 import pytest
 
 from neko import backend as backends
 
+OPTIONAL = (
+    *("array_api_compat", "arviz", "hatchling", "jax", "kaldi_native_fbank", "keras", "optax", "pandas"),
+    *("scipy", "sklearn", "tensorboardX", "tensorflow", "torch"),
+)
+MISSING = {name for name in OPTIONAL if importlib.util.find_spec(name) is None}
 BACKENDS = backends.installed()
 # What a backend runs in every test run, by parameter; the rest is left to `make proofs`. Compiling many cells is slow,
 # and so is a long chain where it does not compile.
@@ -40,3 +49,48 @@ def pytest_collection_modifyitems(items):
         for name, quick in QUICK.items():
             if name in params and params.get("xp", ALL[name]) != ALL[name] and params[name] not in quick:
                 item.add_marker(pytest.mark.slow)
+
+
+def imported(path):
+    """Roots of the modules that a test file imports when it is collected."""
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield str(node.module).split(".")[0]
+
+
+def pytest_ignore_collect(collection_path):
+    """Leave out a file that could not even be imported."""
+    if MISSING and collection_path.suffix == ".py" and MISSING & set(imported(collection_path)):
+        return True
+    return None
+
+
+def pytest_report_header():
+    """Say what is skipped, and why."""
+    return f"not installed, so that tests are skipped: {', '.join(sorted(MISSING))}" if MISSING else None
+
+
+@contextlib.contextmanager
+def skipping():
+    """Skip what misses a package; where all are installed an ImportError stays a failure."""
+    try:
+        yield
+    except ImportError as error:
+        cause = error.name or getattr(error.__cause__, "name", None)
+        if str(cause).split(".")[0] in MISSING:
+            pytest.skip(f"{cause} is not installed")
+        raise
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup():
+    with skipping():
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call():
+    with skipping():
+        return (yield)

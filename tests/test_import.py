@@ -31,6 +31,8 @@ def test_a_backend_loads_its_own_framework_only(name):
 
 
 def test_all_backends_live_in_one_process_and_change_no_global_state():
+    for name in ("torch", "jax"):
+        pytest.importorskip(name)
     code = (
         "import neko;"
         "[neko.backend.get(n, dtype=d).zeros((2,)) for n in neko.backend.installed() for d in ('float32', 'float64')];"
@@ -43,7 +45,7 @@ def test_all_backends_live_in_one_process_and_change_no_global_state():
 def test_a_missing_framework_says_what_to_install(monkeypatch):
     monkeypatch.setattr(backend.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ImportError, match=r"pip install 'neko-learning\[torch\]'"):
-        backend.get("torch", device="cpu:0")
+        backend.get("torch", device="cpu:1")
 
 
 def test_unknown_names_list_the_right_ones():
@@ -60,3 +62,42 @@ def test_every_public_name_is_there_and_documented():
     for name in neko.__all__:
         if not name.startswith("__"):
             assert getattr(neko, name).__doc__, name
+
+
+def test_half_a_backend_says_what_is_missing(monkeypatch):
+    """PyTorch without array-api-compat, JAX without optax: none is installed, and the default is another one."""
+    find = backend.importlib.util.find_spec
+    monkeypatch.setattr(
+        backend.importlib.util, "find_spec", lambda name: None if name in ("array_api_compat", "optax") else find(name)
+    )
+    assert set(backend.installed()) <= {"tensorflow"}
+    for name, missing in (("torch", "array_api_compat"), ("jax", "optax")):
+        with pytest.raises(ImportError, match=rf"needs {missing}, .* pip install 'neko-learning\[{name}\]'"):
+            backend.get(name, device="cpu:0")
+
+
+def test_the_default_is_the_first_that_is_installed(monkeypatch):
+    for there in (["tensorflow"], ["jax", "optax", "tensorflow"], ["torch", "array_api_compat", "tensorflow"]):
+        monkeypatch.setattr(backend.importlib.util, "find_spec", lambda name, there=there: name in there or None)
+        assert backend.default() == there[0]
+        assert run_config().backend == there[0]
+    monkeypatch.setattr(backend.importlib.util, "find_spec", lambda name: None)
+    for default in (backend.default, run_config):
+        with pytest.raises(ImportError, match=r"no framework is installed: .*pip install 'neko-learning\[torch\]'"):
+            default()
+
+
+def run_config():
+    """A configuration with nothing chosen."""
+    from neko.config import Config
+
+    return Config()
+
+
+def test_importing_neko_loads_nothing_that_is_optional():
+    code = (
+        "import sys, neko, neko.cli, neko.run, neko.datasets, neko.posterior, neko.plots, neko.callbacks;"
+        "print(sorted({m.split('.')[0] for m in sys.modules} & "
+        "{'scipy', 'sklearn', 'pandas', 'arviz', 'tensorboardX', 'torch', 'jax', 'tensorflow', 'keras'}))"
+    )
+    assert run(code) == "[]"

@@ -138,3 +138,17 @@ def test_get_fails_in_one_line(nothing, names, fault):
     assert code == 2
     assert fault in output
     assert "Traceback" not in output
+
+
+def test_the_digits_are_those_of_scikit_learn():
+    known = pytest.importorskip("sklearn.datasets").load_digits()
+    digits = datasets.load("digits")
+    x, y = np.concatenate([digits.x_train, digits.x_test]), np.concatenate([digits.y_train, digits.y_test])
+    assert len(x) == 1797
+    found, expected = (
+        sorted((int(label), *(16 * image).astype(int).ravel().tolist()) for image, label in pairs)
+        for pairs in (zip(x, y, strict=True), zip(known.images / 16, known.target, strict=True))
+    )
+    assert found == expected
+    assert digits.x_train.min() == 0.0
+    assert digits.x_train.max() == 1.0

@@ -46,3 +46,11 @@ def test_the_global_generator_is_left_alone():
     np.random.seed(5)
     datasets.load("mnist1d")
     np.testing.assert_array_equal(np.random.rand(3), expected)
+
+
+def test_smoothing_is_scipys():
+    ndimage = pytest.importorskip("scipy.ndimage")
+    rng = np.random.default_rng(0)
+    for size, width in ((72, 2.0), (30, 0.7), (40, 3.3)):
+        x = rng.standard_normal(size)
+        np.testing.assert_allclose(mnist1d.smoothed(x, width), ndimage.gaussian_filter(x, width), rtol=0, atol=1e-14)

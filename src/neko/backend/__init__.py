@@ -90,7 +90,8 @@ def _create(name: str, device: str | None, dtype: str) -> Any:
     if missing:
         raise ImportError(
             f"the backend {name!r} needs {' and '.join(missing)}, which is not installed: "
-            f"pip install 'neko-learning[{name}]'"
+            f"pip install 'neko-learning[{name}]'",
+            name=missing[0],
         )
     return getattr(importlib.import_module(module), cls)(device, dtype)
 

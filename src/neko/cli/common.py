@@ -22,7 +22,8 @@ BatchSize = Annotated[int, typer.Option(min=1, help="Examples per update, or per
 Cell = Annotated[str, typer.Option(help="Neuron model.")]
 Data = Annotated[str, typer.Option(help="Data set, one of `neko data list`.")]
 Processor = Annotated[
-    str | None, typer.Option(help="Where it is computed: cpu, gpu, cuda:1, tpu, mps; by default the CPU.")
+    str | None,
+    typer.Option(help="Where it is computed, in the framework's words: cpu, cuda:1 of torch, gpu of jax, /GPU:0."),
 ]
 Epochs = Annotated[int, typer.Option(min=1, help="Passes over the training data.")]
 Hidden = Annotated[int, typer.Option(min=1, help="Number of neurons.")]

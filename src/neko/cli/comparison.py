@@ -46,7 +46,7 @@ def compare(
     made = common.backend_of(backend, processor)
     loaded = common.load_data(data)
     model = evaluator_of(loaded, cell, hidden, made, seed)
-    first, *others = rules.split(",")
+    first, *others = (rule.strip() for rule in rules.split(","))
     primary = registry.resolve(first)(model, learning_rate=learning_rate)
     followed = GradientComparison(primary, others, reference=reference, every=every)
     common.tell(f"{len(others) + 1} rules along {followed.name} on {data}, {len(loaded.x_train)} examples, {made.name}")
