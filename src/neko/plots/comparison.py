@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from neko.compare import ALL, EDGES
+from neko.plots import colours
 
 ROUNDING = 1e-5
 """A relative deviation up to which two gradients are the same."""
@@ -33,10 +34,10 @@ def comparison(followed: Any) -> Figure:
     for column, tensor in enumerate(tensors):
         for rule in rules:
             counts = followed.histograms[rule][tensor]
-            above[column].stairs(counts / counts.sum() / np.diff(EDGES), EDGES, label=rule)
+            above[column].stairs(counts / counts.sum() / np.diff(EDGES), EDGES, label=rule, color=colours.of(rule, rules))
             rows = [row for row in followed.records if row["rule"] == rule and row["tensor"] == tensor]
             batches, relative = [row["batch"] for row in rows], [row["relative"] for row in rows]
-            below[column].plot(batches, relative, label=rule, linewidth=1.0)
+            below[column].plot(batches, relative, label=rule, linewidth=1.0, color=colours.of(rule, rules))
         above[column].set(title=f"{tensor} tensors" if tensor == ALL else tensor, xlabel="deviation", yscale="log")
         below[column].set(xlabel="batch", ylim=(0.0, None))
     above[0].set_ylabel("density")
