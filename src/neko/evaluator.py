@@ -21,7 +21,7 @@ RATE = "rate of layer "
 """Prefix of the measures that watch over spiking layers and enter no history."""
 SATURATED = 0.8
 """Share of the highest possible rate from which on a layer is called saturated."""
-HIGHEST = 250.0
+HIGHEST = 300.0
 """Mean rate of a layer in Hz that no population of neurons keeps up: the fastest ones of cortex, fast-spiking
 interneurons, reach 215 to 450 Hz at their very maximum (Wang et al. 2016, doi:10.3389/fncel.2016.00239)."""
 

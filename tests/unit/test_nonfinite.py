@@ -226,7 +226,7 @@ def test_spikes_of_padded_frames_are_none():
 
 @pytest.mark.parametrize("rule", [neko.BPTT, neko.Eprop])
 def test_a_rate_that_no_neurons_have_is_warned_about_in_hertz(rule):
-    """Three spikes in eight steps are 375 Hz at 1 ms and 188 Hz at 2 ms; two in eight are 250 Hz, the limit."""
+    """Three spikes in eight steps are 375 Hz at 1 ms and 188 Hz at 2 ms; two in eight are 250 Hz."""
 
     def warned(spikes, dt):
         model = neko.LIF(4, 2, "torch", tau_m=0.01, recurrent=False, dt=dt)

@@ -34,10 +34,11 @@ def comparison(followed: Any) -> Figure:
     for column, tensor in enumerate(tensors):
         for rule in rules:
             counts = followed.histograms[rule][tensor]
-            above[column].stairs(counts / counts.sum() / np.diff(EDGES), EDGES, label=rule, color=colours.of(rule, rules))
+            colour = colours.of(rule, rules)
+            above[column].stairs(counts / counts.sum() / np.diff(EDGES), EDGES, label=rule, color=colour)
             rows = [row for row in followed.records if row["rule"] == rule and row["tensor"] == tensor]
             batches, relative = [row["batch"] for row in rows], [row["relative"] for row in rows]
-            below[column].plot(batches, relative, label=rule, linewidth=1.0, color=colours.of(rule, rules))
+            below[column].plot(batches, relative, label=rule, linewidth=1.0, color=colour)
         above[column].set(title=f"{tensor} tensors" if tensor == ALL else tensor, xlabel="deviation", yscale="log")
         below[column].set(xlabel="batch", ylim=(0.0, None))
     above[0].set_ylabel("density")
