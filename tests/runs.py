@@ -28,7 +28,7 @@ def evaluator_of(backend, model=None):
     import neko
 
     if model is None:
-        model = neko.ALIF(16, CLASSES, backend, tau_m=20.0, seed=1)
+        model = neko.ALIF(16, CLASSES, backend, tau_m=20.0, dt=2.0, seed=1)
         return neko.Evaluator(model, loss="categorical_crossentropy", metrics=["accuracy", "firing_rate"])
     return neko.Evaluator(model, loss="categorical_crossentropy", metrics=["accuracy"])
 

@@ -106,7 +106,7 @@ ARROWS = {
     "clones": {"evaluator", "rules"},
     "compare": {"rules", "clones", "deviations", "evaluator", "trainer", "updates", "atomic", "identity"},
     "plots": {"compare", "deviations", "posterior", "rules", "atomic"},
-    "inference": {"models", "network", "evaluator", "containers", "tree", "checks", "trainable"},
+    "inference": {"typing", "trainable", "network", "evaluator"},
     "config": {"", "atomic", "backend", "arguments"},
     "run": {
         "config",

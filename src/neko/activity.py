@@ -13,9 +13,9 @@ RATE = "rate of layer "
 """Prefix of the measures that watch over spiking layers and enter no history."""
 SATURATED = 0.8
 """Share of the highest possible rate from which on a layer is called saturated."""
-HIGHEST = 200.0
-"""Mean rate in Hz far above that of any population of neurons: in cortex most fire at less than 10 Hz on average
-(Roxin et al. 2011, doi:10.1523/JNEUROSCI.1677-11.2011)."""
+HIGHEST = 450.0
+"""Mean rate of a layer in Hz that no neuron of cortex has: fast-spiking interneurons, the fastest, reach 215 to 450 Hz
+at their very maximum (Wang et al. 2016, doi:10.3389/fncel.2016.00239)."""
 
 
 def warn(cells: tuple[Any, ...], measures: dict[str, Any]) -> None:
@@ -47,7 +47,7 @@ def warn(cells: tuple[Any, ...], measures: dict[str, Any]) -> None:
         elif hertz > HIGHEST:
             warnings.warn(
                 f"{name} fired at {hertz:.0f} Hz on average for an epoch, with steps of {cell.dt:g} ms; no "
-                f"population of neurons fires above {HIGHEST:.0f} Hz: draw the rate down with "
+                f"neuron of cortex fires above {HIGHEST:.0f} Hz: draw the rate down with "
                 "Evaluator(…, regularizer=FiringRate(20.0)), or set dt where a step is longer",
                 ActivityWarning,
                 stacklevel=4,

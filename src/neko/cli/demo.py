@@ -20,6 +20,8 @@ RATE = 20.0
 NEURONS = 128
 BATCH_SIZE = 32
 RULES = {"e-prop": "eprop", "BPTT": "bptt"}
+ITERATIONS = 1000
+"""Of the logistic regression, after which its test loss has four digits."""
 EXAMPLES = 6
 """Test digits that the figure shows to the network, one after the other."""
 
@@ -82,17 +84,32 @@ def trainer_of(data: Any, rule: str, backend: Any, epochs: int, seed: int) -> An
 
 
 def logistic_regression(data: Any) -> tuple[str, dict[str, list[float]], float]:
-    """Name, test measures and seconds of scikit-learn's logistic regression on the pixels."""
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.metrics import log_loss
+    """Name, test measures and seconds of a logistic regression on the pixels, by Nesterov's gradient descent.
 
+    It minimises the summed cross-entropy plus ½ ‖W‖², as scikit-learn's does by default.
+    """
     begin = time.perf_counter()
-    found = LogisticRegression(max_iter=1000).fit(data.x_train[:, 0], data.y_train.argmax(axis=-1))
+    images = (data.x_train[:, 0].astype(np.float64), data.x_test[:, 0].astype(np.float64))
+    x, x_test = (np.pad(a, ((0, 0), (0, 1)), constant_values=1.0) for a in images)
+    penalty = np.ones((x.shape[1], 1))
+    penalty[-1] = 0.0  # none on the bias
+    # The largest curvature of the loss: ½ of the input's, and that of the penalty.
+    rate = 1.0 / (0.5 * np.linalg.norm(x, 2) ** 2 + 1.0)
+    w = ahead = np.zeros((x.shape[1], data.outputs))
+    for step in range(ITERATIONS):
+        gradient = x.T @ (softmax(x @ ahead) - data.y_train) + penalty * ahead
+        w, before = ahead - rate * gradient, w
+        ahead = w + step / (step + 3.0) * (w - before)
     seconds = time.perf_counter() - begin
-    probabilities, labels = found.predict_proba(data.x_test[:, 0]), data.y_test.argmax(axis=-1)
-    accuracy = float(np.mean(probabilities.argmax(axis=-1) == labels))
-    return (
-        "logistic regression",
-        {"val_accuracy": [accuracy], "val_loss": [float(log_loss(labels, probabilities))]},
-        seconds,
-    )
+    p, y = softmax(x_test @ w), data.y_test
+    measures = {
+        "val_accuracy": [float(np.mean(p.argmax(axis=-1) == y.argmax(axis=-1)))],
+        "val_loss": [float(-np.log(p[y > 0.0]).mean())],
+    }
+    return "logistic regression", measures, seconds
+
+
+def softmax(y: np.ndarray) -> np.ndarray:
+    """Class probabilities of logits."""
+    e = np.exp(y - y.max(axis=-1, keepdims=True))
+    return np.asarray(e / e.sum(axis=-1, keepdims=True))

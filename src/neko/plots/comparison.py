@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from neko.deviations import EDGES, HIDDEN, READOUT, is_readout
+from neko.plots import colours
 
 ROUNDING = 1e-5
 """A relative deviation up to which two gradients are the same."""
@@ -35,10 +36,11 @@ def comparison(followed: Any) -> Figure:
     for column, tensor in enumerate(tensors):
         for rule in rules:
             counts = followed.histograms[rule][tensor]
-            above[column].stairs(counts / counts.sum() / np.diff(EDGES), EDGES, label=rule)
+            colour = colours.of(rule, rules)
+            above[column].stairs(counts / counts.sum() / np.diff(EDGES), EDGES, label=rule, color=colour)
             rows = [row for row in followed.records if row["rule"] == rule and row["tensor"] == tensor]
             batches, relative = [row["batch"] for row in rows], [row["relative"] for row in rows]
-            below[column].plot(batches, relative, label=rule, linewidth=1.0)
+            below[column].plot(batches, relative, label=rule, linewidth=1.0, color=colour)
         above[column].set(title=tensor, xlabel="deviation / r.m.s. of the reference", yscale="log")
         ticks = np.linspace(EDGES[0], EDGES[-1], 5)
         beyond = [f"< {ticks[0]:g}", *(f"{tick:g}" for tick in ticks[1:-1]), f"> {ticks[-1]:g}"]

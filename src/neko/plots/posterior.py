@@ -44,6 +44,8 @@ def posterior(sampler: Any, x: np.ndarray, y: np.ndarray, *, example: int = 0) -
     draw_prediction(bars, found, example)
     draw_uncertainty(uncertainty, found, labels)
     draw_traces(density, acceptance, sampler)
+    for axes in figure.axes:
+        axes.title.set_fontsize("medium")
     return figure
 
 
@@ -84,16 +86,17 @@ def draw_uncertainty(axes: Axes, found: Posterior, labels: np.ndarray) -> None:
 
 def draw_traces(density: Axes, acceptance: Axes, sampler: Any) -> None:
     """Log density and acceptance of every chain over epochs, with the warm-up shaded."""
+    tested = not np.isnan(sampler.chains[0].acceptance).all()
     for number, chain in enumerate(sampler.chains):
         epochs = range(1, len(chain.logdensity) + 1)
         density.plot(epochs, chain.logdensity, linewidth=1.0, label=f"chain {number}")
-        if not np.isnan(chain.acceptance).all():
+        if tested:
             acceptance.plot(epochs, running_mean(chain.acceptance), linewidth=1.0)
     for axes in (density, acceptance):
         if sampler.warmup:
             axes.axvspan(0, sampler.warmup, color="lightgray", alpha=0.5, linewidth=0, label="warm-up")
         axes.set_xlim(0, sampler.epochs)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     density.set(ylabel="log density (nats)", title="chains")
     density.tick_params(labelbottom=False)
     density.legend(frameon=False, fontsize="small")

@@ -9,7 +9,7 @@ from matplotlib.ticker import MaxNLocator
 from neko.rules.traces import LayerTraces
 
 SYNAPSES = 5
-"""Synapses whose gradient is followed, those with the largest."""
+"""Synapses whose gradient is followed at the most."""
 
 
 def traces(layer: LayerTraces, *, neuron: int, weight: str = "w_in", example: int = 0, dt: float = 1.0) -> Figure:
@@ -43,7 +43,7 @@ def traces(layer: LayerTraces, *, neuron: int, weight: str = "w_in", example: in
     course.plot(time, signal, color="black", linewidth=1.2)
     course.set(title="learning signal", ylabel="L")
     total.axhline(0.0, color="lightgray", linewidth=0.8)
-    for synapse in np.argsort(-np.abs(gradient[-1]))[:SYNAPSES]:
+    for synapse in largest_of(gradient):
         total.plot(time, gradient[:, synapse], linewidth=1.2, label=f"synapse {synapse}")
     total.set(title="gradient so far, largest synapses", ylabel="Σ L ē")
     total.legend(frameon=False, fontsize="small")
@@ -52,3 +52,12 @@ def traces(layer: LayerTraces, *, neuron: int, weight: str = "w_in", example: in
         axes.title.set_fontsize("medium")
     image.yaxis.set_major_locator(MaxNLocator(integer=True))
     return figure
+
+
+def largest_of(gradient: np.ndarray) -> list[int]:
+    """Synapses with the largest gradient in the end, of courses (time, synapses), no two with the same course."""
+    found: list[int] = []
+    for synapse in np.argsort(-np.abs(gradient[-1]), kind="stable"):
+        if len(found) < SYNAPSES and not any(np.allclose(gradient[:, synapse], gradient[:, old]) for old in found):
+            found.append(int(synapse))
+    return found

@@ -16,7 +16,7 @@ from neko.rules.base import Gradient, Rule
 from neko.rules.eligibility import Credit, Derivatives
 from neko.rules.pieces import Carry, Piece, Recorded
 from neko.rules.synapses import joined, presynaptic, weight_gradients
-from neko.rules.traces import LayerTraces, layer_traces, rate_signals
+from neko.rules.traces import LayerTraces, traces_of
 from neko.typing import Array
 
 MODES = ("symmetric", "random", "adaptive")
@@ -146,32 +146,8 @@ class Eprop(Rule):
         return measures
 
     def traces(self, x: Any, y: Any, mask: Any = None) -> list[LayerTraces]:
-        """Eligibility traces and learning signals of a batch at every step, per layer, from rest; nothing is learnt.
-
-        Their products summed over batch and time are the rule's gradient of the whole sequence, see
-        `neko.rules.traces.LayerTraces`.
-
-        Parameters
-        ----------
-        x, y, mask
-            As for `step`. Each layer keeps two traces of batch · time · n_pre · n numbers: 23 MB for one sequence of
-            100 steps onto 128 neurons that listen to 100 inputs and to each other. Give few examples.
-        """
-        self.start(x)
-        xp, network, params = self.xp, self.model.network, self.model.params
-        with xp.scope():
-            batch = self.model.batch(*self.model.arrays(x, y, mask))
-            state = network.initial_state(xp, batch.x.shape[1])
-            _, recorded = self.record(params, batch, state)
-            layers = zip(
-                network.cells,
-                recorded.traces,
-                recorded.local,
-                self.credits(params, self.feedback, batch, recorded),
-                rate_signals(xp, self.model, batch, recorded.traces),
-                strict=True,
-            )
-            return [layer_traces(xp, *layer) for layer in layers]
+        """Eligibility traces and learning signals of a batch at every step, per layer; see `neko.rules.traces`."""
+        return traces_of(self, x, y, mask)
 
     def initial_feedback(self) -> Params:
         if self.mode == "symmetric":
