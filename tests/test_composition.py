@@ -87,7 +87,7 @@ class Line(Trainable):
         self.xp = xp
         self.params = {"w": xp.zeros((inputs, 1))}
 
-    def prepare(self, x):
+    def prepare(self, x, *, batch_size=None):
         pass
 
     def shape(self, x):

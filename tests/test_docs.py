@@ -26,6 +26,7 @@ EXAMPLES = [
     "neko.compare",
     "neko.evaluator",
     "neko.history",
+    "neko.inference",
     "neko.losses",
     "neko.models",
     "neko.rules.eprop",

@@ -43,6 +43,7 @@ _MODULES = (
     "compare",
     "datasets",
     "devices",
+    "inference",
     "losses",
     "metrics",
     "plots",

@@ -15,7 +15,8 @@ from neko.typing import Array
 class Stepwise:
     """Inference step by step: each frame goes on from the state that the last one left.
 
-    Frame by frame it gives what ``model.predict`` gives of the whole sequence. It reads the model's weights at each
+    Frame by frame it gives what ``model.predict`` gives at every step of the whole sequence: of an evaluator what the
+    loss makes of outputs, class probabilities under a cross-entropy. It reads the model's weights at each
     call, so a model may be trained in between.
 
     Parameters
@@ -49,6 +50,7 @@ class Stepwise:
         if not isinstance(found, Trainable) or not found.cells:
             raise TypeError(f"model={model!r}: expected a network of cells, such as ALIF(128, 10, 'torch')")
         self.model: Trainable = found
+        self._judge = model if isinstance(model, Evaluator) else None
         self.state: NetworkState | None = None
         self._step = self.model.xp.jit(self._advance)
 
@@ -57,7 +59,7 @@ class Stepwise:
         self.state = None
 
     def step(self, x: Any) -> np.ndarray:
-        """Outputs (batch, outputs) after one more frame `x` (batch, n_in), class probabilities for classification.
+        """Outputs (batch, outputs) after one more frame `x` (batch, n_in), as `predict` gives them.
 
         Raises
         ------
@@ -81,4 +83,6 @@ class Stepwise:
         xp = self.model.xp
         found = self.model.forward(xp.forward_only(), params, x, state, training=False)
         y = found.outputs[0]
-        return xp.exp(xp.log_softmax(y)) if self.model.task_type == "classification" else y, found.carry
+        if self._judge is not None:
+            return self._judge.objective.loss.prediction(xp, y), found.carry
+        return self.model.alone(y), found.carry

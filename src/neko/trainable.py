@@ -160,6 +160,12 @@ class Trainable(ABC):
         with self.xp.scope():
             return self.as_input(x)
 
+    def alone(self, y: Array) -> Array:
+        """What outputs predict where no loss says it: themselves or, of a classification, probabilities."""
+        if self.task_type != "classification" or self.ending in ("softmax", "sigmoid"):
+            return y
+        return self.xp.exp(self.xp.log_softmax(y))
+
     def predict(self, x: Any) -> np.ndarray:
         """Outputs for `x` (batch, …) as they are or, where the task was said to be classification, class probabilities.
 
@@ -169,7 +175,5 @@ class Trainable(ABC):
         xp, x = self.xp, self.inputs(x)
         with xp.scope():
             y = self.forward(xp.forward_only(), self.params, self.arrange(x), self.buffers, training=False).outputs
-            if self.task_type == "classification" and self.ending not in ("softmax", "sigmoid"):
-                y = xp.exp(xp.log_softmax(y))
-            y = np.asarray(xp.to_numpy(y))
+            y = np.asarray(xp.to_numpy(self.alone(y)))
             return y[0] if self.shape(x) is None else y.swapaxes(0, 1)

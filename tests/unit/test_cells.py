@@ -417,7 +417,7 @@ def test_what_things_are_can_be_read():
     model = neko.Model([ALIF(400, beta=[0.0] * 399 + [0.2], tau_m=20), LIF(3, surrogate="boxcar")], 2, "torch")
     assert repr(model) == (
         "Model([ALIF(400, tau_m=20.0, beta=(0.0, 0.0, …, 0.2)), LIF(3, surrogate=Boxcar(gamma=1.0, width=1.0))], "
-        "LeakyReadout(units=2, tau_out=20.0, input_scaling=False, dt=1.0), torch float32, classification, not built)"
+        "LeakyReadout(units=2, tau_out=20.0, input_scaling=False, dt=1.0), torch float32, not built)"
     )
     weights = 5 * 400 + 400 * 400 + 400 * 3 + 3 * 3 + 3 * 2 + 2
     assert f"{weights:,} weights" in repr(model.build(5))

@@ -12,18 +12,21 @@ from neko.inference import Stepwise
 X = 2.0 * np.random.default_rng(0).standard_normal((3, 9, 4))
 
 
-@pytest.mark.parametrize("task", ["classification", "regression"])
+@pytest.mark.parametrize("judge", ["alone", "mse", "categorical_crossentropy"])
 @pytest.mark.parametrize("name", backend.installed())
-def test_frame_by_frame_is_the_sequence(name, task):
+def test_frame_by_frame_is_the_sequence(name, judge):
+    """Of a model alone, and as its loss has it."""
     model = neko.Model(
         [neko.cells.ALIF(6, tau_m=20.0, t_ref=2.0), neko.cells.LIF(5)],
         2,
         backend.get(name, dtype="float64"),
-        task_type=task,
+        task_type="classification",
     )
-    whole = model.predict(X)
+    made = model if judge == "alone" else neko.Evaluator(model, judge)
+    whole = model.predict(X) if judge == "alone" else made.predict(X, every_step=True)
+    assert np.allclose(whole.sum(axis=-1), 1.0) == (judge != "mse")
     assert model.record(X)[0].z.mean() > 0.02
-    live = Stepwise(neko.Evaluator(model, "mse"))
+    live = Stepwise(made)
     for _ in range(2):
         found = np.stack([live.step(X[:, t]) for t in range(9)], axis=1)
         assert np.abs(found - whole).max() < 1e-12

@@ -226,7 +226,7 @@ def test_spikes_of_padded_frames_are_none():
 
 @pytest.mark.parametrize("rule", [neko.BPTT, neko.Eprop])
 def test_a_rate_that_no_neurons_have_is_warned_about_in_hertz(rule):
-    """Three spikes in eight steps are 375 Hz at 1 ms and 188 Hz at 2 ms; two in eight are 250 Hz."""
+    """Four spikes in eight steps are 500 Hz at 1 ms and 250 Hz at 2 ms; three in eight are 375 Hz."""
 
     def warned(spikes, dt):
         model = neko.LIF(4, 2, "torch", tau_m=0.01, recurrent=False, dt=dt)
@@ -242,8 +242,8 @@ def test_a_rate_that_no_neurons_have_is_warned_about_in_hertz(rule):
             trainer.train(x, Y, epochs=2, progress=False)
         return [str(w.message) for w in caught if issubclass(w.category, ActivityWarning)]
 
-    found = warned(3, 1.0)
+    found = warned(4, 1.0)
     assert len(found) == 2
-    assert found[0].startswith("layer 0 (LIF, 4 neurons) fired at 375 Hz on average for an epoch, with steps of 1 ms")
+    assert found[0].startswith("layer 0 (LIF, 4 neurons) fired at 500 Hz on average for an epoch, with steps of 1 ms")
     assert "regularizer=FiringRate(20.0)" in found[0]
-    assert warned(3, 2.0) == warned(2, 1.0) == []
+    assert warned(4, 2.0) == warned(3, 1.0) == []

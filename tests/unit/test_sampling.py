@@ -34,7 +34,7 @@ class Line(Trainable):
 
     penalized = property(lambda self: self.penalty)
 
-    def prepare(self, x):
+    def prepare(self, x, *, batch_size=None):
         pass
 
     def shape(self, x):
