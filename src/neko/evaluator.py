@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from neko import activity, adaptors, arguments, batches, containers, frames, identity, losses, metrics, tree
+from neko import activity, adaptors, arguments, batches, containers, identity, losses, metrics, tree
 from neko import outputs as meaning
 from neko.intake import Intake
 from neko.lengths import Lengths
@@ -314,7 +314,7 @@ class Evaluator:
         """
         batch_size = arguments.check_integer("batch_size", batch_size)
         self.build(x, batch_size=batch_size)
-        x, mask, indices = self.intake.inputs(x, mask)
+        x, mask = self.intake.inputs(x, mask)
         every = self.model.shape(x) is not None and bool(self._timed if every_step is None else every_step)
         xp, found = self.xp, []
         with xp.scope():
@@ -322,8 +322,7 @@ class Evaluator:
                 part = self.intake.tensors(*containers.rows((x, mask), slice(begin, begin + batch_size)))
                 y = self._predictors[every](self.params, self.model.buffers, *part)
                 found.append(np.asarray(xp.to_numpy(y)))
-        result = np.concatenate(found)
-        return frames.given_back(result, indices) if every and indices is not None else result
+        return np.concatenate(found)
 
     def _predict_batch(self, every: bool, params: Any, carry: Any, x: Any, mask: Array | None) -> Array:
         xp, loss = self.xp, self.objective.loss

@@ -36,7 +36,7 @@ class Intake:
         self.check_mask(mask, shape, pieces)
         valid = mask if timed else None
         for a in tree.leaves(x):
-            checks.finite("x", a, mask if self.model.cells else None)
+            checks.finite("x", a)
         checks.finite("y", y, valid)
         loss = self.objective.loss
         if loss.sparse:
@@ -60,11 +60,6 @@ class Intake:
         cells, moved to the end of its sequence."""
         xp, loss = self.model.xp, self.objective.loss
         timed = not self.objective.is_held(y)
-        indices = self.order(mask)
-        if indices is not None:
-            x = frames.taken(xp.to_numpy(x), indices)
-            y = frames.taken(xp.to_numpy(y), indices) if timed else y
-            mask = frames.taken(xp.to_numpy(mask), indices)
         if loss.sparse and "int" not in str(y.dtype):
             y = np.nan_to_num(containers.as_numpy("y", y)).astype(np.int32)
         with xp.scope():
@@ -78,11 +73,7 @@ class Intake:
         if mask is None:
             return x, None
         mask = xp.asarray(mask, dtype=xp.dtype)
-        return (frames.hidden(xp, x, mask) if self.model.cells else x), mask
-
-    def order(self, mask: Any) -> np.ndarray | None:
-        """Where a network of cells finds padding that is not at the end: see `frames.order`."""
-        return frames.order(self.model.xp.to_numpy(mask)) if mask is not None and self.model.cells else None
+        return x, mask
 
     def check_mask(self, mask: Any, shape: tuple[int, int] | None, pieces: bool) -> None:
         """ValueError for a mask that does not fit outputs (batch, time), or has other entries than 0 and 1."""
@@ -106,15 +97,12 @@ class Intake:
             raise ValueError(f"y has shape {y!r}: expected {held!r}{choice}{hint}")
         return len(shape) > 1 and y == timed
 
-    def inputs(self, x: Any, mask: Any) -> tuple[Any, Any, np.ndarray | None]:
+    def inputs(self, x: Any, mask: Any) -> tuple[Any, Any]:
         """Inputs and mask for a prediction, received and checked, in the order of frames that `convert` brings them
         into; this order, None for their own."""
-        xp, x = self.model.xp, self.model.receive(x)
+        x = self.model.receive(x)
         mask = None if mask is None else self.model.native("mask", mask)
         self.check_mask(mask, self.model.shape(x), pieces=False)
         for a in tree.leaves(x):
-            checks.finite("x", a, mask if self.model.cells else None)
-        indices = self.order(mask)
-        if indices is not None:
-            x, mask = frames.taken(xp.to_numpy(x), indices), frames.taken(xp.to_numpy(mask), indices)
-        return x, mask, indices
+            checks.finite("x", a)
+        return x, mask

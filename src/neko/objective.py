@@ -167,7 +167,7 @@ class Objective:
 
     def step_weight(self, xp: Any, valid: Array, size: int) -> Array:
         """Weight of each frame: 1 / (all valid frames), or 1 / batch where steps add up."""
-        return valid / xp.sum(valid) if self.reduction == "mean" else valid * (1.0 / size)
+        return valid / xp.maximum(xp.sum(valid), 1.0) if self.reduction == "mean" else valid * (1.0 / size)
 
     def additive(self, batch: Batch) -> bool:
         """Whether the loss is a sum over steps, so that a stream can be learnt piece by piece."""

@@ -162,6 +162,7 @@ class Rule(Learner):
             return self._advance(x, y, mask)
         valid = self._follow(x, mask)
         if not valid.any():
+            self._read(x, y, mask)
             return {}
         return self._advance(x, y, mask, self.xp.asarray(valid, dtype=self.xp.dtype))
 
@@ -238,6 +239,11 @@ class Rule(Learner):
         counts = streams.counted(self.xp, mask)
         self._ended, present = streams.follow(self._ended, containers.count("x", x), counts)
         return present
+
+    def _read(self, x: Any, y: Any, mask: Any) -> None:
+        """Go on through frames of which none counts: an update would be of nothing but the optimizer's momentum."""
+        result = self._differentiate(self.model.params, self.feedback, self._carry, x, y, mask)
+        self._carry = result.carry
 
     def _whole(self, gradients: Params) -> Params:
         """The gradients of a rule; ValueError where it left out that of a parameter."""

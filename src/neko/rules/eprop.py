@@ -134,10 +134,11 @@ class Eprop(Rule):
         try:
             for begin in range(0, x.shape[1], self.chunk):
                 piece = slice(begin, begin + self.chunk)
-                if not counts[:, piece].any():
-                    continue  # no frame counts: an update would be of nothing, or of the optimizer's momentum
-                closing = (last >= begin) & (last < begin + self.chunk)
                 part = (x[:, piece], y if held else y[:, piece], None if mask is None else mask[:, piece])
+                if not counts[:, piece].any():
+                    self._read(*part)
+                    continue
+                closing = (last >= begin) & (last < begin + self.chunk)
                 found = self._advance(*part, self.xp.asarray(closing, dtype=self.xp.dtype))
                 measures = found if not measures else tree.map(lambda a, b: a + b, measures, found)
         finally:

@@ -31,13 +31,7 @@ def follow(ended: np.ndarray | None, size: int, counts: np.ndarray | None) -> tu
             "(masked where one has ended), or reset() to begin anew"
         )
     counts = np.ones((size, 1), bool) if counts is None else counts
-    again = before & counts.any(axis=1)
-    if again.any():
-        raise ValueError(
-            f"sequence {int(again.argmax())} of the stream goes on after masked frames: in a stream padding ends a "
-            "sequence; leave such frames out, or reset() to begin anew"
-        )
-    return before | ~counts[:, -1], np.asarray(counts.any(axis=1))
+    return before, np.asarray(counts.any(axis=1))
 
 
 def check_target(target: str, held: bool) -> None:
