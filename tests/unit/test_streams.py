@@ -76,11 +76,17 @@ def test_a_ragged_stream_goes_on_when_a_sequence_has_ended(rule):
     assert stream.steps == steps
 
 
-def test_a_sequence_that_has_ended_stays_so():
-    stream = streaming()
-    stream.step(X[:, :6], FRAMES[:, :6], MASK[:, :6])
-    with pytest.raises(ValueError, match=r"sequence 0 of the stream goes on after masked frames"):
-        stream.step(X[:, 6:], FRAMES[:, 6:])
+@pytest.mark.parametrize("rule", [neko.Eprop, neko.BPTT])
+def test_frames_before_the_first_target_are_read(rule):
+    """A piece in which no frame counts moves the state, and no weight."""
+    late = np.ones((3, 12))
+    late[:, :6] = 0.0
+    expected = evaluator(reduction="sum").evaluate(X, FRAMES, late)["loss"]
+    stream = streaming(rule)
+    assert stream.step(X[:, :6], FRAMES[:, :6], late[:, :6]) == {}
+    assert stream.step(X[:, 6:], FRAMES[:, 6:], late[:, 6:])["loss"] == pytest.approx(expected, rel=1e-5)
+    found = online(evaluator(reduction="sum"), 3).step(X, FRAMES, late)["loss"]
+    assert found == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize("rule", [neko.Eprop, neko.BPTT, lambda e, **o: neko.Eprop(e, chunk=2, online=True, **o)])
