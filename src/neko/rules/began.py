@@ -5,9 +5,12 @@ from __future__ import annotations
 import warnings
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from neko import identity
 from neko.errors import SamplingWarning
 from neko.fingerprint import DataSet
+from neko.network import Params
 
 
 class Began(NamedTuple):
@@ -37,14 +40,16 @@ class Began(NamedTuple):
             )
 
 
-def warn_of_change(name: str) -> None:
-    """A parameter of the model is not where the sampler left it."""
-    warnings.warn(
-        f"{name!r} of the model was changed since the sampler's last epoch: the chains go on from their own positions; "
-        "for chains from other parameters make a new sampler",
-        SamplingWarning,
-        stacklevel=2,
-    )
+def warn_of_change(xp: Any, params: Params, position: Params) -> None:
+    """Warn where a model is not at the position that the sampler left it at."""
+    moved = [name for name, w in position.items() if not np.array_equal(xp.to_numpy(params[name]), xp.to_numpy(w))]
+    if moved:
+        warnings.warn(
+            f"{moved[0]!r} of the model was changed since the sampler's last epoch: the chains go on from their own "
+            "positions; for chains from other parameters make a new sampler",
+            SamplingWarning,
+            stacklevel=2,
+        )
 
 
 def warn_of_likelihood() -> None:

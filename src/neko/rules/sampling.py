@@ -167,7 +167,7 @@ class Sampling(Learner):
             self._began = now
         else:
             self._began.check(now, renewing=self.renewing)
-            self.warn_of_parameters()
+            warn_of_change(self.xp, self.model.params, self.chains[0].position)
         self._looked = True
         return batches
 
@@ -181,21 +181,15 @@ class Sampling(Learner):
         self.priors = priors.resolve(self.prior, self.model.params)
         with self.xp.scope():
             shapes = [self.model.batch(*batch) for batch in arrays]
-            if self.model.objective.reduction == "mean" and any(b.pooling is None and len(b.valid) > 1 for b in shapes):
+            if self.model.objective.reduction == "mean" and any(
+                b.pooling is None and b.valid.shape[0] > 1 for b in shapes
+            ):
                 warn_of_likelihood()
             self.share = sum(float(self.model.share(batch)) for batch in shapes) / found.examples
             self.drift.feedback = self.drift.initial_feedback()
             keys = self.xp.random.split(self.xp.random.key(self.seed), self.n_chains)
             for position, key in zip(self.positions(), self.xp.unstack(keys), strict=True):
                 self.chains.append(Chain(position, key))
-
-    def warn_of_parameters(self) -> None:
-        """Warn where the model is not at the first chain's position."""
-        xp, own = self.xp, self.model.params
-        for name, w in self.chains[0].position.items():
-            if not np.array_equal(xp.to_numpy(own[name]), xp.to_numpy(w)):
-                warn_of_change(name)
-                return
 
     renewing = False
     """Whether each epoch may bring other examples of one data set, because every step looks at its batch only."""
