@@ -11,6 +11,7 @@ from neko import identity
 from neko.errors import SamplingWarning
 from neko.fingerprint import DataSet
 from neko.network import Params
+from neko.objective import Batch
 
 
 class Began(NamedTuple):
@@ -52,11 +53,12 @@ def warn_of_change(xp: Any, params: Params, position: Params) -> None:
         )
 
 
-def warn_of_likelihood() -> None:
-    """The loss is the mean over the steps of targets that are given at every step."""
-    warnings.warn(
-        "the target has a value at every step and the loss is their mean (reduction='mean'): the sampler's likelihood "
-        "is that of one step a sequence; Evaluator(…, reduction='sum') is the likelihood of all steps",
-        SamplingWarning,
-        stacklevel=2,
-    )
+def warn_of_likelihood(batches: list[Batch]) -> None:
+    """Warn where a loss that is a mean over steps has a target at every step."""
+    if any(batch.pooling is None and batch.valid.shape[0] > 1 for batch in batches):
+        warnings.warn(
+            "the target has a value at every step and the loss is their mean (reduction='mean'): the sampler's "
+            "likelihood is that of one step a sequence; Evaluator(…, reduction='sum') is the likelihood of all steps",
+            SamplingWarning,
+            stacklevel=2,
+        )

@@ -125,7 +125,7 @@ class Sampling(Learner):
 
     @property
     def warming(self) -> bool:
-        """Whether the chains are still in their warm-up."""
+        """Whether the chains are in their warm-up."""
         return self.epochs < self.warmup
 
     @abstractmethod
@@ -181,10 +181,8 @@ class Sampling(Learner):
         self.priors = priors.resolve(self.prior, self.model.params)
         with self.xp.scope():
             shapes = [self.model.batch(*batch) for batch in arrays]
-            if self.model.objective.reduction == "mean" and any(
-                b.pooling is None and b.valid.shape[0] > 1 for b in shapes
-            ):
-                warn_of_likelihood()
+            if self.model.objective.reduction == "mean":
+                warn_of_likelihood(shapes)
             self.share = sum(float(self.model.share(batch)) for batch in shapes) / found.examples
             self.drift.feedback = self.drift.initial_feedback()
             keys = self.xp.random.split(self.xp.random.key(self.seed), self.n_chains)
