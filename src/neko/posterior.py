@@ -94,8 +94,7 @@ class Posterior:
 
     @property
     def samples(self) -> np.ndarray:
-        """The predictions of all draws of all chains, (draws, examples, [time,] outputs); ValueError if there are
-        none."""
+        """Predictions of all draws of all chains, (draws, examples, [time,] outputs); ValueError if there are none."""
         if self.predictions is None:
             raise ValueError("no predictions: give the rule x_pred")
         return self.predictions.reshape(-1, *self.predictions.shape[2:])
@@ -119,8 +118,7 @@ class Posterior:
 
     @property
     def standard_deviation(self) -> np.ndarray:
-        """Of the draws' predictions about their mean, (examples, [time,] outputs): what is not known of the weights,
-        without the noise that the data have."""
+        """Of the draws' predictions, without the noise that the data have, (examples, [time,] outputs)."""
         return np.asarray(self.samples.std(axis=0, dtype=np.float64))
 
     @property

@@ -5,9 +5,13 @@ from __future__ import annotations
 import warnings
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from neko import identity
 from neko.errors import SamplingWarning
 from neko.fingerprint import DataSet
+from neko.network import Params
+from neko.objective import Batch
 
 
 class Began(NamedTuple):
@@ -37,21 +41,24 @@ class Began(NamedTuple):
             )
 
 
-def warn_of_change(name: str) -> None:
-    """A parameter of the model is not where the sampler left it."""
-    warnings.warn(
-        f"{name!r} of the model was changed since the sampler's last epoch: the chains go on from their own positions; "
-        "for chains from other parameters make a new sampler",
-        SamplingWarning,
-        stacklevel=2,
-    )
+def warn_of_change(xp: Any, params: Params, position: Params) -> None:
+    """Warn where a model is not at the position that the sampler left it at."""
+    moved = [name for name, w in position.items() if not np.array_equal(xp.to_numpy(params[name]), xp.to_numpy(w))]
+    if moved:
+        warnings.warn(
+            f"{moved[0]!r} of the model was changed since the sampler's last epoch: the chains go on from their own "
+            "positions; for chains from other parameters make a new sampler",
+            SamplingWarning,
+            stacklevel=2,
+        )
 
 
-def warn_of_likelihood() -> None:
-    """The loss is the mean over the steps of targets that are given at every step."""
-    warnings.warn(
-        "the target has a value at every step and the loss is their mean (reduction='mean'): the sampler's likelihood "
-        "is that of one step a sequence; Evaluator(…, reduction='sum') is the likelihood of all steps",
-        SamplingWarning,
-        stacklevel=2,
-    )
+def warn_of_likelihood(batches: list[Batch]) -> None:
+    """Warn where a loss that is a mean over steps has a target at every step."""
+    if any(batch.pooling is None and batch.valid.shape[0] > 1 for batch in batches):
+        warnings.warn(
+            "the target has a value at every step and the loss is their mean (reduction='mean'): the sampler's "
+            "likelihood is that of one step a sequence; Evaluator(…, reduction='sum') is the likelihood of all steps",
+            SamplingWarning,
+            stacklevel=2,
+        )

@@ -130,7 +130,7 @@ class Sampling(Learner):
 
     @property
     def warming(self) -> bool:
-        """Whether the chains are still in their warm-up."""
+        """Whether the chains are in their warm-up."""
         return self.epochs < self.warmup
 
     @abstractmethod
@@ -173,7 +173,7 @@ class Sampling(Learner):
         else:
             adaptors.check_names(self.model.model, self.chains[0].position)
             self._began.check(now, renewing=self.renewing)
-            self.warn_of_parameters()
+            warn_of_change(self.xp, self.model.params, self.chains[0].position)
         self._looked = True
         return batches
 
@@ -187,21 +187,13 @@ class Sampling(Learner):
         self.priors = priors.resolve(self.prior, self.model.params)
         with self.xp.scope():
             shapes = [self.model.batch(*batch) for batch in arrays]
-            if self.model.objective.reduction == "mean" and any(b.pooling is None and len(b.valid) > 1 for b in shapes):
-                warn_of_likelihood()
+            if self.model.objective.reduction == "mean":
+                warn_of_likelihood(shapes)
             self.share = sum(float(self.model.share(batch)) for batch in shapes) / found.examples
             self.drift.feedback = self.drift.initial_feedback()
             keys = self.xp.random.split(self.xp.random.key(self.seed), self.n_chains)
             for position, key in zip(self.positions(), self.xp.unstack(keys), strict=True):
                 self.chains.append(Chain(position, key))
-
-    def warn_of_parameters(self) -> None:
-        """Warn where the model is not at the first chain's position."""
-        xp, own = self.xp, self.model.params
-        for name, w in self.chains[0].position.items():
-            if not np.array_equal(xp.to_numpy(own[name]), xp.to_numpy(w)):
-                warn_of_change(name)
-                return
 
     renewing = False
     """Whether each epoch may bring other examples of one data set, because every step looks at its batch only."""
