@@ -18,7 +18,8 @@ def options(thing: Any, **instead: Any) -> list[str]:
     """
     found: dict[str, Any] = {}
     for cls in type(thing).__mro__:
-        for parameter in inspect.signature(cls.__init__).parameters.values() if "__init__" in vars(cls) else ():
+        made_by = vars(cls).get("__init__", object.__init__)
+        for parameter in inspect.signature(made_by).parameters.values():
             name = parameter.name
             if parameter.kind is parameter.KEYWORD_ONLY and name not in found and hasattr(thing, name):
                 value, default = instead.get(name, getattr(thing, name)), parameter.default

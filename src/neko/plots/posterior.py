@@ -75,7 +75,7 @@ def draw_uncertainty(axes: Axes, found: Posterior, labels: np.ndarray) -> None:
     """Histograms of the mean cross-entropy of examples that are predicted right, and wrong."""
     values = found.mean_cross_entropy()
     right = found.mean_prediction.argmax(axis=-1) == labels
-    edges = np.linspace(0.0, values.max(), 31)
+    edges = np.linspace(0.0, values.max(), 31).tolist()
     for label, chosen, colour in (("right", right, "#009E73"), ("wrong", ~right, "#D55E00")):
         if chosen.any():
             name = f"{label} ({chosen.sum()} examples)"
