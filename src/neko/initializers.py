@@ -45,7 +45,7 @@ def resolve(initializer: str | Initializer) -> Initializer:
     """The initializer of a name; a function ``(rng, shape) -> array`` is returned as it is."""
     if callable(initializer):
         return initializer
-    if initializer not in INITIALIZERS:
+    if not isinstance(initializer, str) or initializer not in INITIALIZERS:
         raise ValueError(f"initializer={initializer!r}: expected one of {sorted(INITIALIZERS)} or a function")
     return INITIALIZERS[initializer]
 

@@ -259,6 +259,7 @@ def test_what_is_given_can_be_changed_afterwards():
         1j,
         [[5.0, 6.0]],
         {5.0, 6.0},
+        np.ma.masked_array([5.0, 6.0], mask=[True, False]),
     ],
     ids=repr,
 )

@@ -75,6 +75,8 @@ def numbers(value: Any) -> tuple[tuple[float, ...], bool]:
     try:
         if isinstance(value, list | tuple) and any(isinstance(v, bool | np.bool_) for v in value):
             return (), False
+        if np.ma.is_masked(value):
+            return (), False
         found = np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
     except (TypeError, ValueError, RuntimeError):
         return (), False

@@ -24,6 +24,6 @@ CELLS: dict[str, type[Cell]] = {
 
 def get(name: str) -> type[Cell]:
     """The cell class of a name; ValueError lists the names there are."""
-    if name not in CELLS:
+    if not isinstance(name, str) or name not in CELLS:
         raise ValueError(f"cell {name!r}: expected one of {sorted(CELLS)}")
     return CELLS[name]

@@ -11,7 +11,7 @@ DEVICES: dict[str, type[Device]] = {"constant": ConstantStep, "linear": LinearSt
 
 def get(name: str) -> type[Device]:
     """The device class of a name; ValueError lists the names there are."""
-    if name not in DEVICES:
+    if not isinstance(name, str) or name not in DEVICES:
         raise ValueError(f"device {name!r}: expected one of {sorted(DEVICES)}")
     return DEVICES[name]
 
