@@ -26,6 +26,10 @@ UPDATES = {
     },
 }
 RATES = {"sgd": 0.1, "momentum": 0.02, "nesterov": 0.02, "adagrad": 0.02}
+STEP = {
+    name: {"learning_rate": RATES.get(name, 0.01)} if isinstance(update, str) else {} for name, update in UPDATES.items()
+} | {"naive": {"clip_norm": 0.3}}
+"""What keeps a step short; the naive update has the rate 1."""
 MODES = ["bptt", "rtrl", "eprop:symmetric", "eprop:random", "eprop:adaptive"]
 
 
@@ -54,9 +58,7 @@ def learning(model, rule, update, x):
     Random feedback descends only once the readout has come to agree with it, which takes longer than a test: here the
     readout begins there.
     """
-    optimizer = UPDATES[update]
-    rate = {"learning_rate": RATES.get(update, 0.01)} if isinstance(optimizer, str) and optimizer != "naive" else {}
-    made = neko.rules.resolve(rule)(model, optimizer=optimizer, **rate)
+    made = neko.rules.resolve(rule)(model, optimizer=UPDATES[update], **STEP[update])
     model.build(x)
     feedback = made.initial_feedback().get("feedback.0")
     if feedback is not None:
