@@ -25,7 +25,7 @@ ARROWS = {
     "backend": {"typing", "tree", "errors"},
     "cells": {"typing"},
     "initializers": set(),
-    "losses": {"typing"},
+    "losses": {"typing", "recording"},
     "metrics": {"typing", "losses"},
     "devices": {"typing"},
     "samplers": {"typing", "tree"},

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from neko import recording
 from neko.typing import Array
 
 
@@ -45,7 +46,7 @@ class Loss:
     link: str = "identity"
 
     def __call__(self, xp: Any, prediction: Array, target: Array) -> Array:
-        return self.function(xp, prediction, target)
+        return recording.call(self.name, self.function, xp, prediction, target)
 
 
 def categorical_crossentropy(xp: Any, prediction: Array, target: Array) -> Array:
