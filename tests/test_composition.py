@@ -27,7 +27,8 @@ UPDATES = {
 }
 RATES = {"sgd": 0.1, "momentum": 0.02, "nesterov": 0.02, "adagrad": 0.02}
 STEP = {
-    name: {"learning_rate": RATES.get(name, 0.01)} if isinstance(update, str) else {} for name, update in UPDATES.items()
+    name: {"learning_rate": RATES.get(name, 0.01)} if isinstance(update, str) else {}
+    for name, update in UPDATES.items()
 } | {"naive": {"clip_norm": 0.3}}
 """What keeps a step short; the naive update has the rate 1."""
 MODES = ["bptt", "rtrl", "eprop:symmetric", "eprop:random", "eprop:adaptive"]
@@ -58,7 +59,7 @@ def learning(model, rule, update, x):
     Random feedback descends only once the readout has come to agree with it, which takes longer than a test: here the
     readout begins there.
     """
-    made = neko.rules.resolve(rule)(model, optimizer=UPDATES[update], **STEP[update])
+    made = neko.rules.resolve(rule)(model, optimizer=UPDATES[update], **STEP.get(update, {}))
     model.build(x)
     feedback = made.initial_feedback().get("feedback.0")
     if feedback is not None:

@@ -36,7 +36,7 @@ ARROWS = {
     "backend": {"typing", "tree", "errors", "identity"},
     "cells": {"typing"},
     "initializers": set(),
-    "losses": {"typing"},
+    "losses": {"typing", "recording"},
     "metrics": {"typing", "losses"},
     "devices": {"typing"},
     "samplers": {"typing", "tree", "containers"},

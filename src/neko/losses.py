@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from neko import recording
 from neko.arguments import check_choice
 from neko.typing import Array
 
@@ -57,7 +58,7 @@ class Loss:
         check_choice("link", self.link, LINKS)
 
     def __call__(self, xp: Any, outputs: Array, target: Array) -> Array:
-        return self.function(xp, self.unlinked(xp, outputs), target)
+        return recording.call(self.name, self.function, xp, self.unlinked(xp, outputs), target)
 
     def prediction(self, xp: Any, outputs: Array) -> Array:
         """What outputs predict: the link of them."""

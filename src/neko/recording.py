@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
+from typing import Any
 
 from neko.errors import GradientError, GradientWarning
 
@@ -37,3 +39,25 @@ def warn_of_single(found: dict[str, bool], where: str, known: frozenset[str]) ->
             stacklevel=2,
         )
     return known | missing
+
+
+def call(name: str, function: Callable[..., Any], xp: Any, *arrays: Any) -> Any:
+    """``function(xp, *arrays)`` of a loss; GradientError where it leaves the framework, which records nothing then."""
+    try:
+        found = function(xp, *arrays)
+    except (TypeError, RuntimeError, AttributeError) as error:
+        # Every framework refuses to make NumPy's of an array that it records, each in other words.
+        if "numpy" not in str(error).lower():
+            raise
+        raise left(name, xp) from error
+    if not xp.owns(found):
+        raise left(name, xp)
+    return found
+
+
+def left(name: str, xp: Any) -> GradientError:
+    """The error for a loss that computes elsewhere."""
+    return GradientError(
+        f"the loss {name!r} computes in NumPy or Python, where {xp.name} records no gradient: expected an array made "
+        "of its arguments by operators and xp.* functions, for example xp.mean(xp.square(prediction - target), axis=-1)"
+    )

@@ -276,6 +276,30 @@ def test_an_ending_in_code_is_seen_by_value(end, ending, bounded):
         np.testing.assert_allclose(model.predict(X), model.module(torch.tensor(X)).detach().numpy(), rtol=1e-6)
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_an_ending_in_half_precision_is_seen_by_value(dtype):
+    for end, ending in ((lambda y: torch.softmax(y, -1), "softmax"), (torch.sigmoid, None)):
+        model = adaptors.adapt(Ends(end).to(dtype))
+        model.prepare(X)
+        assert model.ending == ending
+
+
+def test_an_ending_in_evaluation_only_is_refused():
+    class Both(Ends):
+        def forward(self, x):
+            y = self.layer(x)
+            return y if self.training else torch.softmax(y, -1)
+
+    with pytest.raises(ValueError, match="softmax in evaluation and not in training"):
+        adaptors.adapt(Both(None)).prepare(X)
+
+
+def test_names_that_are_not_there_are_not_written():
+    model = adaptors.adapt(torch.nn.Linear(3, 2))
+    with pytest.raises(ValueError, match=r"\['kernel'\] cannot be written"):
+        model.params = {"kernel": torch.ones(2, 3)}
+
+
 @pytest.mark.parametrize(
     ("last", "ending"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from abc import abstractmethod
 from collections.abc import Iterable
@@ -111,6 +112,9 @@ class Adapted(Trainable):
     def write(self, params: dict[str, Array], buffers: dict[str, Array]) -> None:
         """Put parameters or buffers into the module."""
         own = {name: v for variables in self.variables() for name, v in variables.items()}
+        unknown = sorted({*params, *buffers} - set(own))
+        if unknown:
+            raise ValueError(f"{unknown!r} cannot be written into {self!r}: expected of {sorted(own)!r}; frozen stay")
         with self.xp.scope():
             for name, value in {**params, **buffers}.items():
                 self.assign(own[name], value)
@@ -149,9 +153,9 @@ class Adapted(Trainable):
         if form in self._shapes:
             return
         with self.xp.scope():
-            size, applied = self.look(x, batch_size)
+            example, applied = self.look(x, batch_size)
             y = outcome.select(self, applied.outputs)
-            found = tuple(int(n) for n in y.shape)
+            found, size = tuple(int(n) for n in y.shape), int(tree.leaves(example)[0].shape[0])
             if len(found) not in (2, 3) or found[0] != size:
                 raise ValueError(
                     f"{self!r} gives outputs of shape {found!r} for {size} examples: expected (batch, outputs) or "
@@ -159,12 +163,27 @@ class Adapted(Trainable):
                     "output=…"
                 )
             if not self._shapes:
-                values = np.asarray(self.xp.to_numpy(self.xp.astype(y, self.xp.dtype)))
-                self._ending, self._bounded = self.declared() or outcome.by_value(values), outcome.bounded(values)
+                self._ending, self._bounded = self.ends(example, y), outcome.bounded(self.xp.to_numpy(y))
                 self._penalized = not isinstance(applied.penalty, float)
         if not self.names:
             raise ValueError(f"{self!r} has no trainable parameter")
         self._shapes[form] = found[1:]
+
+    def ends(self, example: Any, y: Array) -> str | None:
+        """What the module ends in, from its layers or from outputs `y`; ValueError where these are probabilities in
+        evaluation only, as a loss would be wrong in one of both."""
+        declared, seen = self.declared(), outcome.by_value(self.xp.to_numpy(y), "float16" in str(y.dtype))
+        if declared is not None or seen is None:
+            return declared
+        with contextlib.suppress(Exception), self.untouched():
+            y = outcome.select(self, self.apply(*self.read(), example, True).outputs)
+        trained = outcome.by_value(self.xp.to_numpy(y), "float16" in str(y.dtype))
+        if trained != seen:
+            raise ValueError(
+                f"{self!r} ends in {seen} in evaluation and not in training: expected the same in both, best the "
+                "values before it"
+            )
+        return seen
 
     def form(self, x: Any) -> Any:
         """What the shape of outputs depends on: the inputs' shapes without the batch, and their names."""
@@ -176,8 +195,8 @@ class Adapted(Trainable):
             raise ValueError(f"x has inputs of shapes {shapes!r}: expected as many examples in each")
         return tuple(sorted(x)) if isinstance(x, dict) else (), *(shape[1:] for shape in shapes)
 
-    def look(self, x: Any, batch_size: int | None) -> tuple[int, Applied]:
-        """The number of examples looked at, and what the module gives for them, which leaves no trace in it.
+    def look(self, x: Any, batch_size: int | None) -> tuple[Any, Applied]:
+        """The examples looked at, and what the module gives for them, which leaves no trace in it.
 
         These are as many as a batch will have, for a module may be made for one size; where the size is not known,
         some, or all if it does not take these.
@@ -192,7 +211,7 @@ class Adapted(Trainable):
             try:
                 self.build(example)
                 with self.untouched():
-                    return size, self.apply(*self.read(), example, False)
+                    return example, self.apply(*self.read(), example, False)
             except Exception as error:
                 failure = failure or error
         shapes = ", ".join(repr(tuple(np.shape(a))) for a in arrays)
