@@ -92,7 +92,7 @@ def test_the_states_matter(tmp_path):
             r"model\.cells\.0\.units=16: this run has 8",
         ),
         (
-            lambda: neko.Eprop(neko.Evaluator(neko.ALIF(16, 3, "torch"), "mse"), mode="adaptive"),
+            lambda: neko.Eprop(neko.Evaluator(neko.ALIF(16, 3, "torch", tau_m=20.0, dt=2.0), "mse"), mode="adaptive"),
             "objective.loss.name='categorical_crossentropy': this run has",
         ),
     ],

@@ -94,12 +94,12 @@ def layer_traces(
 
 def rate_signals(xp: Any, model: Any, batch: Batch, traces: tuple[LayerTrace, ...]) -> list[Array]:
     """``valid_t c (f_av - f_0) / frames`` of every layer, (time, batch, n); zeros where no regularizer asks for it."""
-    regularizer, frames = model.objective.regularizer, xp.sum(batch.valid)
+    regularizer, valid = model.objective.regularizer, batch.valid
     found = []
     for cell, trace in zip(model.network.cells, traces, strict=True):
         signal = xp.zeros_like(trace.z)
         if regularizer is not None and cell.spiking:
-            rate = spike_count(xp, trace.z, batch.valid) / frames
-            signal = signal + xp.expand_dims(batch.valid, axis=-1) * regularizer.error(rate, model.model.dt) / frames
+            error = regularizer.error(xp, spike_count(xp, trace.z, valid), valid, model.model.dt)
+            signal = signal + xp.expand_dims(valid, axis=-1) * error
         found.append(signal)
     return found
