@@ -70,7 +70,8 @@ class Trainer:
         y : array (examples, …), optional
             Targets, with or without a time axis.
         mask : array (examples, time), optional
-            0 at padded frames, which count nowhere.
+            0 at frames that count nowhere: padding after a sequence, and frames without a target. The network reads
+            their inputs.
         epochs : int
             How often the data are shown.
         batch_size : int, optional

@@ -95,7 +95,7 @@ class Rule(Learner):
         self.steps = 0
         self.feedback: Params = {}
         self._carry: Any = None
-        self._ended: np.ndarray | None = None
+        self._sequences: int | None = None
         self._shapes: set[str] = set()
         self._jit = jit
         self.update_state: Any = None
@@ -195,7 +195,7 @@ class Rule(Learner):
                 "feedback": state.take(xp, self.feedback),
                 "update": self.update.take(xp, self.update_state),
                 "carry": state.take(xp, self._carry),
-                "ended": self._ended,
+                "sequences": self._sequences,
                 "totals": state.take(xp, self.totals),
                 "steps": self.steps,
             }
@@ -222,12 +222,12 @@ class Rule(Learner):
         if buffers is not None:
             model.model.buffers = buffers
         self._carry, self.totals, self.steps = carry, totals, saved["steps"]
-        self._ended = saved.get("ended")
+        self._sequences = saved.get("sequences")
 
     def reset(self) -> None:
         """Forget the state of the stream; parameters stay."""
         self._carry = None
-        self._ended = None
+        self._sequences = None
 
     def _check_pieces(self, y: Any) -> None:
         """ValueError for a target that pieces of a stream cannot have."""
@@ -236,9 +236,8 @@ class Rule(Learner):
 
     def _follow(self, x: Any, mask: Any) -> np.ndarray:
         """Which sequences have a frame in this piece of the stream, (batch,)."""
-        counts = streams.counted(self.xp, mask)
-        self._ended, present = streams.follow(self._ended, containers.count("x", x), counts)
-        return present
+        self._sequences = streams.check_size(self._sequences, containers.count("x", x))
+        return streams.present(self.xp, self._sequences, mask)
 
     def _read(self, x: Any, y: Any, mask: Any) -> None:
         """Go on through frames of which none counts: an update would be of nothing but the optimizer's momentum."""

@@ -7,31 +7,14 @@ from typing import Any
 import numpy as np
 
 
-def follow(ended: np.ndarray | None, size: int, counts: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-    """Which sequences have ended after a piece of a stream, and which have a frame in it, (batch,) each.
-
-    Parameters
-    ----------
-    ended : array (batch,) or None
-        Which had ended before; None at the beginning.
-    size : int
-        Sequences in the piece.
-    counts : array (batch, time) or None
-        Which of its frames count; None for all.
-
-    Raises
-    ------
-    ValueError
-        For a piece that does not go on with the sequences of the one before.
-    """
-    before = np.zeros(size, bool) if ended is None else ended
-    if len(before) != size:
+def check_size(before: int | None, size: int) -> int:
+    """The number of sequences in a piece; ValueError unless it is that of the pieces before, None at the beginning."""
+    if before is not None and before != size:
         raise ValueError(
-            f"a piece of {size} sequences in a stream of {len(before)}: expected the same sequences as before "
+            f"a piece of {size} sequences in a stream of {before}: expected the same sequences as before "
             "(masked where one has ended), or reset() to begin anew"
         )
-    counts = np.ones((size, 1), bool) if counts is None else counts
-    return before, np.asarray(counts.any(axis=1))
+    return size
 
 
 def check_target(target: str, held: bool) -> None:
@@ -43,6 +26,6 @@ def check_target(target: str, held: bool) -> None:
         )
 
 
-def counted(xp: Any, mask: Any) -> np.ndarray | None:
-    """Which frames count, on the host."""
-    return None if mask is None else np.asarray(xp.to_numpy(mask) > 0.0)
+def present(xp: Any, size: int, mask: Any) -> np.ndarray:
+    """Which sequences have a frame that counts, (batch,)."""
+    return np.ones(size, bool) if mask is None else np.asarray((xp.to_numpy(mask) > 0.0).any(axis=1))
