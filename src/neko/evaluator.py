@@ -88,11 +88,21 @@ class Evaluator:
             judged = losses.class_weighted(judged, class_weights)
         if from_logits is not None and not isinstance(from_logits, bool):
             raise TypeError(f"from_logits={from_logits!r}: expected True, False or None")
-        self.objective = Objective(judged, target, reduction, regularizer)
         self.metrics: tuple[Metric, ...] = resolve_metrics(metrics)
         self.from_logits = from_logits
         self._timed: bool | None = None
+        self.objective = Objective(judged, target, reduction, regularizer)
+
+    @property
+    def objective(self) -> Objective:
+        """What is minimised; another one may be set, and holds from the next call on."""
+        return self._objective
+
+    @objective.setter
+    def objective(self, objective: Objective) -> None:
+        self._objective = objective
         self._settled = False
+        # What is compiled has the objective in it.
         self._measure = self.xp.jit(self._measure_batch)
         self._predictors = {
             every: self.xp.jit(functools.partial(self._predict_batch, every)) for every in (False, True)
@@ -148,7 +158,7 @@ class Evaluator:
         """Once the outputs are known: what they mean to the loss, and whether every metric has a meaning."""
         loss = meaning.linked(self.objective.loss, self.model, self.from_logits)
         meaning.check_metrics(loss, self.metrics, self.outputs)
-        self.objective = dataclasses.replace(self.objective, loss=loss)
+        self._objective = dataclasses.replace(self._objective, loss=loss)
         self._settled = True
 
     def clone(self) -> Evaluator:

@@ -206,3 +206,18 @@ def test_a_metric_that_needs_classes_says_so():
     own = Metric("errors", lambda xp, c: weighted(xp, 1.0 - c.prediction[..., 0], c.weight), of_classes=True)
     with pytest.raises(ValueError, match="metric 'errors' of one output"):
         neko.Evaluator(spiking(1), loss="mse", metrics=[own])
+
+
+@pytest.mark.parametrize("backend", ["torch", "jax"])
+def test_another_objective_holds_from_the_next_call_on(backend):
+    """Also where the old one was compiled."""
+    y = np.eye(2)[LABELS]
+    model, other = neko.Evaluator(spiking(backend=backend), loss="mse"), neko.Evaluator(spiking(), loss="mae")
+    rule = neko.BPTT(model)
+    rule.gradients(X, y)
+    before = model.evaluate(X, y)["loss"]
+    model.objective = other.objective
+    expected = other.evaluate(X, y)["loss"]
+    assert before != pytest.approx(expected, rel=1e-3)
+    assert model.evaluate(X, y)["loss"] == pytest.approx(expected, rel=1e-5)
+    assert float(rule.gradients(X, y)[0]) == pytest.approx(expected, rel=1e-5)

@@ -103,9 +103,7 @@ class Rule(Learner):
         self._meanwhile: Callable[[], None] = nothing
         self._started = False
         self._known: list[str] = []
-        compiled = self.xp.jit if jit else self._scoped
-        self._train = compiled(self._train_step)
-        self._differentiate = compiled(self._gradient)
+        self._compile()
 
     @property
     def name(self) -> str:
@@ -263,9 +261,18 @@ class Rule(Learner):
 
         return run
 
+    def _compile(self) -> None:
+        """The steps as the framework compiles them, with the objective of now in them."""
+        compiled = self.xp.jit if self._jit else self._scoped
+        self._train = compiled(self._train_step)
+        self._differentiate = compiled(self._gradient)
+        self._objective = self.model.objective
+
     def start(self, x: Any) -> None:
         """Build the model for inputs like `x`, the feedback and the update's state, if that is not done."""
         self.model.build(x)
+        if self._objective is not self.model.objective:
+            self._compile()
         if self._started:
             adaptors.check_names(self.model.model, self._known)
         else:
