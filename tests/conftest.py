@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import importlib.util
+import signal
 
 import pytest
 
@@ -14,6 +15,10 @@ OPTIONAL = (
     *("array_api_compat", "arviz", "hatchling", "jax", "kaldi_native_fbank", "keras", "optax", "pandas"),
     *("scipy", "sklearn", "tensorboardX", "tensorflow", "torch"),
 )
+if (
+    signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+):  # as in the background of a shell, where Ctrl-C would test nothing
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 MISSING = {name for name in OPTIONAL if importlib.util.find_spec(name) is None}
 BACKENDS = backends.installed()
 # What a backend runs in every test run, by parameter; the rest is left to `make proofs`. Compiling many cells is slow,

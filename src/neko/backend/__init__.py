@@ -80,12 +80,6 @@ def get(name: str, *, device: str | None = None, dtype: str = "float32") -> Any:
         raise ValueError(f"backend {name!r}: expected one of {available()}")
     if dtype not in DTYPES:
         raise ValueError(f"dtype={dtype!r}: expected one of {DTYPES}")
-    return _create(name, None if device is None else str(device), dtype)
-
-
-@functools.cache
-def _create(name: str, device: str | None, dtype: str) -> Any:
-    module, cls, _ = _BACKENDS[name]
     missing = _missing(name)
     if missing:
         raise ImportError(
@@ -93,6 +87,12 @@ def _create(name: str, device: str | None, dtype: str) -> Any:
             f"pip install 'neko-learning[{name}]'",
             name=missing[0],
         )
+    return _create(name, None if device is None else str(device), dtype)
+
+
+@functools.cache
+def _create(name: str, device: str | None, dtype: str) -> Any:
+    module, cls, _ = _BACKENDS[name]
     return getattr(importlib.import_module(module), cls)(device, dtype)
 
 
