@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Iterable
 from numbers import Integral, Real
@@ -55,3 +56,15 @@ def as_path(name: str, value: Any) -> Path:
     if not isinstance(value, str | Path) or not str(value):
         raise TypeError(f"{name}={value!r}: expected a path, for example 'runs/first'")
     return Path(value)
+
+
+def of_constructor(kind: type) -> dict[str, inspect.Parameter]:
+    """The named arguments of a class's constructor, and of those above it that it hands ``**options`` on to."""
+    found: dict[str, inspect.Parameter] = {}
+    for c in kind.__mro__:
+        own = vars(c).get("__init__")
+        if own is not None and c is not object:
+            for name, parameter in inspect.signature(own).parameters.items():
+                if parameter.kind in (parameter.KEYWORD_ONLY, parameter.POSITIONAL_OR_KEYWORD):
+                    found.setdefault(name, parameter)
+    return found

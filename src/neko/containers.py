@@ -81,7 +81,8 @@ def from_tensorflow(name: str, a: Any) -> Any:
         raise TypeError(f"{name} is a {kind}: expected a dense tensor, for example tf.sparse.to_dense({name})")
     if "Variable" in kind:
         return as_array(name, np.asarray(a))
-    return a if str(getattr(a, "dtype", "")).find("float16") < 0 and hasattr(a, "numpy") else as_numpy(name, a)
+    dense = hasattr(a, "numpy") and "float16" not in str(a.dtype)
+    return a if dense else as_numpy(name, a)
 
 
 def as_numpy(name: str, a: Any) -> np.ndarray:

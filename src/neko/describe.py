@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import Any
 
-import numpy as np
+from neko.arguments import of_constructor, plain
 
 LONGEST = 60
 """Characters of a value that are shown at the most."""
@@ -17,14 +16,11 @@ def options(thing: Any, **instead: Any) -> list[str]:
     An option is seen if the object keeps it under its own name; `instead` gives values to be shown in place of these.
     """
     found: dict[str, Any] = {}
-    for cls in type(thing).__mro__:
-        own = vars(cls).get("__init__")
-        for parameter in () if own is None or cls is object else inspect.signature(own).parameters.values():
-            name = parameter.name
-            if parameter.kind is parameter.KEYWORD_ONLY and name not in found and hasattr(thing, name):
-                value, default = instead.get(name, getattr(thing, name)), parameter.default
-                if value is not default and not (type(value) is type(default) and same(value, default)):
-                    found[name] = value
+    for name, parameter in of_constructor(type(thing)).items():
+        if parameter.kind is parameter.KEYWORD_ONLY and hasattr(thing, name):
+            value, default = instead.get(name, getattr(thing, name)), parameter.default
+            if value is not default and not (type(value) is type(default) and same(value, default)):
+                found[name] = value
     return [f"{name}={short(value)}" for name, value in found.items()]
 
 
@@ -41,8 +37,7 @@ def short(value: Any) -> str:
     shape = getattr(value, "shape", None)
     if shape:
         return f"<array {tuple(shape)!r}>"
-    if isinstance(value, np.generic):
-        value = value.item()
+    value = plain(value)
     if isinstance(value, list | tuple | dict) and len(repr(value)) > LONGEST:
         return f"<{type(value).__name__} of {len(value)}>"
     text = " ".join(repr(value).split())

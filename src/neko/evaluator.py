@@ -166,7 +166,7 @@ class Evaluator:
         objective = self.objective
         other = Evaluator(
             self.model.clone(),
-            dataclasses.replace(objective.loss, linked=False),
+            objective.loss,
             self.metrics,
             target=objective.target,
             reduction=objective.reduction,
@@ -290,7 +290,10 @@ class Evaluator:
         if steps is None and not (self.model.cells and self.xp.compiles):
             return None
         if not self.model.cells:
-            raise ValueError(f"lengths={steps!r}: {self.model!r} would read the padding; only networks of cells do not")
+            raise ValueError(
+                f"lengths={steps!r}: {self.model!r} would read the padding, which may change its outputs before it; "
+                "expected a network of cells"
+            )
         return Lengths(steps, sparse=self.objective.loss.sparse)
 
     def check_whole(self, source: batches.Source, *, pieces: bool = False) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -18,21 +17,11 @@ TOLD = 4
 """Differences that a message names."""
 
 
-def option_names(kind: type) -> list[str]:
-    """The options of a class's constructor and of those that it hands ``**options`` on to."""
-    names: dict[str, None] = {}
-    for c in kind.__mro__:
-        if "__init__" in vars(c) and c is not object:
-            for name, parameter in inspect.signature(vars(c)["__init__"]).parameters.items():
-                if parameter.kind in (parameter.KEYWORD_ONLY, parameter.POSITIONAL_OR_KEYWORD):
-                    names[name] = None
-    return [name for name in names if name not in NOT_PART]
-
-
 def options(thing: Any, **elsewhere: Any) -> dict[str, Any]:
     """The options that something was made with: its attributes by the names of its constructor's arguments, but for
     those that are given here, because they are kept under another name."""
-    names = [name for name in option_names(type(thing)) if name not in elsewhere and hasattr(thing, name)]
+    known = [name for name in arguments.of_constructor(type(thing)) if name not in NOT_PART and name not in elsewhere]
+    names = [name for name in known if hasattr(thing, name)]
     return {**options_of(thing, names), **describe(elsewhere)}
 
 

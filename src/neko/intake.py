@@ -47,17 +47,12 @@ class Intake:
         elif loss.link != "identity":
             checks.within(y, valid, loss.name, 1.0 if loss.link == "sigmoid" else np.inf)
         for metric in self.metrics:
-            if (
-                metric.of_classes
-                and not loss.distribution
-                and not (loss.link == "sigmoid" and metric.name == "accuracy")
-            ):
+            if metric.needs_classes(loss.link) and not loss.distribution:
                 checks.one_of(y, valid, metric.name)
         return timed
 
     def convert(self, x: Any, y: Any, mask: Any) -> tuple[Any, Array, Array | None]:
-        """Received data as the rules take them: arrays of the backend, what is masked set to zero and, for a network of
-        cells, moved to the end of its sequence."""
+        """Received data as the rules take them: arrays of the backend, targets set to zero where they are masked."""
         xp, loss = self.model.xp, self.objective.loss
         timed = not self.objective.is_held(y)
         if loss.sparse and "int" not in str(y.dtype):
@@ -68,12 +63,9 @@ class Intake:
             return x, y if mask is None or not timed else frames.hidden(xp, y, mask), mask
 
     def tensors(self, x: Any, mask: Any) -> tuple[Any, Array | None]:
-        """Inputs and mask as arrays of the backend; to a network of cells what is masked is zero."""
-        xp, x = self.model.xp, self.model.as_input(x)
-        if mask is None:
-            return x, None
-        mask = xp.asarray(mask, dtype=xp.dtype)
-        return x, mask
+        """Inputs and mask as arrays of the backend."""
+        xp = self.model.xp
+        return self.model.as_input(x), None if mask is None else xp.asarray(mask, dtype=xp.dtype)
 
     def check_mask(self, mask: Any, shape: tuple[int, int] | None, pieces: bool) -> None:
         """ValueError for a mask that does not fit outputs (batch, time), or has other entries than 0 and 1."""
@@ -98,8 +90,7 @@ class Intake:
         return len(shape) > 1 and y == timed
 
     def inputs(self, x: Any, mask: Any) -> tuple[Any, Any]:
-        """Inputs and mask for a prediction, received and checked, in the order of frames that `convert` brings them
-        into; this order, None for their own."""
+        """Inputs and mask for a prediction, received and checked."""
         x = self.model.receive(x)
         mask = None if mask is None else self.model.native("mask", mask)
         self.check_mask(mask, self.model.shape(x), pieces=False)

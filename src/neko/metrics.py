@@ -57,6 +57,8 @@ class Metric:
     of_classes : bool
         Whether it asks which class was meant, so that targets must be classes: class numbers, one-hot rows, or events
         of 0 and 1.
+    of_events : bool
+        Whether it also judges the independent events of a binary cross-entropy, each of which is yes or no.
     of_probabilities : bool
         Whether it needs the probabilities of a cross-entropy.
     """
@@ -65,7 +67,12 @@ class Metric:
     measure: Callable[[Any, Context], tuple[Array, Array]]
     finalise: Callable[[float], float] = identity
     of_classes: bool = False
+    of_events: bool = False
     of_probabilities: bool = False
+
+    def needs_classes(self, link: str) -> bool:
+        """Whether, under a loss of this link, it has a meaning for targets that name one of several classes only."""
+        return self.of_classes and not (self.of_events and link == "sigmoid")
 
 
 def weighted(xp: Any, values: Array, weight: Array) -> tuple[Array, Array]:
@@ -141,7 +148,7 @@ def firing_rate(xp: Any, context: Context) -> tuple[Array, Array]:
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
-        Metric("accuracy", accuracy, of_classes=True),
+        Metric("accuracy", accuracy, of_classes=True, of_events=True),
         Metric("perplexity", perplexity, exponential, of_classes=True, of_probabilities=True),
         Metric("mean_squared_error", squared),
         Metric("mean_absolute_error", absolute),

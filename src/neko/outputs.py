@@ -64,7 +64,7 @@ def check_metrics(loss: Loss, metrics: Iterable[Metric], outputs: int) -> None:
                 f"metric {metric.name!r}: outputs under the loss {loss.name!r} are no class probabilities; leave the "
                 "metric out, or take a cross-entropy"
             )
-        if metric.of_classes and outputs < 2 and not (loss.link == "sigmoid" and metric.name == "accuracy"):
+        if outputs < 2 and metric.needs_classes(loss.link):
             raise ValueError(
                 f"metric {metric.name!r} of one output under the loss {loss.name!r}: no classes to tell apart; "
                 "leave the metric out, or take 'binary_crossentropy' for yes or no"

@@ -77,9 +77,9 @@ def test_lengths_may_be_stated_where_nothing_compiles(monkeypatch):
 
 def test_compiling_again_and_again_is_warned_of(monkeypatch):
     """By a loop of one's own over `step`, which nobody pads; once."""
-    from neko.rules import base
+    from neko.rules import programs
 
-    monkeypatch.setattr(base, "MANY_PROGRAMS", 3)
+    monkeypatch.setattr(programs, "MANY", 3)
     rule = neko.BPTT(evaluator("jax"))
     data = loader((2, 3, 4, 5))
     rule.step(*data[0])

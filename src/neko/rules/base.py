@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from neko import activity, adaptors, containers, identity, state, tree, updates
-from neko.errors import CompilationWarning, NonFiniteError
+from neko import activity, adaptors, containers, identity, state, updates
+from neko.errors import NonFiniteError
 from neko.evaluator import Evaluator
 from neko.network import Params
 from neko.objective import Batch, Forward
 from neko.rules import stream as streams
 from neko.rules.learner import Learner
-
-MANY_PROGRAMS = 12
-"""Shapes of batches for which a step is compiled before a person is told."""
+from neko.rules.programs import Programs
 
 
 class Gradient(NamedTuple):
@@ -96,8 +93,8 @@ class Rule(Learner):
         self.feedback: Params = {}
         self._carry: Any = None
         self._sequences: int | None = None
-        self._shapes: set[str] = set()
         self._jit = jit
+        self._programs = Programs(self.xp, jit)
         self.update_state: Any = None
         self.totals: dict[str, Any] = {}
         self._meanwhile: Callable[[], None] = nothing
@@ -139,9 +136,7 @@ class Rule(Learner):
         self.start(x)
         arrays = self.model.arrays(x, y, mask)
         self._check_pieces(arrays[1])
-        with self.xp.scope():
-            params, feedback, _ = self.held(self.model.params, self.feedback, self.update_state)
-        result = self._differentiate(params, feedback, self.model.model.buffers, *arrays)
+        result = self._look(self.model.model.buffers, arrays)
         return result.forward.loss, self._whole(result.gradients)
 
     def step(self, x: Any, y: Any, mask: Any = None) -> dict[str, float]:
@@ -239,8 +234,13 @@ class Rule(Learner):
 
     def _read(self, x: Any, y: Any, mask: Any) -> None:
         """Go on through frames of which none counts: an update would be of nothing but the optimizer's momentum."""
-        result = self._differentiate(self.model.params, self.feedback, self._carry, x, y, mask)
-        self._carry = result.carry
+        self._carry = self._look(self._carry, (x, y, mask)).carry
+
+    def _look(self, start: Any, arrays: tuple[Any, Any, Any]) -> Gradient:
+        """What the rule finds for a batch with the weights as the update holds them; nothing of it is applied."""
+        with self.xp.scope():
+            params, feedback, _ = self.held(self.model.params, self.feedback, self.update_state)
+        return self._differentiate(params, feedback, start, *arrays)
 
     def _whole(self, gradients: Params) -> Params:
         """The gradients of a rule; ValueError where it left out that of a parameter."""
@@ -297,7 +297,7 @@ class Rule(Learner):
         return {}
 
     def _advance(self, x: Any, y: Any, mask: Any, closing: Any = None) -> dict[str, Any]:
-        self._count_programs(x, y, mask)
+        self._programs.count((x, y, mask))
         with self.xp.scope():
             rate = self.xp.asarray(self.update_rate())
             buffers = self.model.model.buffers
@@ -314,20 +314,6 @@ class Rule(Learner):
             self.model.model.buffers = carry
         self.steps += 1
         return measures
-
-    def _count_programs(self, x: Any, y: Any, mask: Any) -> None:
-        """Warn where a framework compiles the step for shape after shape."""
-        if not self.xp.compiles or not self._jit:
-            return
-        self._shapes.add(str([tuple(a.shape) for a in tree.leaves((x, y, mask))]))
-        if len(self._shapes) == MANY_PROGRAMS:
-            warnings.warn(
-                f"{self.xp.name} has compiled this rule for {MANY_PROGRAMS} shapes of batches, and compiles for each "
-                "new one: pad sequences to a few lengths with a mask (of a loader: Trainer.train(…, lengths=[…])), and "
-                "give batches one size",
-                CompilationWarning,
-                stacklevel=4,
-            )
 
     def _check(self, finite: np.ndarray) -> None:
         """NonFiniteError unless loss, gradients and updated parameters (in this order) all are finite."""

@@ -132,7 +132,9 @@ class Eprop(Rule):
         last = frames.ends(counts)
         measures: dict[str, Any] = {}
         try:
-            for begin in range(0, x.shape[1], self.chunk):
+            # In a stream what comes after the last frame that counts moves the state of the next piece.
+            end = x.shape[1] if self.stream else int(last.max()) + 1
+            for begin in range(0, end, self.chunk):
                 piece = slice(begin, begin + self.chunk)
                 part = (x[:, piece], y if held else y[:, piece], None if mask is None else mask[:, piece])
                 if not counts[:, piece].any():
