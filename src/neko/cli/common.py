@@ -50,9 +50,9 @@ def plain_errors() -> Iterator[None]:
         raise typer.Exit(2) from error
 
 
-def stopped(told: str) -> NoReturn:
-    """End after Ctrl-C, with what was done and how to go on."""
-    say(f"Stopped{f' {told}' if told else ''}.")
+def stopped(told: str, command: str | None = None) -> NoReturn:
+    """End after Ctrl-C, with what was done and, last in the line so that it can be copied, the command that goes on."""
+    say(f"Stopped{f' {told}' if told else ''}{'.' if command is None else f'; to go on: {command}'}")
     raise typer.Exit(130)
 
 

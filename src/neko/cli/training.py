@@ -73,7 +73,7 @@ def train(
         trainer = run.train(chosen, folder, resume=resume is not None)
     except KeyboardInterrupt:
         if (folder / run.CONFIG).exists():
-            common.stopped(f"to go on: neko train --resume {shlex.quote(str(folder))}")
+            common.stopped("", f"neko train --resume {shlex.quote(str(folder))}")
         common.stopped("before the first batch; nothing is kept")
     print_table(f"Test set of {chosen.data}", [(chosen.rule, trainer.history, time.perf_counter() - begin)])
     common.say(f"Run: {folder}")
