@@ -14,22 +14,22 @@ import sys
 import numpy as np
 
 import neko
-from neko import compare, datasets
+from neko import datasets
 
 WEIGHTS = ("layers.0.w_in", "layers.0.w_rec")
 OTHERS = ["eprop:symmetric", "eprop:random"]
 
 
-def followed(way: str, seed: int, epochs: int) -> compare.GradientComparison:
+def followed(way: str, seed: int, epochs: int) -> neko.GradientComparison:
     """A finished comparison."""
     data = datasets.load("mnist").one_hot()
     model = neko.Evaluator(neko.ALIF(128, 10, "jax", seed=seed), loss="categorical_crossentropy")
     adaptive = functools.partial(neko.Eprop, mode="adaptive", feedback_seed=seed)
     if way == "BPTT":
-        comparison = compare.GradientComparison(neko.BPTT(model), [*OTHERS, adaptive], every=20)
+        comparison = neko.GradientComparison(neko.BPTT(model), [*OTHERS, adaptive], every=20)
     else:
         primary = adaptive(model, feedback_decay=1e-3 if "decay" in way else 0.0)
-        comparison = compare.GradientComparison(
+        comparison = neko.GradientComparison(
             primary, ["bptt", *OTHERS], reference="bptt", every=20, sync_feedback=False
         )
     comparison.train(data.x_train, data.y_train, epochs=epochs, seed=seed, progress=False)

@@ -12,7 +12,7 @@ import numpy as np
 
 import keras_users
 import neko
-from neko import adaptors
+from neko.models import adapt
 
 RATE, STEPS = 0.1, 6
 
@@ -81,7 +81,7 @@ def main() -> None:
         assert seeds
         assert all(not np.array_equal(before[name], after[name]) for name in seeds)
     np.testing.assert_allclose(
-        adaptors.adapt(noisy, task_type="classification").predict(x),
+        adapt.adapt(noisy, task_type="classification").predict(x),
         keras.ops.convert_to_numpy(keras.ops.softmax(noisy(x, training=False))),
         rtol=1e-4,
         atol=1e-6,

@@ -9,7 +9,7 @@ import signal
 import time
 from pathlib import Path
 
-from neko import checkpoint
+from neko.io import checkpoint
 
 import runs
 
@@ -77,7 +77,7 @@ def await_batch(process, place):
 
 def names(place):
     """The checkpoints of a folder."""
-    return {file.name for file in checkpoint.files(place)}
+    return {file.name for file in checkpoint.listed(place)}
 
 
 def lasting(context, kind, backend, place):

@@ -168,10 +168,10 @@ def last(folder):
 
     Without the states of the global generators, where a process that was not seeded starts elsewhere.
     """
-    from neko import checkpoint
+    from neko.io import checkpoint
 
     tensors = {}
-    state = checkpoint.read(checkpoint.files(folder)[-1])
+    state = checkpoint.read(checkpoint.listed(folder)[-1])
     del state["random"], state["ahead"]
     for name in ("first", "start"):
         state["source"].pop(name, None)

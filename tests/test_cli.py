@@ -16,8 +16,8 @@ import pytest
 from typer.testing import CliRunner
 
 import neko
-from neko import checkpoint
 from neko.cli import app
+from neko.io import checkpoint
 
 
 def run(*arguments):
@@ -143,7 +143,7 @@ def test_sample_goes_on_from_its_checkpoints(tmp_path, monkeypatch):
             arguments = [*small, "--epochs", epochs, "--checkpoints", folder, "--checkpoint-every", "2"]
             result = run("sample", *arguments)
             assert result.exit_code == 0, result.output
-    first, second = (checkpoint.read(checkpoint.files(tmp_path / name)[-1]) for name in "ab")
+    first, second = (checkpoint.read(checkpoint.listed(tmp_path / name)[-1]) for name in "ab")
     assert first["history"] == second["history"]
     for chain, other in zip(first["learner"]["chains"], second["learner"]["chains"], strict=True):
         for name, draws in chain["draws"].items():
@@ -321,12 +321,12 @@ def test_adam_before_the_chains_survives_ctrl_c(tmp_path, monkeypatch):
     assert result.exit_code == 130
     assert "Stopped in the Adam before chain 2 of 2; the same command goes on." in result.output
     assert "epoch 2/2" in result.stderr
-    assert [len(checkpoint.files(tmp_path / "a" / f"adam-{c}")) for c in (0, 1)] == [1, 1]
+    assert [len(checkpoint.listed(tmp_path / "a" / f"adam-{c}")) for c in (0, 1)] == [1, 1]
     for folder in "ab":
         result = run(*small, "--checkpoints", str(tmp_path / folder))
         assert result.exit_code == 0, result.output
         assert "langevin with 2 chains: 5 epochs" in result.stderr
-    first, second = (checkpoint.read(checkpoint.files(tmp_path / name)[-1])["learner"] for name in "ab")
+    first, second = (checkpoint.read(checkpoint.listed(tmp_path / name)[-1])["learner"] for name in "ab")
     for chain, other in zip(first["chains"], second["chains"], strict=True):
         for name, draws in chain["draws"].items():
             assert np.array_equal(draws, other["draws"][name]), name

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 import neko
+from neko.bayes import SAMPLERS, Normal
 from neko.devices import DEVICES
-from neko.rules import RULES, SAMPLERS
-from neko.samplers import Normal
-from neko.trainable import Pass, Trainable
+from neko.models.base import Pass, Trainable
+from neko.rules import RULES
 from neko.updates import Manhattan
 from significance import FALSE_ALARM, MISSED, missed_normal, p_normal
 

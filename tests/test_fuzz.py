@@ -18,8 +18,10 @@ from typer.testing import CliRunner
 
 import neko
 from neko import backend as backends
-from neko import callbacks, cells, checkpoint, compare, datasets, devices
+from neko import cells, datasets, devices
 from neko.cli import app
+from neko.io import checkpoint
+from neko.training import callbacks
 from neko.updates import schedules
 
 DOCUMENTED = (ValueError, TypeError, ImportError, OSError, ArithmeticError)
@@ -207,12 +209,12 @@ def device(draw, folder):
 def comparison(draw, folder):
     names = draw.value([["bptt", "eprop"], ["bptt", "eprop:random"], ["eprop:adaptive", "bptt"], ["bptt", "foo"]])
     if draw.chance(0.5):
-        compare.gradients(draw.evaluator(), *draw.batch()[:2], names)
+        comparison.gradients(draw.evaluator(), *draw.batch()[:2], names)
     else:
         options = draw.options(every=[1, 2], reference=[None, "bptt"], changes=[True, False])
         found = neko.GradientComparison(draw.rule(), draw.value([["eprop:random"], ["rtrl"]]), **options)
         found.train(*draw.batch(), progress=False)
-        found.save(folder / "compare.csv")
+        found.save(folder / "comparison.csv")
 
 
 def data_set(draw, folder):

@@ -89,7 +89,7 @@ def test_the_default_is_the_first_that_is_installed(monkeypatch):
 
 def run_config():
     """A configuration with nothing chosen."""
-    from neko.config import Config
+    from neko.runs.config import Config
 
     return Config()
 

@@ -11,9 +11,9 @@ import pytest
 
 import neko
 from neko import backend as backends
-from neko import checkpoint
-from neko.callbacks import Callback
 from neko.errors import CheckpointError
+from neko.io import checkpoint
+from neko.training.callbacks import Callback
 
 import runs
 
@@ -74,10 +74,10 @@ def test_the_states_matter(tmp_path):
     runs.run("eprop", "torch", tmp_path / "whole", epochs=EPOCHS)
     runs.run("eprop", "torch", tmp_path / "part", epochs=3)
     trainer = runs.trainer_of("eprop", "torch")
-    checkpoint.load_weights(trainer.rule.model, checkpoint.files(tmp_path / "part")[-1])
+    checkpoint.load_weights(trainer.rule.model, checkpoint.listed(tmp_path / "part")[-1])
     trainer.train(**runs.data_of("eprop"), epochs=EPOCHS - 3, progress=False)
     found = {name: w.numpy() for name, w in trainer.rule.model.params.items()}
-    truth = checkpoint.read(checkpoint.files(tmp_path / "whole")[-1])["learner"]["params"]
+    truth = checkpoint.read(checkpoint.listed(tmp_path / "whole")[-1])["learner"]["params"]
     assert any(not np.array_equal(found[name], truth[name]) for name in truth)
 
 
@@ -130,7 +130,7 @@ def test_other_data_or_callbacks_are_refused(tmp_path):
 
 def test_a_damaged_last_checkpoint_is_named(tmp_path):
     runs.run("eprop", "torch", tmp_path, epochs=1)
-    file = checkpoint.files(tmp_path)[-1]
+    file = checkpoint.listed(tmp_path)[-1]
     file.write_bytes(file.read_bytes()[:-100])
     with pytest.raises(CheckpointError, match=f"{file.name}.*truncated"):
         runs.run("eprop", "torch", tmp_path, epochs=2)

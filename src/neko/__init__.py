@@ -21,44 +21,48 @@ _PUBLIC = {
     "BPTT": "rules",
     "Eprop": "rules",
     "RTRL": "rules",
-    "Langevin": "rules",
-    "HMC": "rules",
-    "SGLD": "rules",
+    "Langevin": "bayes",
+    "HMC": "bayes",
+    "SGLD": "bayes",
     "ManhattanRule": "rules",
     "ManhattanMaterialRule": "rules",
     "Manhattan": "updates",
-    "GradientComparison": "compare",
-    "Trainer": "trainer",
-    "Checkpoints": "callbacks",
-    "EarlyStopping": "callbacks",
-    "TensorBoard": "callbacks",
+    "GradientComparison": "training.comparison",
+    "Trainer": "training.trainer",
+    "Checkpoints": "training.callbacks",
+    "EarlyStopping": "training.callbacks",
+    "TensorBoard": "training.callbacks",
     "verify": "verification",
 }
-_MODULES = (
-    "adaptors",
-    "backend",
-    "callbacks",
-    "cells",
-    "checkpoint",
-    "compare",
-    "datasets",
-    "devices",
-    "inference",
-    "losses",
-    "metrics",
-    "plots",
-    "posterior",
-    "rules",
-    "run",
-    "samplers",
-    "updates",
-    "verification",
-)
+_MODULES = {
+    "adaptors": "models",
+    "backend": "backend",
+    "bayes": "bayes",
+    "callbacks": "training.callbacks",
+    "cells": "cells",
+    "checkpoint": "io.checkpoint",
+    "compare": "training.comparison",
+    "datasets": "datasets",
+    "devices": "devices",
+    "errors": "errors",
+    "inference": "inference",
+    "losses": "losses",
+    "metrics": "metrics",
+    "models": "models",
+    "plots": "plots",
+    "posterior": "bayes.posterior",
+    "rules": "rules",
+    "runs": "runs",
+    "samplers": "samplers",
+    "training": "training",
+    "updates": "updates",
+    "verification": "verification",
+}
 
 
 def __getattr__(name: str) -> Any:
     if name in _MODULES:
-        return importlib.import_module(f"neko.{name}")
+        return importlib.import_module(f"neko.{_MODULES[name]}")
     if name in _PUBLIC:
         return getattr(importlib.import_module(f"neko.{_PUBLIC[name]}"), name)
     raise AttributeError(f"module 'neko' has no attribute {name!r}")

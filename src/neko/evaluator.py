@@ -9,14 +9,17 @@ from typing import Any
 
 import numpy as np
 
-from neko import activity, adaptors, arguments, batches, containers, identity, losses, metrics, tree
-from neko import outputs as meaning
-from neko.intake import Intake
-from neko.lengths import Lengths
+from neko import arguments, containers, identity, losses, metrics, tree
+from neko import links as meaning
+from neko.data import sources
+from neko.data.intake import Intake
+from neko.data.lengths import Lengths
 from neko.metrics import Context, Metric
-from neko.network import Network
+from neko.models import adapt
+from neko.models.base import Trainable
+from neko.models.network import Network
 from neko.objective import Batch, FiringRate, Forward, Objective, mean_rates, spike_counts
-from neko.trainable import Trainable
+from neko.training import activity
 from neko.typing import Array
 
 
@@ -31,7 +34,7 @@ class Evaluator:
     Parameters
     ----------
     model : Model, torch.nn.Module or keras.Model
-        The network, or your own module (see `neko.adaptors`).
+        The network, or your own module (see `neko.models.adapt`).
     loss : str, Loss or callable
         A name of `neko.losses`, a `neko.losses.Loss`, or a function ``(xp, outputs, target) -> (…)`` that reduces the
         last axis.
@@ -82,7 +85,7 @@ class Evaluator:
     ) -> None:
         if isinstance(model, Trainable) and output is not None:
             raise ValueError(f"output={output!r}: {model!r} has its outputs already; it is for a module of your own")
-        self.model: Trainable = model if isinstance(model, Trainable) else adaptors.adapt(model, output=output)
+        self.model: Trainable = model if isinstance(model, Trainable) else adapt(model, output=output)
         judged = losses.resolve(loss)
         if class_weights is not None:
             judged = losses.class_weighted(judged, class_weights)
@@ -267,7 +270,7 @@ class Evaluator:
             Examples per forward pass, of arrays.
         """
         totals: dict[str, Any] = {}
-        source = batches.source(
+        source = sources.source(
             x, y, mask, batch_size=batch_size, shuffle=False, receive=self.model.receive, lengths=self.lengths()
         )
         whole = self.check_whole(source)
@@ -296,9 +299,9 @@ class Evaluator:
             )
         return Lengths(steps, sparse=self.objective.loss.sparse)
 
-    def check_whole(self, source: batches.Source, *, pieces: bool = False) -> bool:
+    def check_whole(self, source: sources.Source, *, pieces: bool = False) -> bool:
         """Check arrays as a whole, so that a wrong value is named by its place in them; False for other sources."""
-        if not isinstance(source, batches.Arrays):
+        if not isinstance(source, sources.Arrays):
             return False
         self.build(source.parts[0], batch_size=source.batch_size)
         self._timed = self.intake.check(*self.intake.receive(*source.parts), pieces=pieces)

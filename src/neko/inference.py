@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from neko.evaluator import Evaluator
-from neko.network import NetworkState
-from neko.trainable import Trainable
+from neko.models.base import Trainable
+from neko.models.network import NetworkState
 from neko.typing import Array
 
 

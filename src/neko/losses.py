@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from neko import recording
 from neko.arguments import check_choice
+from neko.backend import recording
 from neko.typing import Array
 
 LINKS = ("identity", "softmax", "sigmoid", "log")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from neko import recording
 from neko.arguments import check_choice, check_number
+from neko.backend import recording
 from neko.losses import LOSSES, Loss
 from neko.typing import Array
 

@@ -9,7 +9,7 @@ import pytest
 
 import neko
 from neko.cells import CELLS
-from neko.network import layer_step
+from neko.models.network import layer_step
 from neko.rules import eligibility
 from neko.rules.synapses import presynaptic, weight_gradients
 from neko.verification.truth import eprop_by_autodiff

@@ -7,8 +7,9 @@ import pytest
 from scipy import stats
 
 from neko import tree
-from neko.samplers import Laplace, Normal, hmc, langevin, sgld
-from neko.samplers.prior import resolve
+from neko.bayes import Laplace, Normal
+from neko.bayes.priors import resolve
+from neko.samplers import hmc, langevin, sgld
 from neko.samplers.proposals import accept, normals
 from sampling import (
     CHAINS,

@@ -9,7 +9,7 @@ import pytest
 
 import neko
 from neko import backend as backends
-from neko import batches
+from neko.data import sources
 
 RNG = np.random.default_rng(3)
 X = (RNG.random((10, 6, 4)) < 0.5).astype(np.float32)
@@ -215,7 +215,7 @@ def test_epoch_k_is_the_kth_permutation_of_the_seed():
     numbers = np.arange(10.0)[:, None, None]
     rng = np.random.default_rng(5)
     orders = [rng.permutation(10) for _ in range(4)]
-    source = batches.source(numbers, numbers[:, :, 0], batch_size=3, seed=5)
+    source = sources.source(numbers, numbers[:, :, 0], batch_size=3, seed=5)
     for epoch in (0, 1, 3, 2, 0):
         seen = [x.ravel() for x, _, _ in source.epoch(epoch)]
         assert [len(part) for part in seen] == [3, 3, 3, 1]
@@ -223,7 +223,7 @@ def test_epoch_k_is_the_kth_permutation_of_the_seed():
         rest = np.concatenate([x.ravel() for x, _, _ in source.rest(epoch, 2)])
         assert np.array_equal(rest, orders[epoch][6:])
     assert np.array_equal(next(source.first())[0].ravel(), orders[0][:3])
-    plain = batches.source(numbers, numbers[:, :, 0], batch_size=3, shuffle=False, seed=5)
+    plain = sources.source(numbers, numbers[:, :, 0], batch_size=3, shuffle=False, seed=5)
     assert np.array_equal(np.concatenate([x.ravel() for x, _, _ in plain.epoch(1)]), np.arange(10.0))
 
 
@@ -235,8 +235,8 @@ def test_the_default_portion_is_128_examples():
 
 
 def test_a_batch_fetched_ahead_is_the_next_one():
-    source = batches.source([(X[i : i + 1], Y[i : i + 1]) for i in range(4)])
-    ahead = batches.Ahead(source, source.epoch(0), marked=True)
+    source = sources.source([(X[i : i + 1], Y[i : i + 1]) for i in range(4)])
+    ahead = sources.Ahead(source, source.epoch(0), marked=True)
     seen = []
     for x, _, _ in ahead:
         seen.append(x)
@@ -253,8 +253,8 @@ def test_what_goes_wrong_ahead_is_told_in_its_turn():
         yield X, Y
         raise ZeroDivisionError("in the loader")
 
-    source = batches.source(given())
-    ahead = batches.Ahead(source, source.epoch(0), marked=False)
+    source = sources.source(given())
+    ahead = sources.Ahead(source, source.epoch(0), marked=False)
     assert next(ahead)[0] is X
     ahead.fetch()
     assert ahead.mark is None
@@ -268,14 +268,14 @@ def test_a_batch_is_fetched_again_as_it_was_drawn():
             for _ in range(3):
                 yield np.random.rand(2, 3, 4), Y[:2]
 
-    source = batches.source(Drawn())
-    ahead = batches.Ahead(source, source.epoch(0), marked=True)
+    source = sources.source(Drawn())
+    ahead = sources.Ahead(source, source.epoch(0), marked=True)
     next(ahead)
     ahead.fetch()
     mark, now = ahead.mark, source.mark()
     expected, after = next(ahead)[0], np.random.rand()
     source.reset(now)
-    again = batches.Ahead(source, source.rest(0, 1), marked=True)
+    again = sources.Ahead(source, source.rest(0, 1), marked=True)
     again.fetch_again(mark)
     assert np.array_equal(next(again)[0], expected)
     assert np.random.rand() == after

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 import neko
-from neko import checkpoint
-from neko.callbacks import Callback, Checkpoints, EarlyStopping, TensorBoard
-from neko.history import History
-from neko.rules.learner import Learner
+from neko.io import checkpoint
+from neko.training.callbacks import Callback, Checkpoints, EarlyStopping, TensorBoard
+from neko.training.history import History
+from neko.training.learner import Learner
 
 X, Y = np.ones((4, 3, 2), np.float32), np.eye(2, dtype=np.float32)[[0, 1, 0, 1]]
 
@@ -160,14 +160,14 @@ def test_wrong_options_are_named(made, words):
 )
 def test_the_last_checkpoints_stay(options, expected, tmp_path):
     run(Checkpoints(tmp_path, **options), loss=[1.0] * 7)
-    places = [checkpoint.read(file)["position"] for file in checkpoint.files(tmp_path)]
+    places = [checkpoint.read(file)["position"] for file in checkpoint.listed(tmp_path)]
     assert [(p["epoch"], p["batch"]) for p in places] == expected
     assert len(list(tmp_path.iterdir())) == len(expected)
 
 
 def test_a_run_that_stops_early_keeps_its_end(tmp_path):
     run(EarlyStopping(patience=1), Checkpoints(tmp_path, every=100), val_loss=[1, 2, 3])
-    (file,) = checkpoint.files(tmp_path)
+    (file,) = checkpoint.listed(tmp_path)
     assert checkpoint.read(file)["position"] | {"before": 0} == {
         "before": 0,
         "epoch": 2,
@@ -181,7 +181,7 @@ def test_the_order_in_the_list_does_not_matter(tmp_path):
     for name, turned in (("a", False), ("b", True)):
         callbacks = [EarlyStopping(patience=9), Checkpoints(tmp_path / name)]
         run(*reversed(callbacks) if turned else callbacks, val_loss=[2, 1, 3])
-    last = [checkpoint.read(checkpoint.files(tmp_path / name)[-1])["callbacks"] for name in "ab"]
+    last = [checkpoint.read(checkpoint.listed(tmp_path / name)[-1])["callbacks"] for name in "ab"]
     assert last[0] == last[1]
     assert [entry["kind"] for entry in last[0]] == ["EarlyStopping", "Checkpoints"]
     assert (last[0][0]["best"], last[0][0]["waited"]) == (1, 1)

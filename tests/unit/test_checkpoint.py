@@ -18,8 +18,8 @@ from safetensors.numpy import load, save, save_file
 
 import neko
 from neko import backend as backends
-from neko import checkpoint
 from neko.errors import CheckpointError
+from neko.io import checkpoint
 
 QUICK = settings(
     max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -289,7 +289,7 @@ def test_a_disk_that_is_full_keeps_the_last_good_checkpoint(tmp_path, monkeypatc
         failing(patched, "fsync", full)
         with pytest.raises(OSError, match="not written: No space left on device; make room there"):
             run(4)
-    assert len(checkpoint.files(tmp_path / "kept")) == 2 == len(list((tmp_path / "kept").iterdir()))
+    assert len(checkpoint.listed(tmp_path / "kept")) == 2 == len(list((tmp_path / "kept").iterdir()))
     found = run(4)
     model = neko.Evaluator(neko.RNN(3, 2, "torch"), "categorical_crossentropy")
     plain = neko.Trainer(neko.BPTT(model)).train(x, y, batch_size=2, epochs=4, progress=False)
@@ -381,5 +381,5 @@ def test_weights_of_a_training_checkpoint(tmp_path):
     rule = neko.BPTT(neko.Evaluator(neko.RNN(3, 2, "torch"), "categorical_crossentropy"))
     neko.Trainer(rule).train(x, y, callbacks=[neko.Checkpoints(tmp_path)], progress=False)
     fresh = neko.RNN(3, 2, "torch", seed=5)
-    checkpoint.load_weights(fresh, checkpoint.files(tmp_path)[-1])
+    checkpoint.load_weights(fresh, checkpoint.listed(tmp_path)[-1])
     assert np.array_equal(fresh.predict(x), rule.model.model.predict(x))

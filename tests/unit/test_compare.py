@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import neko
-from neko import compare, plots
+from neko import plots
+from neko.training import comparison
 
 RULES = ["bptt", "eprop:symmetric", "eprop:random", "eprop:adaptive"]
 
@@ -29,7 +30,7 @@ def evaluator(xp, **options):
 
 def test_the_formulas():
     r, g = np.array([3.0, -4.0, 0.0]), np.array([3.0, 4.0, 0.0])
-    found = compare.deviation(g, r)
+    found = comparison.deviation(g, r)
     rms = 5.0 / np.sqrt(3.0)
     assert found.cosine == pytest.approx((9 - 16) / 25)
     assert found.norm_ratio == pytest.approx(1.0)
@@ -39,7 +40,7 @@ def test_the_formulas():
     assert found.spread == pytest.approx(np.std([0.0, 8.0, 0.0]) / rms)
     assert found.histogram.sum() == 3
     assert found.histogram[40] == 2, "zero is in the middle"
-    assert np.isnan(compare.deviation(g, 0 * r).cosine)
+    assert np.isnan(comparison.deviation(g, 0 * r).cosine)
 
 
 class Again(neko.BPTT):
@@ -50,7 +51,7 @@ def test_a_rule_against_itself_deviates_nowhere(xp):
     x, y, mask = data()
     model = evaluator(xp)
     assert 20.0 < model.evaluate(x, y)["firing_rate"] < 150.0
-    found = compare.gradients(model, x, y, [neko.BPTT, Again, neko.Eprop], mask)
+    found = comparison.gradients(model, x, y, [neko.BPTT, Again, neko.Eprop], mask)
     for name in ("bptt", "again"):
         for tensor, measures in found[name].items():
             assert measures.relative == 0.0, tensor
@@ -65,13 +66,13 @@ def test_rules_with_equal_feedback_have_equal_gradients(xp):
     """Random and adaptive feedback differ by how B goes on, not by what one B gives."""
     x, y, mask = data()
     other = functools.partial(neko.Eprop, mode="adaptive", feedback_seed=7)
-    made = compare.clones(evaluator(xp), ["eprop:random", other])
+    made = comparison.clones(evaluator(xp), ["eprop:random", other])
     for rule in made.values():
         rule.model.build(x)
-    found = compare.gradients(evaluator(xp), x, y, ["eprop:random", other], mask)
+    found = comparison.gradients(evaluator(xp), x, y, ["eprop:random", other], mask)
     assert found["eprop:adaptive"]["all hidden"].relative == 0.0
-    unshared = compare.deviations(
-        *(compare.weights_only(rule, rule.gradients(x, y, mask)[1]) for rule in made.values())
+    unshared = comparison.deviations(
+        *(comparison.weights_only(rule, rule.gradients(x, y, mask)[1]) for rule in made.values())
     )
     assert unshared["all hidden"].relative > 1e-3
 
@@ -80,7 +81,7 @@ def test_the_naive_change_is_minus_the_gradient_bit_for_bit(xp):
     x, y, mask = data()
     model = evaluator(xp)
     naive = functools.partial(neko.Eprop, optimizer="naive")
-    followed = compare.GradientComparison(neko.BPTT(model, optimizer="naive"), [naive, "eprop:random"], changes=True)
+    followed = neko.GradientComparison(neko.BPTT(model, optimizer="naive"), [naive, "eprop:random"], changes=True)
     model.build(x)
     followed.synchronise(x)
     before = {name: np.array(xp.to_numpy(p)) for name, p in model.params.items()}
@@ -101,7 +102,7 @@ def test_the_primary_trains_as_if_nobody_watched(xp):
     x, y, mask = data()
     alone, watched = evaluator(xp), evaluator(xp)
     neko.Trainer(neko.BPTT(alone)).train(x, y, mask, epochs=3, batch_size=3, progress=False)
-    followed = compare.GradientComparison(neko.BPTT(watched), RULES[1:], every=2)
+    followed = neko.GradientComparison(neko.BPTT(watched), RULES[1:], every=2)
     history = followed.train(x, y, mask, epochs=3, batch_size=3, progress=False)
     assert len(history["loss"]) == 3
     for name, p in alone.params.items():
@@ -126,7 +127,7 @@ def test_feedback_of_the_primary_reaches_all_or_stays_its_own(xp):
     x, y, mask = data()
     for synced in (True, False):
         primary = neko.Eprop(evaluator(xp), mode="adaptive", learning_rate=0.05)
-        followed = compare.GradientComparison(primary, ["bptt", "eprop:random"], reference="bptt", sync_feedback=synced)
+        followed = neko.GradientComparison(primary, ["bptt", "eprop:random"], reference="bptt", sync_feedback=synced)
         followed.train(x, y, mask, epochs=3, progress=False)
         rows = {row["rule"]: row["relative"] for row in followed.records if row["tensor"] == "all hidden"}
         assert (rows["eprop:random"] == rows["eprop:adaptive"]) == synced
@@ -137,7 +138,7 @@ def test_weight_changes_are_those_of_the_rules_own_updates():
     x, y, mask = data()
     model = evaluator("torch")
     sgd = functools.partial(neko.Eprop, optimizer="sgd", learning_rate=0.5)
-    followed = compare.GradientComparison(neko.BPTT(model, optimizer="sgd", learning_rate=0.25), [sgd], changes=True)
+    followed = neko.GradientComparison(neko.BPTT(model, optimizer="sgd", learning_rate=0.25), [sgd], changes=True)
     followed.train(x, y, mask, epochs=1, progress=False)
     ratio = {row["tensor"]: row["norm_ratio"] for row in followed.records if row["rule"] == "eprop:symmetric"}
     # the readout's gradient is the same in both rules, the rates differ by two
@@ -146,7 +147,7 @@ def test_weight_changes_are_those_of_the_rules_own_updates():
 
 def test_the_numbers_are_written_as_csv(tmp_path):
     x, y, mask = data()
-    followed = compare.GradientComparison(neko.BPTT(evaluator("torch")), ["eprop:symmetric"])
+    followed = neko.GradientComparison(neko.BPTT(evaluator("torch")), ["eprop:symmetric"])
     followed.train(x, y, mask, epochs=2, progress=False)
     with followed.save(tmp_path / "deep" / "numbers.csv").open() as file:
         rows = list(csv.DictReader(file))
@@ -157,21 +158,21 @@ def test_the_numbers_are_written_as_csv(tmp_path):
 @pytest.mark.parametrize(
     ("wrong", "error", "words"),
     [
-        (lambda rule: compare.GradientComparison(rule, ["bptt"]), ValueError, "is the primary"),
-        (lambda rule: compare.GradientComparison(rule, []), ValueError, "one or more"),
-        (lambda rule: compare.GradientComparison(rule, ["eprop", "eprop:symmetric"]), ValueError, "each once"),
-        (lambda rule: compare.GradientComparison(rule, "eprop"), TypeError, "expected a list"),
-        (lambda rule: compare.GradientComparison(rule, ["eprop:mirror"]), ValueError, "'symmetric'"),
-        (lambda rule: compare.GradientComparison(rule, ["bptt:random"]), ValueError, "only 'eprop' has modes"),
-        (lambda rule: compare.GradientComparison(rule, ["hebb"]), ValueError, "'bptt'"),
-        (lambda rule: compare.GradientComparison(rule, {"bptt": "eprop"}), ValueError, "name='another'"),
-        (lambda rule: compare.GradientComparison(rule, {}), ValueError, "one or more"),
-        (lambda rule: compare.GradientComparison(rule, {"": "eprop"}), TypeError, "name of a rule ''"),
-        (lambda rule: compare.GradientComparison(rule, {3: "eprop"}), TypeError, "name of a rule 3"),
-        (lambda rule: compare.GradientComparison(rule, ["eprop"], name=3), TypeError, "name of a rule 3"),
-        (lambda rule: compare.GradientComparison(rule, [rule]), TypeError, "its name or class"),
-        (lambda rule: compare.GradientComparison(rule, ["eprop"], every=0), ValueError, "every=0"),
-        (lambda rule: compare.GradientComparison(rule, ["eprop"], reference="rtrl"), ValueError, "reference='rtrl'"),
+        (lambda rule: neko.GradientComparison(rule, ["bptt"]), ValueError, "is the primary"),
+        (lambda rule: neko.GradientComparison(rule, []), ValueError, "one or more"),
+        (lambda rule: neko.GradientComparison(rule, ["eprop", "eprop:symmetric"]), ValueError, "each once"),
+        (lambda rule: neko.GradientComparison(rule, "eprop"), TypeError, "expected a list"),
+        (lambda rule: neko.GradientComparison(rule, ["eprop:mirror"]), ValueError, "'symmetric'"),
+        (lambda rule: neko.GradientComparison(rule, ["bptt:random"]), ValueError, "only 'eprop' has modes"),
+        (lambda rule: neko.GradientComparison(rule, ["hebb"]), ValueError, "'bptt'"),
+        (lambda rule: neko.GradientComparison(rule, {"bptt": "eprop"}), ValueError, "name='another'"),
+        (lambda rule: neko.GradientComparison(rule, {}), ValueError, "one or more"),
+        (lambda rule: neko.GradientComparison(rule, {"": "eprop"}), TypeError, "name of a rule ''"),
+        (lambda rule: neko.GradientComparison(rule, {3: "eprop"}), TypeError, "name of a rule 3"),
+        (lambda rule: neko.GradientComparison(rule, ["eprop"], name=3), TypeError, "name of a rule 3"),
+        (lambda rule: neko.GradientComparison(rule, [rule]), TypeError, "its name or class"),
+        (lambda rule: neko.GradientComparison(rule, ["eprop"], every=0), ValueError, "every=0"),
+        (lambda rule: neko.GradientComparison(rule, ["eprop"], reference="rtrl"), ValueError, "reference='rtrl'"),
     ],
 )
 def test_wrong_values_are_named(wrong, error, words):
@@ -197,17 +198,17 @@ def test_what_all_rules_share_makes_none_look_right():
     x, y, mask = data()
     model = evaluator("torch")
     model.build(x)
-    made = compare.clones(model, ["bptt", Nonsense])
-    exact, noise = (compare.weights_only(rule, rule.gradients(x, y, mask)[1]) for rule in made.values())
+    made = comparison.clones(model, ["bptt", Nonsense])
+    exact, noise = (comparison.weights_only(rule, rule.gradients(x, y, mask)[1]) for rule in made.values())
     together = [np.concatenate([g.ravel() for g in side.values()]) for side in (noise, exact)]
-    assert compare.deviation(*together).cosine > 0.5, "all together, the readout would hide it"
-    found = compare.gradients(model, x, y, ["bptt", Nonsense], mask)["nonsense"]
+    assert comparison.deviation(*together).cosine > 0.5, "all together, the readout would hide it"
+    found = comparison.gradients(model, x, y, ["bptt", Nonsense], mask)["nonsense"]
     assert abs(found["all hidden"].cosine) < 0.3
     assert found["all readout"].cosine == pytest.approx(1.0)
     hidden = sorted(name for name in exact if not name.startswith("readout."))
     joined = [np.concatenate([side[name].ravel() for name in hidden]) for side in (noise, exact)]
-    assert found["all hidden"].cosine == compare.deviation(*joined).cosine
-    followed = compare.GradientComparison(neko.BPTT(model), [Nonsense])
+    assert found["all hidden"].cosine == comparison.deviation(*joined).cosine
+    followed = neko.GradientComparison(neko.BPTT(model), [Nonsense])
     followed.train(x, y, mask, progress=False)
     assert abs(followed.mean("cosine")["nonsense"]) < 0.3
 
@@ -216,7 +217,7 @@ def test_of_a_users_module_every_tensor_is_hidden():
     torch = pytest.importorskip("torch")
     module = torch.nn.Linear(6, 3)
     model = neko.Evaluator(module, loss="categorical_crossentropy")
-    found = compare.gradients(model, np.ones((4, 6)), np.eye(3)[[0, 1, 2, 0]], {"one": neko.BPTT, "two": neko.BPTT})
+    found = comparison.gradients(model, np.ones((4, 6)), np.eye(3)[[0, 1, 2, 0]], {"one": neko.BPTT, "two": neko.BPTT})
     assert set(found["two"]) == {"weight", "bias", "all hidden"}
 
 
@@ -225,18 +226,18 @@ def test_variants_of_one_rule_have_names_of_their_own():
     x, y, mask = data()
     model = evaluator("torch")
     variants = {f"cut at {k}": functools.partial(neko.BPTT, truncation=k) for k in (20, 3)}
-    found = compare.gradients(model, x, y, {"whole": "bptt", **variants}, mask)
+    found = comparison.gradients(model, x, y, {"whole": "bptt", **variants}, mask)
     assert list(found) == ["whole", "cut at 20", "cut at 3"]
     assert found["cut at 20"]["all hidden"].relative < 1e-6, "one piece is the whole"
     alone = {name: rule(model).gradients(x, y, mask)[1] for name, rule in {"whole": neko.BPTT, **variants}.items()}
-    expected = compare.deviation(*(np.asarray(alone[name]["layers.0.w_in"]) for name in ("cut at 3", "whole")))
+    expected = comparison.deviation(*(np.asarray(alone[name]["layers.0.w_in"]) for name in ("cut at 3", "whole")))
     assert found["cut at 3"]["layers.0.w_in"].cosine == pytest.approx(expected.cosine, abs=1e-6)
     assert expected.cosine < 0.999
 
     rates = {"fast": 0.5, "slow": 0.125}
     others = {name: functools.partial(neko.BPTT, optimizer="sgd", learning_rate=rate) for name, rate in rates.items()}
     primary = neko.BPTT(model, optimizer="sgd", learning_rate=0.25)
-    followed = compare.GradientComparison(primary, others, name="middle", reference="middle", changes=True)
+    followed = neko.GradientComparison(primary, others, name="middle", reference="middle", changes=True)
     followed.train(x, y, mask, epochs=1, progress=False)
     ratio = followed.mean("norm_ratio")
     assert ratio == pytest.approx({"middle": 1.0, "fast": 2.0, "slow": 0.5}, rel=1e-3)
@@ -247,7 +248,7 @@ def test_variants_of_one_rule_have_names_of_their_own():
 def test_the_figure_has_a_panel_for_each_hidden_kind_of_weight():
     x, y, mask = data()
     model = neko.Evaluator(neko.LIF([10, 7], 3, "torch", tau_m=20.0, v_th=1.0, seed=2), loss="categorical_crossentropy")
-    followed = compare.GradientComparison(neko.BPTT(model), ["eprop:symmetric", "eprop:random"])
+    followed = neko.GradientComparison(neko.BPTT(model), ["eprop:symmetric", "eprop:random"])
     followed.train(x, y, mask, epochs=2, progress=False)
     figure = plots.comparison(followed)
     titles = [axes.get_title() for axes in figure.axes if axes.get_title()]
@@ -275,7 +276,7 @@ def test_a_comparison_stops_after_a_batch_and_goes_on(changes, tmp_path):
 
     def followed():
         primary = neko.Eprop(evaluator("torch"), mode="adaptive")
-        return compare.GradientComparison(primary, ["bptt", "eprop:random"], every=2, changes=changes)
+        return neko.GradientComparison(primary, ["bptt", "eprop:random"], every=2, changes=changes)
 
     def train(comparison, *callbacks):
         return comparison.train(x, y, mask, epochs=2, batch_size=2, callbacks=callbacks, progress=False)
@@ -296,7 +297,7 @@ def test_a_comparison_is_not_gone_on_with_as_another(tmp_path):
     x, y, mask = data()
 
     def train(epochs, others, **options):
-        followed = compare.GradientComparison(neko.BPTT(evaluator("torch")), others, **options)
+        followed = neko.GradientComparison(neko.BPTT(evaluator("torch")), others, **options)
         keep = neko.Checkpoints(tmp_path, resume=True)
         followed.train(x, y, mask, epochs=epochs, callbacks=[keep], progress=False)
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import neko
-from neko import frames
 from neko.cells import CELLS
+from neko.data import frames
 
 RNG = np.random.default_rng(0)
 LENGTHS = (9, 4, 7)

@@ -15,13 +15,15 @@ import pytest
 
 import neko
 from neko import backend as backends
-from neko import cells, checkpoint, fingerprint, identity
+from neko import cells, identity
+from neko.bayes import SAMPLERS, Laplace, Normal
 from neko.cells import surrogates
 from neko.devices import ConstantStep, SoftBounds
 from neko.errors import CheckpointError
+from neko.identity import fingerprint
+from neko.io import checkpoint
 from neko.losses import Loss
-from neko.rules import RULES, SAMPLERS
-from neko.samplers import Laplace, Normal
+from neko.rules import RULES
 from neko.updates import Cosine, Manhattan, Warmup
 
 X = (np.random.default_rng(0).random((6, 5, 3)) < 0.5).astype(np.float32)
@@ -446,7 +448,7 @@ def test_what_is_changed_on_purpose_takes_effect(tmp_path):
         run(tmp_path, 3)
     sgd = {"learning_rate": 0.0, "optimizer": "sgd"}
     run(tmp_path, 3, **sgd, changed=["optimizer"])
-    steps = checkpoint.read(checkpoint.files(tmp_path)[-1])["learner"]["steps"]
+    steps = checkpoint.read(checkpoint.listed(tmp_path)[-1])["learner"]["steps"]
     assert steps == 3 * 2
     trainer = run(tmp_path, 4, **sgd, x=X[::-1], y=Y[::-1], train={"batch_size": 2}, changed=["data"])
     assert trainer.history.epochs == 4

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 import neko
+from neko.data.lengths import Lengths
 from neko.errors import CompilationWarning
-from neko.lengths import Lengths
 
 RNG = np.random.default_rng(0)
 
@@ -77,7 +77,7 @@ def test_lengths_may_be_stated_where_nothing_compiles(monkeypatch):
 
 def test_compiling_again_and_again_is_warned_of(monkeypatch):
     """By a loop of one's own over `step`, which nobody pads; once."""
-    from neko.rules import programs
+    from neko.training import programs
 
     monkeypatch.setattr(programs, "MANY", 3)
     rule = neko.BPTT(evaluator("jax"))

@@ -9,8 +9,8 @@ import pytest
 
 import neko
 from neko import backend as backends
-from neko import checkpoint
 from neko.errors import ActivityWarning, NonFiniteError
+from neko.io import checkpoint
 
 RNG = np.random.default_rng(1)
 X = RNG.random((12, 5, 3)).astype(np.float32)
@@ -114,7 +114,7 @@ def test_the_last_good_checkpoint_is_kept_and_gone_on_with(backend, tmp_path):
 
     with pytest.raises(NonFiniteError, match="step 5: loss"):
         train("kept", (1, 2))
-    last = checkpoint.read(checkpoint.files(tmp_path / "kept")[-1])
+    last = checkpoint.read(checkpoint.listed(tmp_path / "kept")[-1])
     assert (last["position"]["epoch"], last["position"]["batch"]) == (1, 2)
     assert last["learner"]["steps"] == 5
     assert all(np.isfinite(w).all() for w in last["learner"]["params"].values())

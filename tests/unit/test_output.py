@@ -11,10 +11,11 @@ import pytest
 from rich.table import Table
 from typer.testing import CliRunner
 
-from neko import datasets, output, run
+from neko import datasets, runs
 from neko.cli import app
-from neko.config import Config, write_config
-from neko.history import History
+from neko.io import console
+from neko.runs.config import Config, write_config
+from neko.training.history import History
 
 ENCODINGS = ["ascii", "cp932", "cp437", "latin-1", "utf-8"]
 
@@ -26,7 +27,7 @@ def folder(tmp_path_factory):
     write_config(Config(backend="torch", processor="cpu"), path)
     history = History()
     history.append({"loss": 1.5, "val_loss": 2.5})
-    history.save(path / run.HISTORY)
+    history.save(path / runs.HISTORY)
     return path
 
 
@@ -73,10 +74,10 @@ def test_a_process_in_an_ascii_locale_prints_tables():
 def test_each_character_becomes_one():
     """So that a table keeps its columns; letters stay letters."""
     text = "".join(map(chr, [*range(0x20, 0x3000), 0x732B, 0x1F600]))
-    found = text.encode("ascii", output.ERRORS)
+    found = text.encode("ascii", console.ERRORS)
     assert len(found) == len(text)
     assert found[:0x5F].decode() == text[:0x5F]
-    assert "Éluard × 2 – naïve…".encode("ascii", output.ERRORS) == b"Eluard x 2 - naive."
+    assert "Éluard × 2 – naïve…".encode("ascii", console.ERRORS) == b"Eluard x 2 - naive."
 
 
 def test_a_pipe_has_no_width(monkeypatch):
@@ -99,7 +100,7 @@ def test_a_terminal_keeps_its_width(file, longest, monkeypatch):
     monkeypatch.setenv("TERM", "xterm")
     table = Table("words")
     table.add_row("much " * 25)
-    output.Output(file=file, color_system=None).print(table)
+    console.Output(file=file, color_system=None).print(table)
     widths = {len(line) for line in file.getvalue().splitlines()}
     assert widths == {30} if longest == 30 else min(widths) > 100
 

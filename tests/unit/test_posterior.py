@@ -10,8 +10,8 @@ import sys
 import numpy as np
 import pytest
 
-import neko.posterior
-from neko.posterior import Posterior, arviz
+import neko.bayes.posterior
+from neko.bayes.posterior import Posterior, arviz
 from significance import FALSE_ALARM
 
 P = np.array([[[0.8, 0.2], [0.5, 0.5], [0.9, 0.1]], [[0.4, 0.6], [0.5, 0.5], [0.7, 0.3]]])

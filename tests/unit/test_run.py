@@ -18,14 +18,15 @@ from typer.testing import CliRunner
 
 import neko
 from neko import backend as backends
-from neko import checkpoint, run
+from neko import runs
 from neko.cli import app
 from neko.errors import CheckpointError
-from neko.history import History
+from neko.io import checkpoint
+from neko.training.history import History
 
 if not backends.installed():
     pytest.skip("no framework is installed", allow_module_level=True)
-SMALL = run.Config(hidden=8, epochs=2, rule="bptt", cell="lif")
+SMALL = runs.Config(hidden=8, epochs=2, rule="bptt", cell="lif")
 
 
 def command(*arguments):
@@ -37,42 +38,42 @@ def words(result):
 
 
 def test_a_run_leaves_its_folder(tmp_path):
-    trainer = run.train(SMALL, tmp_path / "run", progress=False)
-    written = yaml.safe_load((tmp_path / "run" / run.CONFIG).read_text())
+    trainer = runs.train(SMALL, tmp_path / "run", progress=False)
+    written = yaml.safe_load((tmp_path / "run" / runs.CONFIG).read_text())
     assert written["options"] == dataclasses.asdict(SMALL)
     assert {"neko", "python", "numpy", SMALL.backend} <= written["versions"].keys()
-    history = History.load(tmp_path / "run" / run.HISTORY)
+    history = History.load(tmp_path / "run" / runs.HISTORY)
     assert history == trainer.history
     assert history.epochs == 2
-    kept = checkpoint.read(checkpoint.files(tmp_path / "run" / run.CHECKPOINTS)[-1])
+    kept = checkpoint.read(checkpoint.listed(tmp_path / "run" / runs.CHECKPOINTS)[-1])
     for name, w in trainer.rule.model.params.items():
         assert np.array_equal(kept["learner"]["params"][name], trainer.rule.xp.to_numpy(w)), name
-    assert (tmp_path / "run" / run.FIGURES / "learning_curves.png").stat().st_size > 1000
+    assert (tmp_path / "run" / runs.FIGURES / "learning_curves.png").stat().st_size > 1000
 
 
 @pytest.mark.parametrize("backend", backends.installed())
 def test_equal_configurations_give_equal_histories(backend, tmp_path):
     config = dataclasses.replace(SMALL, backend=backend, rule="eprop:adaptive")
-    trained = run.train(config, tmp_path / "a", progress=False)
-    repeated = run.read_config(tmp_path / "a" / run.CONFIG)
+    trained = runs.train(config, tmp_path / "a", progress=False)
+    repeated = runs.read_config(tmp_path / "a" / runs.CONFIG)
     assert repeated == config
-    read = run.load(tmp_path / "a")
+    read = runs.load(tmp_path / "a")
     x = neko.datasets.load("digits").x_test[:50]
     assert np.array_equal(read.rule.model.predict(x), trained.rule.model.predict(x))
-    run.train(repeated, tmp_path / "b", progress=False)
-    first, second = ((tmp_path / name / run.HISTORY).read_bytes() for name in "ab")
+    runs.train(repeated, tmp_path / "b", progress=False)
+    first, second = ((tmp_path / name / runs.HISTORY).read_bytes() for name in "ab")
     assert first == second
-    run.train(dataclasses.replace(config, seed=1), tmp_path / "c", progress=False)
-    assert (tmp_path / "c" / run.HISTORY).read_bytes() != first
+    runs.train(dataclasses.replace(config, seed=1), tmp_path / "c", progress=False)
+    assert (tmp_path / "c" / runs.HISTORY).read_bytes() != first
 
 
 def test_going_on_equals_one_run(tmp_path):
-    run.train(dataclasses.replace(SMALL, epochs=3), tmp_path / "whole", progress=False)
-    run.train(SMALL, tmp_path / "part", progress=False)
+    runs.train(dataclasses.replace(SMALL, epochs=3), tmp_path / "whole", progress=False)
+    runs.train(SMALL, tmp_path / "part", progress=False)
     result = command("train", "--resume", tmp_path / "part", "--epochs", 3)
     assert result.exit_code == 0, result.output
-    assert (tmp_path / "part" / run.HISTORY).read_bytes() == (tmp_path / "whole" / run.HISTORY).read_bytes()
-    assert run.read_config(tmp_path / "part" / run.CONFIG).epochs == 3
+    assert (tmp_path / "part" / runs.HISTORY).read_bytes() == (tmp_path / "whole" / runs.HISTORY).read_bytes()
+    assert runs.read_config(tmp_path / "part" / runs.CONFIG).epochs == 3
 
 
 def test_the_command_repeats_goes_on_and_shows(tmp_path, monkeypatch):
@@ -83,7 +84,7 @@ def test_the_command_repeats_goes_on_and_shows(tmp_path, monkeypatch):
     assert Path("a/history.csv").read_bytes() == Path("b/history.csv").read_bytes()
     assert command("train", "--config", "a/config.yaml", "--seed", 5).exit_code == 0
     (new,) = Path("runs").iterdir()
-    assert run.read_config(new / "config.yaml") == dataclasses.replace(run.read_config("a/config.yaml"), seed=5)
+    assert runs.read_config(new / "config.yaml") == dataclasses.replace(runs.read_config("a/config.yaml"), seed=5)
     for figure in ("learning_curves", "conductances"):
         Path(f"a/figures/{figure}.png").unlink()
     shown = command("show", "a")
@@ -100,7 +101,7 @@ def test_masks_and_regressions_are_trained(data, monkeypatch):
     small = {"pattern": {"time": 60}, "copy": {"train": 12, "test": 4}, "evidence": {"train": 6, "test": 2}}
     loaded = neko.datasets.load(data, **{k: v for k, v in small[data].items() if k != "time"}).one_hot()
     loaded = loaded._replace(x_train=5.0 * loaded.x_train)  # few neurons need much to spike
-    trainer = run.trainer_of(dataclasses.replace(SMALL, hidden=4), loaded)
+    trainer = runs.trainer_of(dataclasses.replace(SMALL, hidden=4), loaded)
     history = trainer.train(loaded.x_train, loaded.y_train, loaded.mask_train, progress=False)
     found = trainer.rule.model.evaluate(loaded.x_train, loaded.y_train, loaded.mask_train)
     y = trainer.rule.model.model.predict(loaded.x_train)
@@ -148,12 +149,12 @@ def test_a_wrong_configuration_is_named(content, expected, tmp_path):
 
 def test_numbers_without_a_point_are_read(tmp_path):
     (tmp_path / "config.yaml").write_text("options: {learning_rate: 1e-3, clip_norm: 2}")
-    config = run.read_config(tmp_path / "config.yaml")
+    config = runs.read_config(tmp_path / "config.yaml")
     assert (config.learning_rate, config.clip_norm) == (1e-3, 2.0)
 
 
 def test_a_wrong_folder_is_named(tmp_path):
-    run.train(SMALL, tmp_path / "run", progress=False)
+    runs.train(SMALL, tmp_path / "run", progress=False)
     before = {p: p.read_bytes() for p in (tmp_path / "run").rglob("*") if p.is_file()}
     for arguments, expected in (
         (["train", "--out", tmp_path / "run"], "holds a run"),
@@ -172,13 +173,13 @@ def test_a_wrong_folder_is_named(tmp_path):
 
 
 def test_a_damaged_history_or_checkpoint_is_named(tmp_path):
-    run.train(SMALL, tmp_path, progress=False)
-    file = checkpoint.files(tmp_path / run.CHECKPOINTS)[-1]
+    runs.train(SMALL, tmp_path, progress=False)
+    file = checkpoint.listed(tmp_path / runs.CHECKPOINTS)[-1]
     whole = file.read_bytes()
     file.write_bytes(whole[: len(whole) // 2])
     assert "truncated" in words(command("train", "--resume", tmp_path, "--epochs", 3))
     file.write_bytes(whole)
-    (tmp_path / run.HISTORY).write_text("epoch,loss\n1,a\n")
+    (tmp_path / runs.HISTORY).write_text("epoch,loss\n1,a\n")
     shown = command("show", tmp_path)
     assert shown.exit_code == 2
     assert "is no history" in words(shown)
@@ -186,9 +187,9 @@ def test_a_damaged_history_or_checkpoint_is_named(tmp_path):
 
 @pytest.mark.filterwarnings("default")
 def test_other_versions_are_told(tmp_path):
-    run.train(SMALL, tmp_path, progress=False)
-    text = (tmp_path / run.CONFIG).read_text()
-    (tmp_path / run.CONFIG).write_text(text.replace(f"neko: {neko.__version__}", "neko: 0.0.1"))
+    runs.train(SMALL, tmp_path, progress=False)
+    text = (tmp_path / runs.CONFIG).read_text()
+    (tmp_path / runs.CONFIG).write_text(text.replace(f"neko: {neko.__version__}", "neko: 0.0.1"))
     result = command("train", "--resume", tmp_path, "--epochs", 3)
     assert result.exit_code == 0
     assert "neko 0.0.1 then" in words(result)
@@ -205,7 +206,7 @@ def test_a_diverging_run_says_so_and_keeps_its_checkpoints(tmp_path):
 
 def test_patience_stops_early(tmp_path):
     config = dataclasses.replace(SMALL, learning_rate=0.0, patience=2, epochs=9, optimizer="sgd")
-    assert run.train(config, tmp_path, progress=False).history.epochs == 3
+    assert runs.train(config, tmp_path, progress=False).history.epochs == 3
 
 
 def test_a_run_stopped_by_ctrl_c_says_how_to_go_on(tmp_path):
@@ -224,7 +225,7 @@ def test_a_run_stopped_by_ctrl_c_says_how_to_go_on(tmp_path):
     ]
     process = subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     for _ in range(600):
-        if checkpoint.files(tmp_path / "run" / run.CHECKPOINTS):
+        if checkpoint.listed(tmp_path / "run" / runs.CHECKPOINTS):
             break
         time.sleep(0.1)
     os.kill(process.pid, signal.SIGINT)
@@ -232,23 +233,23 @@ def test_a_run_stopped_by_ctrl_c_says_how_to_go_on(tmp_path):
     assert process.returncode == 130, err
     assert "--resume" in out
     assert "Traceback" not in err
-    last = checkpoint.files(tmp_path / "run" / run.CHECKPOINTS)[-1]
+    last = checkpoint.listed(tmp_path / "run" / runs.CHECKPOINTS)[-1]
     assert checkpoint.read(last)["position"]["epoch"] >= 1
-    config = run.read_config(tmp_path / "run" / run.CONFIG)
+    config = runs.read_config(tmp_path / "run" / runs.CONFIG)
     done = checkpoint.read(last)["position"]["epoch"]
-    run.train(dataclasses.replace(config, epochs=done + 1), tmp_path / "run", resume=True, progress=False)
-    run.train(dataclasses.replace(config, epochs=done + 1), tmp_path / "whole", progress=False)
-    assert (tmp_path / "run" / run.HISTORY).read_bytes() == (tmp_path / "whole" / run.HISTORY).read_bytes()
+    runs.train(dataclasses.replace(config, epochs=done + 1), tmp_path / "run", resume=True, progress=False)
+    runs.train(dataclasses.replace(config, epochs=done + 1), tmp_path / "whole", progress=False)
+    assert (tmp_path / "run" / runs.HISTORY).read_bytes() == (tmp_path / "whole" / runs.HISTORY).read_bytes()
 
 
 def test_a_run_is_read_back_as_it_was_left(tmp_path):
     """Model, history, optimizer and feedback: one more batch changes both alike, bit for bit."""
     options = {"rule": "eprop:adaptive", "cell": "alif", "target": "mean", "firing_rate": 30.0, "clip_norm": 1.0}
     config = dataclasses.replace(SMALL, dtype="float64", processor="cpu", **options)
-    trained = run.train(config, tmp_path, progress=False)
-    assert yaml.safe_load((tmp_path / run.CONFIG).read_text())["options"]["processor"] == "cpu"
+    trained = runs.train(config, tmp_path, progress=False)
+    assert yaml.safe_load((tmp_path / runs.CONFIG).read_text())["options"]["processor"] == "cpu"
     before = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
-    read = run.load(str(tmp_path))
+    read = runs.load(str(tmp_path))
     assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before, "reading writes nothing"
     assert read.history == trained.history
     digits = neko.datasets.load("digits").one_hot()
@@ -266,8 +267,8 @@ def test_a_run_is_read_back_as_it_was_left(tmp_path):
 
 def test_conductances_are_read_back(tmp_path):
     config = dataclasses.replace(SMALL, optimizer="manhattan", device="soft_bounds")
-    trained = run.train(config, tmp_path, progress=False)
-    found, expected = (t.rule.state()["update"]["pairs"] for t in (run.load(tmp_path, processor="cpu"), trained))
+    trained = runs.train(config, tmp_path, progress=False)
+    found, expected = (t.rule.state()["update"]["pairs"] for t in (runs.load(tmp_path, processor="cpu"), trained))
     assert found.keys() == trained.rule.model.params.keys()
     for name, pair in found.items():
         for side in ("plus", "minus"):
@@ -276,40 +277,40 @@ def test_conductances_are_read_back(tmp_path):
 
 def test_what_is_no_run_is_not_read(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"expected the config.yaml of a run"):
-        run.load(tmp_path)
-    run.train(SMALL, tmp_path, progress=False)
-    text = (tmp_path / run.CONFIG).read_text()
+        runs.load(tmp_path)
+    runs.train(SMALL, tmp_path, progress=False)
+    text = (tmp_path / runs.CONFIG).read_text()
     for old, new in (("rule: bptt", "rule: eprop"), ("cell: lif", "cell: alif"), ("hidden: 8", "hidden: 9")):
-        (tmp_path / run.CONFIG).write_text(text.replace(old, new))
+        (tmp_path / runs.CONFIG).write_text(text.replace(old, new))
         with pytest.raises(neko.errors.CheckpointError, match="was written with"):
-            run.load(tmp_path)
-    (tmp_path / run.CONFIG).write_text(text)
+            runs.load(tmp_path)
+    (tmp_path / runs.CONFIG).write_text(text)
     with pytest.raises(Exception, match="warp"):
-        run.load(tmp_path, processor="warp")
-    for file in checkpoint.files(tmp_path / run.CHECKPOINTS):
+        runs.load(tmp_path, processor="warp")
+    for file in checkpoint.listed(tmp_path / runs.CHECKPOINTS):
         file.unlink()
     with pytest.raises(FileNotFoundError, match="has no checkpoint: expected a run with an epoch done"):
-        run.load(tmp_path)
+        runs.load(tmp_path)
 
 
 def test_numbers_of_numpy_are_numbers(tmp_path):
-    config = run.Config(
+    config = runs.Config(
         hidden=np.int64(8), epochs=np.uint8(2), seed=np.int32(3), learning_rate=np.float32(0.5), clip_norm=np.int64(2)
     )
-    assert config == run.Config(hidden=8, epochs=2, seed=3, learning_rate=0.5, clip_norm=2.0)
+    assert config == runs.Config(hidden=8, epochs=2, seed=3, learning_rate=0.5, clip_norm=2.0)
     assert {type(value) for value in dataclasses.asdict(config).values()} <= {str, int, float, type(None)}
-    run.write_config(config, tmp_path)
-    assert run.read_config(tmp_path / run.CONFIG) == config
+    runs.write_config(config, tmp_path)
+    assert runs.read_config(tmp_path / runs.CONFIG) == config
     for wrong in ({"hidden": np.float64(8.0)}, {"hidden": np.bool_(True)}, {"learning_rate": np.bool_(True)}):
         with pytest.raises(ValueError, match="expected"):
-            run.Config(**wrong)
+            runs.Config(**wrong)
 
 
 def test_all_unknown_options_are_named_with_the_nearest():
     with pytest.raises(ValueError, match=r"options 'hiden', 'epoch': .*did you mean 'hidden' and 'epochs'\?"):
-        run.Config.of({"hiden": 3, "epoch": 2, "seed": 1})
+        runs.Config.of({"hiden": 3, "epoch": 2, "seed": 1})
     with pytest.raises(ValueError, match=r"option 'zzz': expected one of .*'seed'\]$"):
-        run.Config.of({"zzz": 3})
+        runs.Config.of({"zzz": 3})
 
 
 @pytest.mark.parametrize("name", ["cpu", "cuda", "cuda:0", "CUDA", "gpu", "mps", "tpu", "/GPU:0", "xpu:1"])
@@ -336,7 +337,7 @@ def test_a_processor_that_is_not_here_is_named(backend):
 def test_a_run_whose_options_were_edited_does_not_go_on(tmp_path):
     """Edits of config.yaml, and data that are others by now, are told with both values."""
     folder = tmp_path / "run"
-    run.train(SMALL, folder, progress=False)
+    runs.train(SMALL, folder, progress=False)
     for option, expected in (
         ({"learning_rate": 0.1}, r"learning_rate=0\.001: this run has 0\.1"),
         ({"target": "last"}, r"objective\.target='every': this run has 'last'"),
@@ -345,9 +346,9 @@ def test_a_run_whose_options_were_edited_does_not_go_on(tmp_path):
         ({"patience": 3}, "callbacks"),
         ({"cell": "alif"}, r"model\.cells\.0="),
     ):
-        run.write_config(dataclasses.replace(SMALL, **option), folder)
+        runs.write_config(dataclasses.replace(SMALL, **option), folder)
         with pytest.raises(CheckpointError, match=expected):
-            run.train(run.read_config(folder / run.CONFIG), folder, resume=True, progress=False)
+            runs.train(runs.read_config(folder / runs.CONFIG), folder, resume=True, progress=False)
         result = command("train", "--resume", folder, "--epochs", 3)
         assert result.exit_code == 2
         assert re.search(expected, words(result))

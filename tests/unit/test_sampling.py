@@ -10,10 +10,10 @@ import pytest
 
 import neko
 from neko import backend as backends
-from neko import datasize
+from neko.bayes import Laplace, Normal
+from neko.data import size as data_size
 from neko.errors import SamplingWarning
-from neko.samplers import Laplace, Normal
-from neko.trainable import Pass, Trainable
+from neko.models.base import Pass, Trainable
 
 SAMPLERS = {
     "hmc": functools.partial(neko.HMC, step_size=0.05, leapfrog_steps=2),
@@ -190,9 +190,9 @@ def test_n_of_tf_data():
         (whole.take(8).batch(5, drop_remainder=True).shuffle(3), 8),
         (whole.filter(lambda a, b: tf.size(a) > 1).batch(5, drop_remainder=True), 12),
     ]:
-        assert datasize.examples(made, sum(len(a) for a, _ in made)) == expected
+        assert data_size.examples(made, sum(len(a) for a, _ in made)) == expected
     with pytest.raises(ValueError, match="without end"):
-        datasize.examples(whole.repeat().batch(5, drop_remainder=True), 10)
+        data_size.examples(whole.repeat().batch(5, drop_remainder=True), 10)
 
 
 @pytest.mark.parametrize("sampler", ["hmc", "langevin"])

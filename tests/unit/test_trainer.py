@@ -11,8 +11,8 @@ import pytest
 
 import neko
 from neko import backend as backends
-from neko import checkpoint
-from neko.callbacks import Callback
+from neko.io import checkpoint
+from neko.training.callbacks import Callback
 
 RNG = np.random.default_rng(8)
 X = (RNG.random((12, 8, 4)) < 0.5).astype(np.float64)
@@ -195,7 +195,7 @@ def test_ctrl_c_stops_after_the_batch_and_nothing_is_lost(at, handler, tmp_path)
     with pytest.raises(KeyboardInterrupt):
         train(CtrlC(*at), neko.Checkpoints(tmp_path / "cut"), Told(log), epochs=3)
     assert log[-1] == ("interrupted", *at)
-    kept = checkpoint.read(checkpoint.files(tmp_path / "cut")[-1])
+    kept = checkpoint.read(checkpoint.listed(tmp_path / "cut")[-1])
     assert (kept["position"]["epoch"], kept["position"]["batch"]) == at
     keep = neko.Checkpoints(tmp_path / "cut", resume=True)
     resumed = train(CtrlC(9, 9), keep, Told([]), epochs=3)

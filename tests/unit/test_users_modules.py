@@ -10,8 +10,9 @@ import pytest
 import torch
 
 import neko
-from neko import adaptors, tree
+from neko import tree
 from neko.errors import GradientError, GradientWarning
+from neko.models import adapt
 
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((8, 3)).astype(np.float32)
@@ -171,7 +172,7 @@ RIGHT = RNG.standard_normal((8, 2)).astype(np.float32)
 
 @pytest.mark.parametrize("x", [(X, RIGHT), [X, RIGHT], {"right": RIGHT, "left": X}], ids=["tuple", "list", "dict"])
 def test_several_inputs_by_position_and_by_name(x):
-    model = adaptors.adapt(Two())
+    model = adapt.adapt(Two())
     assert model.several(x)
     model.prepare(x)
     given = tree.map(model.xp.asarray, x)
@@ -182,12 +183,12 @@ def test_several_inputs_by_position_and_by_name(x):
 
 
 def test_a_list_is_several_inputs_only_where_the_module_takes_them():
-    one = adaptors.adapt(torch.nn.Linear(3, 2))
+    one = adapt.adapt(torch.nn.Linear(3, 2))
     assert not one.several([X, X])
-    assert not adaptors.adapt(Two()).several([[0.0, 1.0], [2.0, 3.0]])
+    assert not adapt.adapt(Two()).several([[0.0, 1.0], [2.0, 3.0]])
     assert not neko.LIF(4, 2, "torch").several((X, X))
     with pytest.raises(ValueError, match="as many examples in each"):
-        adaptors.adapt(Two()).prepare((X, RIGHT[:3]))
+        adapt.adapt(Two()).prepare((X, RIGHT[:3]))
 
 
 class Record(torch.nn.Module):
@@ -269,7 +270,7 @@ class Ends(torch.nn.Module):
     ids=["softmax", "log_softmax", "sigmoid", "relu", "over the batch", "constant"],
 )
 def test_an_ending_in_code_is_seen_by_value(end, ending, bounded):
-    model = adaptors.adapt(Ends(end), task_type="classification")
+    model = adapt.adapt(Ends(end), task_type="classification")
     model.prepare(X)
     assert (model.ending, model.bounded) == (ending, bounded)
     if ending == "softmax":
@@ -279,7 +280,7 @@ def test_an_ending_in_code_is_seen_by_value(end, ending, bounded):
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_an_ending_in_half_precision_is_seen_by_value(dtype):
     for end, ending in ((lambda y: torch.softmax(y, -1), "softmax"), (torch.sigmoid, None)):
-        model = adaptors.adapt(Ends(end).to(dtype))
+        model = adapt.adapt(Ends(end).to(dtype))
         model.prepare(X)
         assert model.ending == ending
 
@@ -291,11 +292,11 @@ def test_an_ending_in_evaluation_only_is_refused():
             return y if self.training else torch.softmax(y, -1)
 
     with pytest.raises(ValueError, match="softmax in evaluation and not in training"):
-        adaptors.adapt(Both(None)).prepare(X)
+        adapt.adapt(Both(None)).prepare(X)
 
 
 def test_names_that_are_not_there_are_not_written():
-    model = adaptors.adapt(torch.nn.Linear(3, 2))
+    model = adapt.adapt(torch.nn.Linear(3, 2))
     with pytest.raises(ValueError, match=r"\['kernel'\] cannot be written"):
         model.params = {"kernel": torch.ones(2, 3)}
 
@@ -310,7 +311,7 @@ def test_names_that_are_not_there_are_not_written():
     ],
 )
 def test_an_ending_of_layers_is_seen_even_in_one_row(last, ending):
-    model = adaptors.adapt(torch.nn.Sequential(torch.nn.Sequential(torch.nn.Linear(3, 4), last)))
+    model = adapt.adapt(torch.nn.Sequential(torch.nn.Sequential(torch.nn.Linear(3, 4), last)))
     model.prepare(X[:1])
     assert model.ending == ending
 

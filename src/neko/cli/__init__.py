@@ -7,15 +7,16 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from neko import __version__, output
+from neko import __version__
 from neko.cli import common, comparison, data, demo, sampling, training, verification
+from neko.io import console
 
 
 class Commands(TyperGroup):
     """All commands: whatever one prints can be encoded, and what goes wrong in it is told in one line."""
 
     def main(self, *args: Any, **options: Any) -> Any:
-        output.tolerate()
+        console.tolerate()
         return super().main(*args, **options)
 
     def invoke(self, ctx: Any) -> Any:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from rich.markup import escape
 
-from neko.output import Output
+from neko.io.console import Output
 
 console = Output(emoji=False)
 complaints = Output(stderr=True, emoji=False)
@@ -97,7 +97,8 @@ def load_classes(name: str) -> Any:
 
 def check_outputs(figure: Path | None, table: Path | None = None) -> None:
     """ValueError or OSError for files that could not be written, before the work and not after it."""
-    from neko import atomic, plots
+    from neko import plots
+    from neko.io import files
 
     if figure is not None:
         plots.format_of(figure)
@@ -105,7 +106,7 @@ def check_outputs(figure: Path | None, table: Path | None = None) -> None:
         if path is not None:
             if path.is_dir():
                 raise IsADirectoryError(f"{path} is a folder: expected a file to write")
-            atomic.prepare(path.parent)
+            files.prepare(path.parent)
 
 
 def save_figure(figure: Any, path: Path | None) -> None:

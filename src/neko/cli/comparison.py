@@ -39,8 +39,8 @@ def compare(
     """
     from neko import plots
     from neko import rules as registry
-    from neko.compare import GradientComparison
-    from neko.run import evaluator_of
+    from neko.runs.folder import evaluator_of
+    from neko.training.comparison import GradientComparison
 
     common.check_outputs(figure, csv)
     made = common.backend_of(backend, processor)
@@ -69,7 +69,7 @@ def compare(
 
 def print_deviations(followed: Any) -> None:
     """How every rule deviates from the reference: by layer and kind of weight, and the readout apart."""
-    from neko.deviations import HIDDEN, READOUT, is_readout
+    from neko.training.deviations import HIDDEN, READOUT, is_readout
 
     found = dict.fromkeys(row["tensor"] for row in followed.records)
     tensors = sorted(found.keys() - {HIDDEN, READOUT})
@@ -83,7 +83,7 @@ def print_deviations(followed: Any) -> None:
 
 def table_of(title: str, followed: Any, tensors: Iterable[str]) -> Table:
     """Means over all comparisons, a row per tensor and rule."""
-    from neko.deviations import FIELDS
+    from neko.training.deviations import FIELDS
 
     table = Table("weights", "rule", title=title, title_justify="left")
     for field in FIELDS:

@@ -47,12 +47,14 @@ def sample(
     Each chain starts from weights that Adam found. With --checkpoints Adam and the chains are kept, and the same
     command goes on with them after Ctrl-C, a crash or a reboot; with more --epochs it makes the chains longer.
     """
-    from neko import Trainer, atomic, checkpoint, plots, posterior, rules
-    from neko.run import evaluator_of
+    from neko import Trainer, plots, rules
+    from neko.bayes import posterior
+    from neko.io import checkpoint, files
+    from neko.runs.folder import evaluator_of
 
     common.check_outputs(figure)
     if checkpoints is not None:
-        atomic.prepare(checkpoints)
+        files.prepare(checkpoints)
     posterior.scipy_stats()  # which the summary needs: better missed now than after the chains
     chosen: Any = rules.get_sampler(sampler)
     driving = rules.resolve(drift)
@@ -84,7 +86,7 @@ def sample(
         seed=seed,
     )
     trainer = Trainer(rule)
-    anew = checkpoints is None or not checkpoint.files(checkpoints)
+    anew = checkpoints is None or not checkpoint.listed(checkpoints)
     common.tell(f"{sampler} with {chains} chain{'s' if chains > 1 else ''}: {epochs} epochs, {warmup} of them warm-up")
     begin = time.perf_counter()
     try:

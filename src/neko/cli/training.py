@@ -55,24 +55,24 @@ def train(
     A run is a folder: config.yaml, history.csv, checkpoints and figures. With --config or --resume the options come
     from there, but for those that are given.
     """
-    from neko import run
+    from neko import runs
 
     if resume is not None and (out is not None or config is not None):
         raise ValueError(f"--resume {resume} goes on in its own folder: expected no --out and no --config")
     given = given_options(context)
-    source = resume / run.CONFIG if resume is not None else config
+    source = resume / runs.CONFIG if resume is not None else config
     if resume is not None and set(given) - {"epochs"}:
         raise ValueError(f"--resume {resume} with {sorted(given)!r}: only --epochs may change")
-    chosen = run.Config() if source is None else run.read_config(source)
-    chosen = run.Config.of(dataclasses.asdict(chosen) | given)
+    chosen = runs.Config() if source is None else runs.read_config(source)
+    chosen = runs.Config.of(dataclasses.asdict(chosen) | given)
     folder = resume or out or new_folder(chosen)
     if resume is not None:
-        run.warn_of_versions(folder, chosen.backend)
+        runs.warn_of_versions(folder, chosen.backend)
     begin = time.perf_counter()
     try:
-        trainer = run.train(chosen, folder, resume=resume is not None)
+        trainer = runs.train(chosen, folder, resume=resume is not None)
     except KeyboardInterrupt:
-        if (folder / run.CONFIG).exists():
+        if (folder / runs.CONFIG).exists():
             common.stopped("", f"neko train --resume {shlex.quote(str(folder))}")
         common.stopped("before the first batch; nothing is kept")
     print_table(f"Test set of {chosen.data}", [(chosen.rule, trainer.history, time.perf_counter() - begin)])
@@ -81,12 +81,12 @@ def train(
 
 def show(folder: Annotated[Path, typer.Argument(help="Folder of a run.")]) -> None:
     """Show a run's options and last measures, and draw its figures again."""
-    from neko import run
-    from neko.history import History
+    from neko import runs
+    from neko.training.history import History
 
-    config = run.read_config(folder / run.CONFIG)
-    figures = run.draw(folder)
-    history = History.load(folder / run.HISTORY)
+    config = runs.read_config(folder / runs.CONFIG)
+    figures = runs.draw(folder)
+    history = History.load(folder / runs.HISTORY)
     common.say(f"Run: {folder}")
     options = Table("option", "value")
     for name, value in dataclasses.asdict(config).items():

@@ -8,8 +8,8 @@ from pathlib import Path
 from matplotlib.backend_bases import FigureCanvasBase
 from matplotlib.figure import Figure
 
-from neko import atomic
 from neko.arguments import as_path
+from neko.io import files
 from neko.plots import colours
 from neko.plots.comparison import comparison
 from neko.plots.conductances import conductances
@@ -22,7 +22,7 @@ def save(figure: Figure, path: str | Path) -> Path:
     """Write a figure, making its folder; the format follows the suffix, PNG without one."""
     content = io.BytesIO()
     figure.savefig(content, dpi=150, format=format_of(path))
-    return atomic.write(path, content.getvalue())
+    return files.write(path, content.getvalue())
 
 
 def format_of(path: str | Path) -> str:

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from neko.deviations import EDGES, HIDDEN, READOUT, is_readout
 from neko.plots import colours
+from neko.training.deviations import EDGES, HIDDEN, READOUT, is_readout
 
 ROUNDING = 1e-5
 """A relative deviation up to which two gradients are the same."""

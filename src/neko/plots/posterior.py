@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from neko.posterior import Posterior
+from neko.bayes.posterior import Posterior
 
 WINDOW = 50
 """Epochs over which the acceptance is averaged for the eye."""

@@ -9,12 +9,8 @@ from typing import Any
 from neko.rules.base import Gradient, Rule
 from neko.rules.bptt import BPTT
 from neko.rules.eprop import Eprop
-from neko.rules.hmc import HMC
-from neko.rules.langevin import Langevin
 from neko.rules.manhattan import ManhattanMaterialRule, ManhattanRule
 from neko.rules.rtrl import RTRL
-from neko.rules.sampling import Sampling
-from neko.rules.sgld import SGLD
 
 RULES: dict[str, type[Rule]] = {"bptt": BPTT, "eprop": Eprop, "rtrl": RTRL}
 
@@ -24,16 +20,6 @@ def get(name: str) -> type[Rule]:
     if name not in RULES:
         raise ValueError(f"rule {name!r}: expected one of {sorted(RULES)}")
     return RULES[name]
-
-
-SAMPLERS: dict[str, type[Sampling]] = {"langevin": Langevin, "hmc": HMC, "sgld": SGLD}
-
-
-def get_sampler(name: str) -> type[Sampling]:
-    """The sampler of a name, as a learning rule; ValueError lists the names there are."""
-    if name not in SAMPLERS:
-        raise ValueError(f"sampler {name!r}: expected one of {sorted(SAMPLERS)}")
-    return SAMPLERS[name]
 
 
 def resolve(rule: Any) -> Callable[..., Rule]:
@@ -52,18 +38,13 @@ def resolve(rule: Any) -> Callable[..., Rule]:
 
 __all__ = [
     "BPTT",
-    "HMC",
     "RTRL",
     "RULES",
-    "SAMPLERS",
-    "SGLD",
     "Eprop",
     "Gradient",
-    "Langevin",
     "ManhattanMaterialRule",
     "ManhattanRule",
     "Rule",
     "get",
-    "get_sampler",
     "resolve",
 ]

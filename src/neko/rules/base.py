@@ -8,14 +8,17 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from neko import activity, adaptors, containers, identity, state, updates
+from neko import containers, identity, updates
 from neko.errors import NonFiniteError
 from neko.evaluator import Evaluator
-from neko.network import Params
+from neko.io import snapshot
+from neko.models.adapted import check_names
+from neko.models.network import Params
 from neko.objective import Batch, Forward
-from neko.rules import stream as streams
-from neko.rules.learner import Learner
-from neko.rules.programs import Programs
+from neko.training import activity
+from neko.training import stream as streams
+from neko.training.learner import Learner
+from neko.training.programs import Programs
 
 
 class Gradient(NamedTuple):
@@ -183,13 +186,13 @@ class Rule(Learner):
         xp = self.xp
         with xp.scope():
             return {
-                "params": state.take(xp, self.model.params),
-                "buffers": state.take(xp, self.model.model.buffers),
-                "feedback": state.take(xp, self.feedback),
+                "params": snapshot.take(xp, self.model.params),
+                "buffers": snapshot.take(xp, self.model.model.buffers),
+                "feedback": snapshot.take(xp, self.feedback),
                 "update": self.update.take(xp, self.update_state),
-                "carry": state.take(xp, self._carry),
+                "carry": snapshot.take(xp, self._carry),
                 "sequences": self._sequences,
-                "totals": state.take(xp, self.totals),
+                "totals": snapshot.take(xp, self.totals),
                 "steps": self.steps,
             }
 
@@ -202,14 +205,14 @@ class Rule(Learner):
             if saved["carry"] is not None:
                 arrays = model.arrays(x, y, mask)
                 template = self._differentiate(model.params, self.feedback, None, *arrays).carry
-            params = state.put(xp, model.params, saved["params"], "params")
-            buffers = state.put(xp, model.model.buffers, saved["buffers"], "buffers")
-            feedback = state.put(xp, self.feedback, saved["feedback"], "feedback")
+            params = snapshot.put(xp, model.params, saved["params"], "params")
+            buffers = snapshot.put(xp, model.model.buffers, saved["buffers"], "buffers")
+            feedback = snapshot.put(xp, self.feedback, saved["feedback"], "feedback")
             if saved["update"] is None:  # of an optimizer that was changed on purpose: it begins anew
                 update = self.update.init({**params, **{name: feedback[name] for name in self.learnt_feedback()}})
             else:
                 update = self.update.put(xp, self.update_state, saved["update"])
-            carry = state.put(xp, template, saved["carry"], "carry")
+            carry = snapshot.put(xp, template, saved["carry"], "carry")
             totals = {name: tuple(xp.asarray(a) for a in pair) for name, pair in saved["totals"].items()}
         model.params, self.feedback, self.update_state = params, feedback, update
         if buffers is not None:
@@ -274,7 +277,7 @@ class Rule(Learner):
         if self._objective is not self.model.objective:
             self._compile()
         if self._started:
-            adaptors.check_names(self.model.model, self._known)
+            check_names(self.model.model, self._known)
         else:
             self._started, self._known = True, list(self.model.params)
             with self.xp.scope():

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from neko import losses, recording, tree
+from neko import losses, tree
 from neko.arguments import check_integer
-from neko.network import NetworkState, Params
+from neko.backend import recording
+from neko.models.base import Pass
+from neko.models.network import NetworkState, Params
 from neko.objective import Batch, Forward, mean_rates, spike_counts
 from neko.rules.base import Gradient, Rule
-from neko.trainable import Pass
 from neko.typing import Array
 
 

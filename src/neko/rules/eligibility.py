@@ -20,7 +20,7 @@ import numpy as np
 
 from neko import tree
 from neko.cells.base import Cell
-from neko.network import LayerTrace
+from neko.models.network import LayerTrace
 from neko.rules.synapses import Parts
 from neko.typing import Array
 

@@ -6,11 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from neko import frames, initializers, tree
+from neko import tree
 from neko.arguments import check_choice, check_integer, is_real, plain
-from neko.network import NetworkState, Params, split
+from neko.data import frames
+from neko.models import initializers
+from neko.models.network import NetworkState, Params, split
+from neko.models.readout import leaky_filter
 from neko.objective import Batch, Forward, mean_rates, spike_count
-from neko.readout import leaky_filter
 from neko.rules import eligibility
 from neko.rules.base import Gradient, Rule
 from neko.rules.eligibility import Credit, Derivatives

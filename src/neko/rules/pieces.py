@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from neko.network import LayerTrace, NetworkState, Params
+from neko.models.network import LayerTrace, NetworkState, Params
 from neko.rules.eligibility import Derivatives, Traces
 from neko.typing import Array
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from neko.cells.base import Cell
-from neko.network import Network, Params, layer_params, recurrent_weights, split
+from neko.models.network import Network, Params, layer_params, recurrent_weights, split
 from neko.objective import Batch, Forward, mean_rates, spike_counts
 from neko.rules import eligibility
 from neko.rules.base import Gradient, Rule

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from neko.cells.base import Cell
-from neko.network import LayerTrace, Params, recurrent_weights
+from neko.models.network import LayerTrace, Params, recurrent_weights
 from neko.typing import Array
 
 Parts = tuple[Array, ...]

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from neko import tree
-from neko.network import LayerTrace
+from neko.models.network import LayerTrace
 from neko.objective import Batch, spike_count
 from neko.rules.eligibility import Credit, Derivatives, forward_vectors, initial_traces
 from neko.rules.synapses import joined, presynaptic, weight_gradients

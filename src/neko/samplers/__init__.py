@@ -3,7 +3,6 @@
 Each is a module with a state, an info, `init` and `step`, pure functions with stateless random keys.
 """
 
-from neko.samplers import adaptation, hmc, langevin, sgld
-from neko.samplers.prior import Laplace, Normal, Prior
+from neko.samplers import adaptation, hmc, langevin, proposals, sgld
 
-__all__ = ["Laplace", "Normal", "Prior", "adaptation", "hmc", "langevin", "sgld"]
+__all__ = ["adaptation", "hmc", "langevin", "proposals", "sgld"]

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from neko import state as states
 from neko.arguments import is_real
+from neko.io import snapshot as states
 from neko.typing import Array
 from neko.updates.naive import Naive
 

@@ -1,0 +1,10 @@
+"""Bayesian learning: samplers as learning rules, priors, and the posterior that they leave."""
+
+from neko.bayes.hmc import HMC
+from neko.bayes.langevin import Langevin
+from neko.bayes.posterior import Posterior
+from neko.bayes.priors import Laplace, Normal, Prior
+from neko.bayes.sgld import SGLD
+
+__all__ = ["HMC", "SGLD", "Langevin", "Laplace", "Normal", "Posterior", "Prior"]
+SAMPLERS = {"langevin": Langevin, "hmc": HMC, "sgld": SGLD}

@@ -1,0 +1,138 @@
+"""Samplers with an accept test: every transition looks at the whole data set."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from neko import tree
+from neko.arguments import check_number, is_real
+from neko.bayes.chain import Chain
+from neko.bayes.sampling import Sampling
+from neko.evaluator import Evaluator
+from neko.identity.fingerprint import DataSet
+from neko.models.network import Params
+from neko.samplers import adaptation, proposals
+from neko.typing import Array
+
+
+class FullData(Sampling):
+    """A sampler with an accept test, which needs the whole data set: an epoch is one transition of every chain.
+
+    The batches of the first epoch are kept; they are the portions in which the log posterior is summed, so choose
+    `batch_size` as large as memory allows. A loader must give every example once; its order does not matter. During
+    warm-up the step size of every chain is adapted to the acceptance that is wanted, then it is frozen.
+    """
+
+    sampler: Any
+    """Module of `neko.samplers` with a State, `init` and `step`."""
+
+    def __init__(self, model: Evaluator, *, step_size: float, target_acceptance: float, **options: Any) -> None:
+        super().__init__(model, **options)
+        if not (is_real(target_acceptance) and 0.0 < target_acceptance < 1.0):
+            raise ValueError(f"target_acceptance={target_acceptance!r}: expected a number between 0 and 1")
+        self.target_acceptance = float(target_acceptance)
+        self.step_size = float(check_number("step_size", step_size, positive=True))
+        self.data: Any = None
+        self._init = self.compiled(self.initial_state)
+        self._transition = self.compiled(self.transition)
+
+    def settings(self) -> dict[str, Any]:
+        """What else the sampler's step takes; dicts are by parameter."""
+        return {}
+
+    def step_sizes(self) -> list[float]:
+        return [self.chain_step_size(chain) for chain in self.chains]
+
+    def chain_step_size(self, chain: Chain) -> float:
+        """Step size of the coming transition of a chain."""
+        return adaptation.current(chain.tuning) if self.warming else adaptation.final(chain.tuning)
+
+    def begin(self, arrays: list[Any], found: DataSet) -> None:
+        if found.examples != self.examples:
+            raise ValueError(
+                f"an epoch has {found.examples} of the {self.examples} examples of the data set: expected all of them, "
+                "once each, for the accept test needs the whole posterior; give a loader with drop_last=False "
+                "(drop_remainder=False), or arrays, or use SGLD"
+            )
+        for name, given in self.settings().items():
+            if isinstance(given, Mapping):
+                proposals.check_names(name, given, self.model.params)
+        self.data = self.portions(arrays)
+        super().begin(arrays, found)
+
+    def advance(self, batches: Iterable[tuple[Any, Any, Any]], done: Callable[[], None]) -> dict[str, float]:
+        xp, buffers = self.xp, self.model.model.buffers
+        arguments = (self.drift.feedback, buffers, self.data)
+        with xp.scope():
+            for chain in self.chains:
+                if chain.state is None:
+                    started = self._init(chain.position, *arguments)
+                    # From such a place no proposal would ever be accepted.
+                    if not math.isfinite(started.logdensity):
+                        raise ValueError(
+                            f"log density {float(started.logdensity)!r} where a chain starts: expected a finite "
+                            "number; look for inputs or parameters that are not"
+                        )
+                    chain.state, chain.tuning = started, adaptation.init(self.step_size)
+                step_size = xp.asarray(self.chain_step_size(chain))
+                chain.key, chain.state, info = self._transition(chain.key, chain.state, step_size, *arguments)
+                chain.position = chain.state.position
+                chain.logdensity.append(float(chain.state.logdensity))
+                chain.acceptance.append(float(info.acceptance_probability))
+                if self.warming:
+                    chain.tuning = adaptation.update(chain.tuning, chain.acceptance[-1], self.target_acceptance)
+                done()
+        return {
+            "logdensity": float(np.mean([chain.logdensity[-1] for chain in self.chains])),
+            "acceptance": float(np.mean([chain.acceptance[-1] for chain in self.chains])),
+            "step_size": float(np.mean(self.step_sizes())),
+        }
+
+    def blank(self, chain: Chain) -> Any:
+        return self.sampler.State(chain.position, self.xp.zeros(()), chain.position)
+
+    def portions(self, arrays: list[Any]) -> tuple[Any, Any]:
+        """The equal batches stacked, and the last one if it is shorter."""
+        full = list(arrays)
+        odd = full.pop() if len(full) > 1 and self.sizes(full[-1]) != self.sizes(full[0]) else None
+        if any(self.sizes(batch) != self.sizes(full[0]) for batch in full):
+            raise ValueError(f"batches of shapes {[self.sizes(batch)[0] for batch in full]!r}: expected equal ones")
+        return tree.map(lambda *parts: self.xp.stack(list(parts)), *full), odd
+
+    def sizes(self, batch: Any) -> list[tuple[int, ...]]:
+        """Shapes of the arrays of a batch."""
+        return [tuple(part.shape) for part in tree.leaves(batch)]
+
+    def logdensity_and_drift(self, position: Params, feedback: Params, buffers: Any, data: Any) -> tuple[Array, Params]:
+        """log π of the full data, exact up to a constant, and the drift rule's word for its gradient."""
+        xp = self.xp
+        stacked, odd = data
+
+        def add(carry: Any, portion: Any) -> tuple[Any, None]:
+            return tree.map(lambda a, b: a + b, carry, self.batch_loss(position, feedback, buffers, portion)), None
+
+        sums = (xp.zeros(()), tree.map(xp.zeros_like, position), xp.zeros(()))
+        sums, _ = xp.scan(add, sums, stacked)
+        if odd is not None:
+            sums, _ = add(sums, odd)
+        loss, gradients, share = sums
+        value, drift = self.logprior(position)
+        scale = self.examples / share
+        return value - scale * loss, {name: g - scale * gradients[name] for name, g in drift.items()}
+
+    def initial_state(self, position: Params, *arguments: Any) -> Any:
+        """The sampler's state at a position."""
+        return self.sampler.init(self.xp, position, lambda p: self.logdensity_and_drift(p, *arguments))
+
+    def transition(self, key: Array, state: Any, step_size: Array, *arguments: Any) -> Any:
+        """One step of the sampler: a key, a state and an info."""
+        key, now = self.xp.unstack(self.xp.random.split(key))
+
+        def target(position: Params) -> tuple[Array, Params]:
+            return self.logdensity_and_drift(position, *arguments)
+
+        return key, *self.sampler.step(self.xp, now, state, target, step_size, **self.settings())

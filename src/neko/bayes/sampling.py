@@ -1,0 +1,310 @@
+"""What the samplers share as learning rules: chains over a network's weights, and the posterior they leave."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from neko import identity, tree
+from neko.arguments import check_integer
+from neko.bayes import priors as priors
+from neko.bayes.began import Began, warn_of_change, warn_of_likelihood
+from neko.bayes.chain import Chain
+from neko.bayes.posterior import Posterior
+from neko.data import size
+from neko.data.sources import Batches, Source
+from neko.errors import CheckpointError
+from neko.evaluator import Evaluator
+from neko.identity import fingerprint, representation
+from neko.identity.fingerprint import DataSet
+from neko.io import snapshot
+from neko.models.adapted import check_names
+from neko.models.network import Params
+from neko.rules.base import Rule
+from neko.rules.bptt import BPTT
+from neko.samplers import proposals
+from neko.training.learner import Learner
+from neko.typing import Array
+
+
+class Sampling(Learner):
+    r"""Learning as sampling from the posterior of the weights.
+
+    .. math::
+        \log π(θ) = -N \bar E(θ) + \log p(θ) + const
+
+    with the loss :math:`\bar E` of the whole data set as the evaluator reports it, N sequences and the prior p. With
+    a loss that is a negative log likelihood per sequence (cross-entropy, or 'half_squared_error' for unit noise) this
+    is the Bayesian posterior. For a target at every step that is ``reduction='sum'``, the sum over a sequence's steps;
+    the mean makes a sequence count as much as one step, of which a `SamplingWarning` tells. N is the number of
+    examples of the data set, also where a loader drops some.
+
+    The chains are of one density: every call of `Trainer.train` must bring the same examples (in any order and in
+    batches of any size), and model, objective, prior and options must be what they were. The chains' positions are the
+    sampler's own. A change of the model's parameters from outside between two calls moves no chain; a
+    `SamplingWarning` says so, and the model has the first chain's position again after the next epoch.
+
+    Parameters
+    ----------
+    model : Evaluator
+        Model and loss. Its present parameters are where the first chain starts.
+    drift : rule class, or what makes a rule from an evaluator
+        Whose gradient drives the proposals, for example ``Eprop`` or ``functools.partial(Eprop, mode='random')``.
+        It may be any deterministic function of the weights; feedback weights are drawn once and stay.
+    prior : Prior, float or dict
+        One for all parameters, or by name or pattern (``{'readout.*': Normal(0.3), '*': 1.0}``); a number is the
+        standard deviation of a normal.
+    x_pred : array (examples, …), optional
+        Inputs whose predictions each draw leaves in the posterior.
+    chains : int
+        Number of chains, one after the other. The second and later ones start from the first one's weights shuffled
+        within each tensor: as wide, and independent.
+    starts : sequence of dict, optional
+        Parameters where the chains start, one dict of arrays of any framework a chain, in place of `chains`: for
+        example ``[{name: w[0, -1] for name, w in posterior.draws.items()}]``.
+    warmup : int
+        Epochs at the beginning that leave no draw.
+    thinning : int
+        Epochs between two draws.
+    seed : int
+        Seed of proposals and starts.
+    jit : bool
+        Compile the step where the framework compiles.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a drift that is no rule, a regularizer of the evaluator or of a user's model (a penalty is not part of a
+        posterior: give a prior), counts below 1, and starts that are no parameters of the model. In training for data,
+        an objective or options other than those that the chains began with.
+    """
+
+    changeable = False
+
+    def __init__(
+        self,
+        model: Evaluator,
+        *,
+        drift: Any = BPTT,
+        prior: Any = 1.0,
+        x_pred: Any = None,
+        chains: int = 1,
+        starts: Sequence[Params] | None = None,
+        warmup: int = 100,
+        thinning: int = 1,
+        seed: int = 0,
+        jit: bool = True,
+    ) -> None:
+        if not isinstance(model, Evaluator):
+            raise TypeError(f"model={model!r}: expected an Evaluator, for example Evaluator(model, loss='mse')")
+        if model.objective.regularizer is not None:
+            raise ValueError(f"{model.objective.regularizer!r} is not part of a posterior: give a prior instead")
+        chains = check_integer("chains", chains)
+        self.warmup = check_integer("warmup", warmup, least=0)
+        self.thinning = check_integer("thinning", thinning)
+        self.seed = check_integer("seed", seed, least=0)
+        self.model = model
+        self.xp = model.xp
+        made = drift(model) if callable(drift) else None
+        if not isinstance(made, Rule):
+            raise TypeError(f"drift={drift!r}: expected a gradient rule such as BPTT or Eprop")
+        self.drift = made
+        # A target must be a function: no dropout, and buffers that stay.
+        self.drift.training = False
+        self.prior = priors.checked(prior)
+        self.priors: dict[str, Any] = {}
+        self.x_pred = x_pred
+        self.starts = None if starts is None else proposals.check_starts(starts)
+        self.n_chains = chains if self.starts is None else len(self.starts)
+        self.chains: list[Chain] = []
+        self.epochs = 0
+        self.examples = 0
+        self.share = 1.0
+        self._source: Source | None = None
+        self._began: Began | None = None
+        self._looked = False
+        self.compiled: Callable[..., Any] = self.xp.jit if jit else (lambda f: f)
+
+    def __repr__(self) -> str:
+        options = representation.options(self, drift=self.drift.name)
+        return f"{type(self).__name__}({', '.join([repr(self.model), *options])})"
+
+    @property
+    def warming(self) -> bool:
+        """Whether the chains are in their warm-up."""
+        return self.epochs < self.warmup
+
+    @abstractmethod
+    def advance(self, batches: Iterable[tuple[Any, Any, Any]], done: Callable[[], None]) -> dict[str, float]:
+        """Move every chain on; what the history keeps. A chain's `logdensity` and `acceptance` get one entry each."""
+
+    @abstractmethod
+    def step_sizes(self) -> list[float]:
+        """The step size of every chain."""
+
+    def attach(self, source: Source) -> None:
+        self._source = source
+        self._looked = False
+
+    def epoch(self, batches: Iterable[tuple[Any, Any, Any]], done: Callable[[], None]) -> dict[str, float]:
+        measures = self.advance(self.look(batches), done)
+        if not self.warming and (self.epochs - self.warmup) % self.thinning == 0:
+            for chain in self.chains:
+                self.keep(chain)
+        self.model.params = self.chains[0].position
+        self.epochs += 1
+        return measures
+
+    def look(self, batches: Iterable[tuple[Any, Any, Any]]) -> Iterable[tuple[Any, Any, Any]]:
+        """The batches as they are. In the first epoch of a call their examples are looked at: the chains begin with
+        them, or must have begun with the same."""
+        if self._looked:
+            return batches
+        batches = list(batches)
+        self.model.build(batches[0][0])
+        arrays = [self.model.arrays(*batch) for batch in batches]
+        on_host = tree.map(lambda a: np.asarray(self.xp.to_numpy(a)), arrays)
+        found = fingerprint.of_examples(on_host)
+        data = self._source.data if isinstance(self._source, Batches) else None
+        now = Began(found, size.examples(data, found.examples), self.density(), data)
+        if self._began is None:
+            self.examples = now.size
+            self.begin(arrays, found)
+            self._began = now
+        else:
+            check_names(self.model.model, self.chains[0].position)
+            self._began.check(now, renewing=self.renewing)
+            warn_of_change(self.xp, self.model.params, self.chains[0].position)
+        self._looked = True
+        return batches
+
+    def begin(self, arrays: list[Any], found: DataSet) -> None:
+        """Look at the objective with the first batches at hand, and put the chains where they start."""
+        if self.model.model.penalized:
+            raise ValueError(
+                f"{self.model.model!r} adds a penalty of its own to the loss (regularizers, add_loss), which is not "
+                "part of a posterior: leave it out and give a prior instead"
+            )
+        self.priors = priors.resolve(self.prior, self.model.params)
+        with self.xp.scope():
+            shapes = [self.model.batch(*batch) for batch in arrays]
+            if self.model.objective.reduction == "mean":
+                warn_of_likelihood(shapes)
+            self.share = sum(float(self.model.share(batch)) for batch in shapes) / found.examples
+            self.drift.feedback = self.drift.initial_feedback()
+            keys = self.xp.random.split(self.xp.random.key(self.seed), self.n_chains)
+            for position, key in zip(self.positions(), self.xp.unstack(keys), strict=True):
+                self.chains.append(Chain(position, key))
+
+    renewing = False
+    """Whether each epoch may bring other examples of one data set, because every step looks at its batch only."""
+
+    def density(self) -> dict[str, Any]:
+        """What must not change while the chains run, by value; of a user's module only what it was made with."""
+        found = self.identity()
+        model = {name: part for name, part in found["model"].items() if name != "module"}
+        return {**found, "model": model}
+
+    def identity(self) -> dict[str, Any]:
+        return {"sampler": type(self).__name__, **self.options(), **self.model.identity()}
+
+    def options(self) -> dict[str, Any]:
+        """Every option of the sampler by value, the defaults too."""
+        drift = {"rule": self.drift.name, **self.drift.options()}
+        # of several patterns the first that fits counts
+        patterns = list(self.prior) if isinstance(self.prior, dict) else None
+        return identity.options(self, chains=self.n_chains, drift=drift, patterns=patterns)
+
+    def state(self) -> dict[str, Any]:
+        xp = self.xp
+        with xp.scope():
+            return {
+                "params": snapshot.take(xp, self.model.params),
+                "buffers": snapshot.take(xp, self.model.model.buffers),
+                "feedback": snapshot.take(xp, self.drift.feedback),
+                "chains": [chain.take(xp) for chain in self.chains],
+                "epochs": self.epochs,
+                "data": None if self._began is None else list(self._began.data),
+            }
+
+    def restore(self, saved: dict[str, Any], batches: Iterable[tuple[Any, Any, Any]]) -> None:
+        xp = self.xp
+        self.look(batches)
+        if self._began is not None and list(self._began.data) != saved["data"]:
+            raise CheckpointError(f"its chains are of {DataSet(*saved['data'])}: this run brings {self._began.data}")
+        with xp.scope():
+            if self.model.model.buffers is not None:
+                self.model.model.buffers = snapshot.put(xp, self.model.model.buffers, saved["buffers"], "buffers")
+            self.drift.feedback = snapshot.put(xp, self.drift.feedback, saved["feedback"], "feedback")
+            for chain, entry in zip(self.chains, saved["chains"], strict=True):
+                chain.put(xp, entry, None if entry["state"] is None else self.blank(chain))
+        self.model.params = self.chains[0].position
+        self.epochs = saved["epochs"]
+
+    def blank(self, chain: Chain) -> Any:
+        """A state of the sampler with the form of a chain's; None for a sampler without one."""
+
+    def positions(self) -> list[Params]:
+        """Where the chains start."""
+        first = self.model.params
+        if self.starts is not None:
+            return [self.converted(number, start) for number, start in enumerate(self.starts)]
+        rng = np.random.default_rng(self.seed)
+
+        def shuffled(w: Array) -> Array:
+            w = np.asarray(self.xp.to_numpy(w))
+            return self.xp.asarray(rng.permutation(w.ravel()).reshape(w.shape))
+
+        return [first] + [{name: shuffled(w) for name, w in first.items()} for _ in range(self.n_chains - 1)]
+
+    def converted(self, number: int, start: Mapping[str, Any]) -> Params:
+        """A start as the backend has it; ValueError unless it has the model's names and shapes."""
+        own = self.model.params
+        proposals.check_names(f"starts[{number}]", start, own, complete=True)
+        return {name: self.xp.asarray(np.array(start[name]), dtype=w.dtype) for name, w in own.items()}
+
+    def keep(self, chain: Chain) -> None:
+        """A draw of a chain: its weights, and its predictions for `x_pred`."""
+        chain.draws.append({name: np.array(self.xp.to_numpy(w)) for name, w in chain.position.items()})
+        if self.x_pred is not None:
+            self.model.params = chain.position
+            chain.predictions.append(self.model.predict(self.x_pred))
+
+    @property
+    def posterior(self) -> Posterior:
+        """The draws so far; ValueError before the first one."""
+        kept = len(self.chains[0].draws) if self.chains else 0
+        if not kept:
+            raise ValueError(f"no draws after {self.epochs!r} epochs: train for more than warmup={self.warmup!r}")
+        draws = {
+            name: np.stack([[draw[name] for draw in chain.draws] for chain in self.chains])
+            for name in self.chains[0].draws[0]
+        }
+
+        def traces(name: str) -> np.ndarray:
+            after = slice(self.warmup, None, self.thinning)
+            return np.array([getattr(chain, name)[after] for chain in self.chains])
+
+        return Posterior(
+            draws=draws,
+            logdensity=traces("logdensity"),
+            acceptance=traces("acceptance"),
+            step_size=np.array(self.step_sizes()),
+            predictions=None if self.x_pred is None else np.stack([chain.predictions for chain in self.chains]),
+            link=self.model.objective.loss.link,
+        )
+
+    def logprior(self, position: Params) -> tuple[Array, Params]:
+        """Log density of the prior and its gradient."""
+        found = {name: self.priors[name].logdensity_and_gradient(self.xp, w) for name, w in position.items()}
+        return sum(value for value, _ in found.values()), {name: g for name, (_, g) in found.items()}
+
+    def batch_loss(self, position: Params, feedback: Params, buffers: Any, portion: Any) -> tuple[Array, Params, Array]:
+        """Loss of a batch times its share in the data set, the drift rule's gradient of it, and the share."""
+        batch = self.model.batch(*portion)
+        result = self.drift.differentiate(position, feedback, batch, buffers)
+        share = self.model.share(batch)
+        return result.forward.loss * share, {name: share * result.gradients[name] for name in position}, share

@@ -1,0 +1,104 @@
+"""Stochastic gradient Langevin dynamics as a learning rule."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+
+from neko import tree
+from neko.arguments import check_number
+from neko.bayes.chain import Chain
+from neko.bayes.sampling import Sampling
+from neko.errors import NonFiniteError
+from neko.evaluator import Evaluator
+from neko.models.network import Params
+from neko.samplers import sgld
+from neko.typing import Array
+
+
+class SGLD(Sampling):
+    r"""Draw a network's weights by Langevin steps from mini-batches, without an accept test.
+
+    .. math::
+        θ' = θ + ε\, \hat g(θ) + \sqrt{2ε}\, ξ
+
+    with the gradient of the log posterior estimated from a mini-batch B of a data set of N sequences,
+
+    .. math::
+        \hat g(θ) = ∇ \log p(θ) - \frac{N}{|B|} \frac{N}{S} \sum_{i ∈ B} ∇ L_i(θ), \qquad S = \sum_{i=1}^N s_i
+
+    where a sequence adds the loss L_i with the weight s_i to that of the data set: its valid frames where the loss is
+    the mean over frames, 1 where steps add up. The mean of ĝ over all mini-batches of a size is the gradient of the log
+    posterior, whatever the lengths of the sequences. An epoch is a pass over the batches and leaves at most one draw a
+    chain. Nothing corrects for the step size, for the noise of the mini-batches, or for a drift that is no gradient:
+    the draws are biased, the less the smaller ε is. Of a loader that drops examples S/N is taken from its first epoch.
+
+    Parameters
+    ----------
+    model : Evaluator
+        Model and loss.
+    step_size : float
+        ε.
+    **options
+        See `Sampling`: ``drift``, ``prior``, ``x_pred``, ``chains``, ``warmup``, ``thinning``, ``seed``. The
+        posterior's log density is the mean over the last epoch's batches.
+
+    References
+    ----------
+    Welling & Teh (2011), ICML.
+    """
+
+    def __init__(self, model: Evaluator, *, step_size: float = 1e-6, **options: Any) -> None:
+        super().__init__(model, **options)
+        self.step_size = float(check_number("step_size", step_size, positive=True))
+        self._transition = self.compiled(self.transition)
+
+    renewing = True
+
+    def step_sizes(self) -> list[float]:
+        return [self.step_size] * len(self.chains)
+
+    def advance(self, batches: Iterable[tuple[Any, Any, Any]], done: Callable[[], None]) -> dict[str, float]:
+        xp = self.xp
+        found: list[list[Array]] = [[] for _ in self.chains]
+        with xp.scope():
+            for batch in batches:
+                arrays = self.model.arrays(*batch)
+                for chain, values in zip(self.chains, found, strict=True):
+                    values.append(self.move(chain, arrays))
+                done()
+        for number, (chain, values) in enumerate(zip(self.chains, found, strict=True)):
+            chain.logdensity.append(float(np.mean([float(value) for value in values])))
+            if not np.isfinite(chain.logdensity[-1]):
+                raise NonFiniteError(
+                    self.epochs, f"log density of chain {number}", f"try a step_size below {self.step_size:g}"
+                )
+            chain.acceptance.append(float("nan"))
+        return {"logdensity": float(np.mean([chain.logdensity[-1] for chain in self.chains]))}
+
+    def move(self, chain: Chain, arrays: Any) -> Array:
+        """A step of a chain; the batch's estimate of the log density before it."""
+        chain.key, chain.position, value = self._transition(
+            chain.key, chain.position, self.drift.feedback, self.model.model.buffers, arrays
+        )
+        return value
+
+    def transition(
+        self, key: Array, position: Params, feedback: Params, buffers: Any, arrays: Any
+    ) -> tuple[Array, Params, Array]:
+        """A step from a batch."""
+        xp = self.xp
+        value, drift = self.estimate(position, feedback, buffers, arrays)
+        key, now = xp.unstack(xp.random.split(key))
+        state, _ = sgld.step(xp, now, sgld.init(xp, position), drift, self.step_size)
+        return key, state.position, value
+
+    def estimate(self, position: Params, feedback: Params, buffers: Any, arrays: Any) -> tuple[Array, Params]:
+        """Unbiased estimates of the log posterior and of its gradient from a batch, whose sum stands for that of the
+        whole data set."""
+        loss, gradients, _ = self.batch_loss(position, feedback, buffers, arrays)
+        value, drift = self.logprior(position)
+        scale = self.examples / (arrays[1].shape[0] * self.share)
+        return value - scale * loss, tree.map(lambda g, e: g - scale * e, drift, gradients)

@@ -1,0 +1,1 @@
+"""Data on their way to a model: sources of batches, checks, conversion."""

@@ -1,0 +1,325 @@
+"""Where batches come from: arrays, a DataLoader, a tf.data.Dataset, any iterable."""
+
+from __future__ import annotations
+
+import itertools
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import numpy as np
+
+from neko import arguments, containers, identity
+from neko.data.lengths import Lengths
+from neko.errors import CheckpointError
+from neko.io import generators
+
+Batch = tuple[Any, Any, Any]
+Receive = Callable[[Any], Any]
+"""From inputs in any container to an array, or a tuple or dict of arrays."""
+
+
+def single(x: Any) -> Any:
+    """Inputs of a model that takes one array."""
+    return containers.as_inputs("x", x, False)
+
+
+class Source(ABC):
+    """The batches (x, y, mask) of every epoch.
+
+    Attributes
+    ----------
+    length : int or None
+        Batches in an epoch, where it is known.
+    """
+
+    length: int | None
+
+    @abstractmethod
+    def epoch(self, index: int) -> Iterator[Batch]:
+        """The batches of an epoch, counted from 0."""
+
+    @abstractmethod
+    def first(self) -> Iterator[Batch]:
+        """The batches of epoch 0 once more, for a learner that goes on from a checkpoint."""
+
+    @abstractmethod
+    def rest(self, index: int, skip: int) -> Iterator[Batch]:
+        """The batches of an epoch after the first `skip` ones, for an epoch that is gone on with."""
+
+    @abstractmethod
+    def identity(self) -> dict[str, Any]:
+        """What the data are, by value, as far as it can be told without a pass over them."""
+
+    @abstractmethod
+    def mark(self) -> Any:
+        """Where the random generators stand that batches may be drawn with; None where there are none."""
+
+    @abstractmethod
+    def reset(self, mark: Any) -> None:
+        """Put them where `mark` found them."""
+
+    @abstractmethod
+    def state(self) -> dict[str, Any]:
+        """What the order of batches depends on."""
+
+    @abstractmethod
+    def restore(self, saved: dict[str, Any]) -> None:
+        """Take what `state` gave. Of data whose first batch can be told only when it comes, `first` then raises
+        CheckpointError if it is another one."""
+
+
+class Arrays(Source):
+    """Portions of arrays in an order that `seed` fixes, a new one each epoch."""
+
+    def __init__(
+        self, x: Any, y: Any, mask: Any, batch_size: int, shuffle: bool, seed: int, receive: Receive = single
+    ) -> None:
+        if not isinstance(shuffle, bool):
+            raise TypeError(f"shuffle={shuffle!r}: expected True or False")
+        self.parts = parts(x, y, mask, receive)
+        named = zip(("x", "y", "mask"), self.parts, strict=True)
+        lengths = [containers.count(name, a) for name, a in named if a is not None]
+        if len(set(lengths)) != 1 or not lengths[0]:
+            raise ValueError(f"x, y (and mask) have {lengths!r} examples: expected the same number, at least 1")
+        self.examples = lengths[0]
+        self.batch_size = arguments.check_integer("batch_size", batch_size)
+        self.shuffle = shuffle
+        self.seed = arguments.check_integer("seed", seed, least=0)
+        self.length = -(-self.examples // self.batch_size)
+        self._rng = np.random.default_rng(self.seed)
+        self._drawn = 0
+
+    def order(self, index: int) -> np.ndarray:
+        """The order of an epoch: the permutation of that number from the seed's generator."""
+        if index < self._drawn:
+            self._rng, self._drawn = np.random.default_rng(self.seed), 0
+        for _ in range(index - self._drawn):
+            self._rng.permutation(self.examples)
+        self._drawn = index + 1
+        return self._rng.permutation(self.examples)
+
+    def mark(self) -> None:
+        return None
+
+    def reset(self, mark: None) -> None:
+        pass
+
+    def epoch(self, index: int) -> Iterator[Batch]:
+        return self.rest(index, 0)
+
+    def first(self) -> Iterator[Batch]:
+        return self.rest(0, 0)
+
+    def rest(self, index: int, skip: int) -> Iterator[Batch]:
+        order = self.order(index) if self.shuffle else None
+        for begin in range(skip * self.batch_size, self.examples, self.batch_size):
+            portion = slice(begin, begin + self.batch_size)
+            chosen = portion if order is None else order[portion]
+            yield containers.rows(self.parts, chosen)
+
+    def identity(self) -> dict[str, Any]:
+        own = {name: getattr(self, name) for name in ("examples", "batch_size", "shuffle", "seed")}
+        x, y, mask = (identity.describe(part) for part in self.parts)
+        return {"kind": "arrays", **own, "x": x, "y": y, "mask": mask}
+
+    def state(self) -> dict[str, Any]:
+        return {"kind": "arrays"}
+
+    def restore(self, saved: dict[str, Any]) -> None:
+        pass
+
+
+class Batches(Source):
+    """An iterable of (x, y) or (x, y, mask), gone through once an epoch.
+
+    The states of the global random generators, and of a loader's own, are kept from the begin of an epoch, so that
+    its batches can be had again. A `tf.data.Dataset` counts its passes by itself: of a new one as many are opened.
+    """
+
+    def __init__(self, data: Iterable[Any], receive: Receive = single, lengths: Lengths | None = None) -> None:
+        if not isinstance(data, Iterable):
+            raise TypeError(f"x={data!r} without y: expected an iterable of (x, y) or (x, y, mask), or x and y")
+        self.data = data
+        self.receive = receive
+        self.lengths = lengths
+        try:
+            self.length = len(data)  # type: ignore[arg-type]
+        except TypeError:
+            self.length = None
+        self.generator = getattr(data, "generator", None)
+        self._passes = 0
+        self._first: dict[str, Any] = {}
+        self._start: dict[str, Any] = {}
+        self._seen: Any = None
+
+    def mark(self) -> Any:
+        return generators.state(self.generator)
+
+    def reset(self, mark: Any) -> None:
+        generators.restore(mark, self.generator)
+
+    def epoch(self, index: int) -> Iterator[Batch]:
+        self._start = self.mark()
+        if index:
+            return self.checked(self.opened(index), 0)
+        self._first = self._start
+        return self.noted(self.checked(self.opened(0), 0))
+
+    def first(self) -> Iterator[Batch]:
+        self.reset(self._first)
+        return self.noted(self.checked(self.opened(0), 0))
+
+    def noted(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+        """Batches of epoch 0, of which the first one says which data they are; CheckpointError if it is not the one
+        that was restored."""
+        for number, batch in enumerate(batches):
+            if number == 0:
+                found = identity.describe(list(batch))
+                if self._seen is not None and found != self._seen:
+                    raise CheckpointError(
+                        f"data.first={identity.shown(self._seen)} was the first batch: drawn again it is "
+                        f"{identity.shown(found)}; give the same data, or a loader whose batches depend on the global "
+                        "generators or its own only"
+                    )
+                self._seen = found
+            yield batch
+
+    def rest(self, index: int, skip: int) -> Iterator[Batch]:
+        now = self.mark()
+        self.reset(self._start)
+        batches = self.opened(index)
+        for _ in itertools.islice(batches, skip):
+            pass
+        self.reset(now)
+        return self.checked(batches, skip)
+
+    def opened(self, index: int) -> Iterator[Any]:
+        """An iterator for the pass of that number."""
+        check_passes("x", self.data, index + 1)
+        if type(self.data).__module__.startswith("tensorflow"):
+            while self._passes < index:
+                iter(self.data)
+                self._passes += 1
+            self._passes += 1
+        return iter(self.data)
+
+    def checked(self, batches: Iterator[Any], count: int) -> Iterator[Batch]:
+        """Each batch with three parts; ValueError if there is none at all."""
+        for batch in batches:
+            found = as_batch(batch, count, self.receive)
+            yield found if self.lengths is None else self.lengths.pad(*found)
+            count += 1
+        if not count:
+            raise ValueError(f"{type(self.data).__name__} gave no batch: expected one or more (x, y) or (x, y, mask)")
+
+    def identity(self) -> dict[str, Any]:
+        return {"kind": "batches", "length": self.length}
+
+    def state(self) -> dict[str, Any]:
+        steps = None if self.lengths is None else self.lengths.first
+        return {"kind": "batches", "steps": steps, "first": self._first, "start": self._start, "seen": self._seen}
+
+    def restore(self, saved: dict[str, Any]) -> None:
+        if saved["kind"] == "batches":
+            self._first, self._start, self._seen = saved["first"], saved["start"], saved["seen"]
+            if self.lengths is not None:
+                self.lengths.first = saved["steps"]
+        else:  # they were arrays, and were changed on purpose
+            self._first = self._start = self.mark()
+
+
+class Ahead(Iterator[Batch]):
+    """The batches of an epoch, of which the next one may be fetched while a device is busy with the one before.
+
+    Parameters
+    ----------
+    source, batches
+        A source and batches of it.
+    marked
+        Whether a checkpoint may be wanted while a batch waits; to look at the generators takes its time.
+
+    Attributes
+    ----------
+    mark : dict or None
+        `Source.mark` before the batch that was fetched and not yet given, for a checkpoint in between.
+    """
+
+    def __init__(self, source: Source, batches: Iterator[Batch], *, marked: bool) -> None:
+        self.mark: Any = None
+        self._source = source
+        self._marked = marked
+        self._batches = batches
+        self._waiting: Batch | Exception | None = None
+
+    def fetch(self) -> None:
+        """Have the next batch ready; what goes wrong, or that there is none, is told when its turn comes."""
+        if self._waiting is None:
+            self.mark = self._source.mark() if self._marked else None
+            try:
+                self._waiting = next(self._batches)
+            except Exception as error:
+                self._waiting = error
+
+    def fetch_again(self, mark: Any) -> None:
+        """Have the next batch ready as it was drawn when the generators stood at `mark`."""
+        now = self._source.mark()
+        self._source.reset(mark)
+        self.fetch()
+        self._source.reset(now)
+
+    def __next__(self) -> Batch:
+        if self._waiting is None:
+            return next(self._batches)
+        found, self._waiting, self.mark = self._waiting, None, None
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+
+def source(
+    x: Any,
+    y: Any = None,
+    mask: Any = None,
+    *,
+    batch_size: int = 128,
+    shuffle: bool = True,
+    seed: int = 0,
+    receive: Receive = single,
+    lengths: Lengths | None = None,
+) -> Source:
+    """Batches of arrays `x`, `y`, `mask`, or, without `y`, of an iterable `x`; `receive` takes inputs of any
+    container, as a model's does, and `lengths` pads the batches of an iterable."""
+    if y is None:
+        if mask is not None:
+            raise ValueError("mask without y: expected x, y and mask, or an iterable of (x, y, mask)")
+        if hasattr(x, "shape") or isinstance(x, str | bytes | dict):
+            raise TypeError(f"x is {type(x).__name__} without y: expected x and y, or an iterable of (x, y[, mask])")
+        return Batches(x, receive, lengths)
+    return Arrays(x, y, mask, batch_size, shuffle, seed, receive)
+
+
+def check_passes(name: str, data: Any, count: int) -> None:
+    """ValueError for an iterator that is to be gone through more than once."""
+    if count > 1 and isinstance(data, Iterator):
+        raise ValueError(
+            f"{name}: a {type(data).__name__} is used up after one pass: expected epochs=1, or what can be gone "
+            "through again (a list, a DataLoader, an object with __iter__)"
+        )
+
+
+def parts(x: Any, y: Any, mask: Any, receive: Receive) -> Batch:
+    """Inputs, targets and mask in any container as arrays."""
+    y, mask = (None if a is None else containers.as_array(name, a) for name, a in (("y", y), ("mask", mask)))
+    return receive(x), y, mask
+
+
+def as_batch(batch: Any, number: int, receive: Receive) -> Batch:
+    """(x, y, mask) of a batch with two or three parts."""
+    if not isinstance(batch, tuple | list) or len(batch) not in (2, 3):
+        what = f"{len(batch)} parts" if isinstance(batch, tuple | list) else type(batch).__name__
+        raise TypeError(f"batch {number} is {what}: expected (x, y) or (x, y, mask)")
+    x, y, mask = batch if len(batch) == 3 else (*batch, None)
+    if y is None:
+        raise TypeError(f"batch {number} has no targets: expected (x, y) or (x, y, mask)")
+    return parts(x, y, mask, receive)

@@ -1,0 +1,1 @@
+"""Files and states: checkpoints, what they are made of, and files that are whole or not there."""

@@ -1,0 +1,206 @@
+"""Files that hold a state: safetensors for the arrays, JSON in their header for all else, and no pickle."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from neko import __version__, identity
+from neko.arguments import as_path
+from neko.errors import CheckpointError
+from neko.io import files
+from neko.models.base import Trainable
+
+FORMAT = 1
+"""Number of the layout; a reader refuses a higher one."""
+SUFFIX = ".safetensors"
+MARK = "$tensor"
+"""Key that stands in the JSON for an array, with its name."""
+
+
+def write(path: str | Path, state: dict[str, Any]) -> Path:
+    """Write a state (nested dicts and lists of NumPy arrays, numbers, strings and None) so that it is whole or not
+    there at all.
+
+    Raises
+    ------
+    OSError
+        If the folder cannot be written; what was at `path` before is untouched.
+    CheckpointError
+        For a state with anything else in it.
+    """
+    tensors: dict[str, np.ndarray] = {}
+    head = {"format": FORMAT, "neko": __version__, "state": split(state, "", tensors)}
+    return files.write(path, save(tensors, {"neko": json.dumps({**head, "digest": digest(head, tensors)})}))
+
+
+def read(path: str | Path) -> dict[str, Any]:
+    """The state that `write` wrote.
+
+    Raises
+    ------
+    CheckpointError
+        If the file is truncated, altered by hand, not neko's, or of a newer layout; the message says which.
+    OSError
+        If there is no such file.
+    """
+    path = as_path("path", path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no checkpoint at {path}")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, ValueError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"{path} is truncated or no safetensors file ({error}); delete it") from error
+    if "neko" not in metadata:
+        raise CheckpointError(f"{path} holds tensors but was not written by neko")
+    try:
+        head = json.loads(metadata["neko"])
+        found = head.pop("digest")
+        layout = head["format"]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise CheckpointError(f"{path} was altered: its header is not what neko wrote ({error!r})") from error
+    if not isinstance(layout, int) or layout > FORMAT:
+        raise CheckpointError(
+            f"{path} has layout {layout!r}, of neko {head.get('neko')!r}: this is neko {__version__}, which reads "
+            f"up to {FORMAT}; update neko"
+        )
+    if found != digest(head, tensors):
+        raise CheckpointError(f"{path} was altered or damaged: its SHA-256 is not the one it was written with")
+    state: dict[str, Any] = join(head["state"], tensors)
+    return state
+
+
+def listed(path: str | Path) -> list[Path]:
+    """The checkpoints of a folder, oldest first."""
+    return sorted(p for p in Path(path).glob(f"*{SUFFIX}") if not p.name.startswith("."))
+
+
+def split(value: Any, path: str, tensors: dict[str, np.ndarray]) -> Any:
+    """`value` as JSON, its arrays moved to `tensors` by their path."""
+    if isinstance(value, np.ndarray):
+        if value.dtype.kind not in "fiub" or value.dtype.itemsize > 8:
+            raise CheckpointError(f"state {path!r} is an array of {value.dtype}: expected numbers of up to 64 bits")
+        name = path
+        while name in tensors or name == "__metadata__":  # which is safetensors' own
+            name += "'"
+        native = value.astype(value.dtype.newbyteorder("="), copy=False)
+        tensors[name] = np.ascontiguousarray(native).reshape(value.shape)
+        return {MARK: name}
+    if isinstance(value, dict):
+        if not all(isinstance(key, str) for key in value):
+            raise CheckpointError(f"state {path!r} has keys {list(value)!r}: expected strings")
+        if value.keys() == {MARK}:
+            raise CheckpointError(f"state {path!r} has the one key {MARK!r}: expected another name")
+        return {key: split(part, f"{path}/{key}" if path else key, tensors) for key, part in value.items()}
+    if isinstance(value, list):
+        return [split(part, f"{path}/{i}", tensors) for i, part in enumerate(value)]
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    kind = type(value).__name__
+    raise CheckpointError(f"state {path!r} is a {kind}: expected NumPy arrays, numbers, strings, lists and dicts")
+
+
+def join(value: Any, tensors: dict[str, np.ndarray]) -> Any:
+    """What `split` took apart."""
+    if isinstance(value, dict):
+        if value.keys() == {MARK}:
+            return tensors[value[MARK]]
+        return {key: join(part, tensors) for key, part in value.items()}
+    return [join(part, tensors) for part in value] if isinstance(value, list) else value
+
+
+def digest(head: dict[str, Any], tensors: dict[str, np.ndarray]) -> str:
+    """SHA-256 over the JSON and every array with its name and kind."""
+    found = hashlib.sha256(json.dumps(head, sort_keys=True).encode())
+    for name in sorted(tensors):
+        array = np.ascontiguousarray(tensors[name])
+        found.update(f"{name} {array.dtype.str} {tensors[name].shape}".encode())
+        found.update(array.tobytes())
+    return found.hexdigest()
+
+
+def trainable(model: Any) -> Trainable:
+    """The model of an evaluator, or a model itself; TypeError for anything else."""
+    found = getattr(model, "model", model)
+    if not isinstance(found, Trainable):
+        raise TypeError(f"model={model!r}: expected a model or an Evaluator")
+    return found
+
+
+def save_weights(model: Any, path: str | Path) -> Path:
+    """Write a model's parameters and buffers; any backend reads them.
+
+    Parameters
+    ----------
+    model : Model, Adapted or Evaluator
+        What to save.
+    path : path
+        The file, whole or not there at all.
+    """
+    trained = trainable(model)
+    arrays = {name: np.array(trained.xp.to_numpy(w)) for name, w in trained.params.items()}
+    buffers = {name: np.array(trained.xp.to_numpy(b)) for name, b in (trained.buffers or {}).items()}
+    return write(path, {"kind": "weights", "params": arrays, "buffers": buffers, "model": trained.identity()})
+
+
+def load_weights(model: Any, path: str | Path, *, changed: Sequence[str] = ()) -> None:
+    """Give a model the parameters (and buffers) of a file of `save_weights` or of a checkpoint of any backend.
+
+    Outputs are then those of the model that was saved, to rounding. A model that was not built yet is built.
+
+    Parameters
+    ----------
+    model : Model, Adapted or Evaluator
+        What gets them. Its backend and precision may be others.
+    path : path
+        The file.
+    changed : sequence of str
+        What is another one on purpose, such as ``("tau_m", "reset")``: weights in a model of other constants are
+        another function.
+
+    Raises
+    ------
+    CheckpointError
+        If names or shapes are not the model's, or its cells, readout or layers have other constants than those that
+        were saved; the message has both values. Files of a version that did not write them are taken as they are.
+    ValueError
+        For a name of `changed` that is of no part of the model.
+    """
+    trained = trainable(model)
+    names = identity.check_names("changed", changed)
+    state = read(path)
+    told = state.get("model")
+    if state.get("kind") == "training":
+        told = state["identity"].get("model")
+        state = state["learner"]
+    if "params" not in state:
+        raise CheckpointError(f"{path} holds no weights of a model")
+    params, buffers = state["params"], state.get("buffers") or {}
+    if not trained.params and hasattr(trained, "build") and "layers.0.w_in" in params:
+        trained.build(int(params["layers.0.w_in"].shape[0]))
+    xp = trained.xp
+    new: dict[str, Any] = {}
+    for kind, own, found in (("parameters", trained.params, params), ("buffers", trained.buffers or {}, buffers)):
+        shapes = {name: tuple(w.shape) for name, w in own.items()}
+        saved = {name: tuple(w.shape) for name, w in found.items()}
+        if shapes != saved:
+            raise CheckpointError(f"{path} has {kind} {saved!r}: this model has {shapes!r}")
+        with xp.scope():
+            new[kind] = {name: xp.asarray(found[name], dtype=own[name].dtype) for name in own}
+    if told is not None:
+        try:
+            identity.compare({"model": told}, {"model": trained.identity()}, names, this="this model")
+        except CheckpointError as error:
+            raise CheckpointError(f"{path} does not fit: {error}; if on purpose, name it in `changed`") from error
+    trained.params = new["parameters"]
+    if trained.buffers is not None:
+        trained.buffers = new["buffers"]

@@ -1,0 +1,180 @@
+"""What the evaluator and the rules ask of a model."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from neko import containers, identity, tree
+from neko.arguments import check_choice
+from neko.data import checks
+from neko.typing import Array
+
+TASKS = ("classification", "regression")
+"""Of the former the outputs are logits of classes."""
+
+
+def check_task(task_type: Any) -> str | None:
+    """The task, None where it is not said; ValueError for any other word."""
+    if task_type is not None:
+        check_choice("task_type", task_type, TASKS)
+    return task_type
+
+
+class Pass(NamedTuple):
+    """What a forward pass gives.
+
+    ``carry`` is the state, or the buffers, after it; ``outputs`` (time, batch, outputs); ``emissions`` (time, batch, n)
+    of every layer of cells, none for a user's module; ``penalty`` the scalar that a user's model adds to its loss by
+    itself (regularizers, ``add_loss``), 0.0 where it adds none.
+    """
+
+    carry: Any
+    outputs: Array
+    emissions: tuple[Array, ...]
+    penalty: Array | float
+
+
+class Trainable(ABC):
+    """A function from parameters and inputs to outputs over time.
+
+    `neko.models.Model` is one, a network of cells; `neko.models.adapt` makes one of a user's own module.
+
+    Attributes
+    ----------
+    xp : Backend
+        Where arrays live.
+    params : dict of Array
+        The trainable parameters by name.
+    buffers : dict of Array or None
+        What a training pass changes beside the parameters (the running mean of a batch normalisation, the state of
+        a random generator); None for a network of cells, whose state starts anew with each sequence.
+    cells : tuple of Cell
+        The layers whose emissions `forward` returns; none for a user's module.
+    dt : float
+        Length of a time step in ms.
+    task_type : str or None
+        One of `TASKS`, or None where nobody said.
+    """
+
+    xp: Any
+    params: dict[str, Array]
+    buffers: dict[str, Array] | None
+    cells: tuple[Any, ...]
+    dt: float
+    task_type: str | None
+
+    @abstractmethod
+    def prepare(self, x: Any, *, batch_size: int | None = None) -> None:
+        """Make the parameters for inputs like `x`, if there are none; ValueError for inputs that do not fit.
+
+        `batch_size` says how many examples a batch will have, where `x` is more than a batch.
+        """
+
+    @property
+    @abstractmethod
+    def outputs(self) -> int:
+        """Number of outputs at each step."""
+
+    @abstractmethod
+    def shape(self, x: Any) -> tuple[int, int] | None:
+        """(batch, time) of the outputs for inputs `x`; None where the outputs have no time axis."""
+
+    @abstractmethod
+    def arrange(self, x: Array) -> Array:
+        """Inputs as `forward` takes them."""
+
+    @abstractmethod
+    def forward(self, xp: Any, params: dict[str, Array], x: Array, carry: Any, *, training: bool) -> Pass:
+        """The forward pass, a pure function; `carry` is the state or the buffers before, None for a network at rest."""
+
+    @abstractmethod
+    def clone(self) -> Any:
+        """The same model with a copy of parameters and buffers."""
+
+    def several(self, x: Any) -> bool:
+        """Whether `x` is a tuple, list or dict of inputs in place of one array; a network of cells has one input."""
+        return False
+
+    @property
+    def ending(self) -> str | None:
+        """What the model is known to end in: 'softmax', 'log_softmax' or 'sigmoid'; None where outputs are as a linear
+        layer gives them, or where nothing is known. After `prepare`."""
+        return None
+
+    @property
+    def bounded(self) -> bool:
+        """Whether all outputs for the first inputs lay strictly between 0 and 1, as those of a sigmoid do. After
+        `prepare`."""
+        return False
+
+    @property
+    def penalized(self) -> bool:
+        """Whether forward passes add a `Pass.penalty`. After `prepare`."""
+        return False
+
+    def constrain(self, params: dict[str, Array]) -> dict[str, Array]:
+        """Updated parameters as the model allows them (constraints of a user's model)."""
+        return params
+
+    def identity(self) -> dict[str, Any]:
+        """What outputs depend on beside the parameters, by value: a file of weights says which model they are of."""
+        state = ("xp", "params", "buffers", "seed")
+        return identity.options_of(
+            self, (name for name in vars(self) if not name.startswith("_") and name not in state)
+        )
+
+    def native(self, name: str, a: Any) -> Any:
+        """What a person gives for an array: of the model's backend as it is, any other through NumPy."""
+        a = containers.as_array(name, a)
+        return a if self.xp.owns(a) else containers.as_numpy(name, a)
+
+    def receive(self, x: Any) -> Any:
+        """What a person gives for inputs: an array or, for a model of several inputs, a tuple or dict of arrays."""
+        x = containers.as_inputs("x", x, self.several(x))
+        return tree.map(lambda a: self.native("x", a), x)
+
+    def as_input(self, x: Any) -> Any:
+        """Inputs as the backend has them, unchecked: a network multiplies them by weights, a user's module may take
+        class numbers."""
+
+        def convert(a: Any) -> Array:
+            number = self.cells or "bool" in str(a.dtype)
+            return self.xp.asarray(a, dtype=self.xp.dtype if number else None)
+
+        return tree.map(convert, x)
+
+    def inputs(self, x: Any) -> Array:
+        """Inputs of any kind, looked at and as the model's backend has them; the parameters are made if there are none.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For inputs that do not fit, are not finite, or are no numbers.
+        """
+        x = self.receive(x)
+        self.prepare(x)
+        for a in tree.leaves(x):
+            checks.finite("x", a)
+        with self.xp.scope():
+            return self.as_input(x)
+
+    def alone(self, y: Array) -> Array:
+        """What outputs predict where no loss says it: themselves or, of a classification, probabilities."""
+        if self.task_type != "classification" or self.ending in ("softmax", "sigmoid"):
+            return y
+        return self.xp.exp(self.xp.log_softmax(y))
+
+    def predict(self, x: Any) -> np.ndarray:
+        """Outputs for `x` (batch, …) as they are or, where the task was said to be classification, class probabilities.
+
+        What outputs mean else is the loss's to say: see `Evaluator.predict`. The shape is (batch, time, outputs), or
+        (batch, outputs) where the outputs have no time axis.
+        """
+        xp, x = self.xp, self.inputs(x)
+        with xp.scope():
+            y = self.forward(xp.forward_only(), self.params, self.arrange(x), self.buffers, training=False).outputs
+            y = np.asarray(xp.to_numpy(self.alone(y)))
+            return y[0] if self.shape(x) is None else y.swapaxes(0, 1)

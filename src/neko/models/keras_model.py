@@ -1,0 +1,209 @@
+"""Any keras.Model of Keras 3, on TensorFlow, PyTorch or JAX."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import keras
+from keras.src.backend.common import global_state
+from keras.src.models.functional import Functional
+
+from neko import backend as backends
+from neko import tree
+from neko.models.adapted import Adapted, Applied
+from neko.models.outcome import Selector
+from neko.models.untouched import Undo, untouched
+from neko.typing import Array
+
+ENDINGS = ("softmax", "log_softmax", "sigmoid")
+COUNTED = re.compile(r"^(variable)_\d+$")
+"""What Keras calls a variable without a name: it counts all of a process."""
+
+
+class KerasModel(Adapted):
+    """A `keras.Model` by `stateless_call`.
+
+    Variables with ``trainable=False`` stay as they are, but for what the model itself changes in a training pass
+    (moving averages, states, seed generators): these are its buffers. Names are by position within the model,
+    ``layers.0.kernel``. Regularizers and other losses of the model's own are the penalty of a pass; constraints are
+    applied to updated parameters. The loss is not scaled under ``mixed_float16``, as Keras' own training does.
+    """
+
+    def __init__(self, module: keras.Model, task_type: str | None, output: Selector) -> None:
+        double = "float64" in (module.variable_dtype, *(v.dtype for v in module.weights))
+        dtype = "float64" if double else "float32"
+        xp = backends.get(keras.backend.backend(), device=accelerator(), dtype=dtype)
+        super().__init__(module, xp, task_type, output)
+        self._found: dict[str, Any] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A copy has variables of its own.
+        return {**self.__dict__, "_found": None}
+
+    @staticmethod
+    def takes(module: Any) -> bool:
+        """Whether it is a `keras.Model`."""
+        return isinstance(module, keras.Model)
+
+    def variables(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        learnt = {id(v) for v in self.module.trainable_variables}
+        # Once the model has its weights, they stay the same objects.
+        found = self._found or named(self.module)
+        if self._shapes:
+            self._found = found
+        trainable = {name: v for name, v in found.items() if id(v) in learnt}
+        return trainable, {name: v for name, v in found.items() if id(v) not in learnt}
+
+    def copied(self, variable: Any) -> Array:
+        return keras.ops.stop_gradient(keras.ops.copy(variable.value))
+
+    def assign(self, variable: Any, value: Array) -> None:
+        variable.assign(value)
+
+    def apply(self, params: dict[str, Array], buffers: dict[str, Array], x: Any, training: bool) -> Applied:
+        model, given = self.module, {**buffers, **params}
+        trainable, other = self.variables()
+        mapping = [(v, given[name]) for name, v in {**trainable, **other}.items()]
+        told = {"training": training} if model._call_has_training_arg else {}
+        # The scope of `stateless_call`, around a whole call: so layers inherit `training`, and mixed precision holds.
+        model._clear_losses()
+        with keras.StatelessScope(mapping, collect_losses=True) as scope:
+            y = model(self.fitted(x), **told)
+            losses = [keras.ops.cast(loss, self.xp.dtype_name) for loss in model.losses]
+            changed = {name: scope.get_current_value(v) for name, v in other.items()}
+        model._clear_losses()
+        return Applied(y, changed, sum(losses) if losses else 0.0)
+
+    def fitted(self, x: Any) -> Any:
+        """Several inputs as a functional model has them: in its order, or by its names."""
+        if not isinstance(x, tuple | list | dict) or not isinstance(self.module, Functional):
+            return x
+        names = [tensor.name for tensor in self.module.inputs]
+        if isinstance(x, dict):
+            unknown = sorted(set(x) ^ set(names))
+            if unknown and not isinstance(self.module._inputs_struct, dict):
+                raise ValueError(f"x has inputs {sorted(x)!r}: {self!r} has {names!r}")
+            return x if isinstance(self.module._inputs_struct, dict) else [x[name] for name in names]
+        if len(x) != len(names):
+            raise ValueError(f"x has {len(x)} inputs: {self!r} has {len(names)}, {names!r}")
+        return tree.rebuild(self.module._inputs_struct, iter(x))
+
+    def build(self, example: Any) -> None:
+        if all(layer.built for layer in self.module._flatten_layers()):
+            return
+        # By shapes alone where it can be: a state that the model keeps is not moved on.
+        with suppress(Exception):
+            symbols = tree.map(lambda a: keras.KerasTensor(a.shape, keras.backend.standardize_dtype(a.dtype)), example)
+            self.module(self.fitted(symbols))
+        if not all(layer.built for layer in self.module._flatten_layers()):
+            self.module(self.fitted(example))
+
+    @contextmanager
+    def untouched(self) -> Iterator[None]:
+        drawn = global_state.get_global_attribute("global_seed_generator")
+        start = None if drawn is None else keras.ops.copy(drawn.state.value)
+        with untouched(self.module, remember, lambda value: isinstance(value, keras.Layer)):
+            yield
+        if start is not None:
+            drawn.state.assign(start)
+
+    def takes_several(self) -> bool:
+        if isinstance(self.module, Functional):
+            return len(self.module.inputs) > 1
+        return not isinstance(self.module, keras.Sequential)
+
+    def declared(self) -> str | None:
+        outputs = getattr(self.module, "outputs", None)
+        if not outputs or callable(self.output):
+            return None
+        struct = self.module._outputs_struct if isinstance(self.module, Functional) else outputs[0]
+        with suppress(KeyError, IndexError, TypeError):
+            return activation(struct if self.output is None else struct[self.output])
+        return None
+
+    def constrain(self, params: dict[str, Array]) -> dict[str, Array]:
+        own = self.variables()[0]
+        return {
+            name: p if own[name].constraint is None else keras.ops.cast(own[name].constraint(p), self.xp.dtype_name)
+            for name, p in params.items()
+        }
+
+
+def accelerator() -> str | None:
+    """Where Keras puts its variables, in the words of its backend; None for the CPU, and where the backend moves arrays
+    by itself."""
+    probe = keras.ops.zeros(())
+    if keras.backend.backend() == "torch":
+        return None if probe.device.type == "cpu" else str(probe.device)
+    if keras.backend.backend() == "jax":
+        platform = next(iter(probe.devices())).platform
+        return None if platform == "cpu" else str(platform)
+    return None
+
+
+def activation(tensor: Any) -> str | None:
+    """The activation that a symbolic output comes from."""
+    made = tensor._keras_history.operation
+    while True:
+        if isinstance(made, keras.Sequential | Functional):
+            last = made.outputs[0]._keras_history.operation if len(made.outputs) == 1 else None
+            made = last
+        elif isinstance(made, keras.layers.TimeDistributed):
+            made = made.layer
+        else:
+            break
+    found = getattr(made, "activation", None)
+    name = getattr(found, "__name__", None) or re.sub(r"(?<!^)(?=[A-Z])", "_", type(made).__name__).lower()
+    return name if name in ENDINGS else None
+
+
+def remember(value: Any) -> Undo | None:
+    """What puts an array of Keras' backend back; None for others."""
+    if isinstance(value, keras.Variable):
+        # Calls without a state of their own leave variables alone.
+        return lambda: None
+    if keras.backend.backend() == "torch":
+        from neko.models import torch_module
+
+        return torch_module.remember(value)
+    return None
+
+
+def held_in(value: Any) -> list[Any]:
+    """The variables that an attribute is, or holds in a list, tuple or dict."""
+    if isinstance(value, keras.Variable):
+        return [value]
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
+    return [part for part in parts if isinstance(part, keras.Variable)]
+
+
+def named(model: keras.Model) -> dict[str, Any]:
+    """All variables of a model, by position within it and their own names, the same in every process."""
+    found: dict[str, Any] = {}
+    known: set[int] = set()
+
+    def visit(layer: Any, path: str) -> None:
+        own = [*layer._trainable_variables, *layer._non_trainable_variables]
+        # The states of a stateful RNN are among its attributes only.
+        held = [v for value in vars(layer).values() for v in held_in(value)]
+        for variable in [*own, *(generator.state for generator in layer._seed_generators), *held]:
+            if id(variable) in known:
+                continue
+            known.add(id(variable))
+            stem = path + COUNTED.sub(r"\1", re.sub(r"[^0-9A-Za-z_]", "_", variable.name))
+            name, count = stem, 1
+            while name in found:
+                name, count = f"{stem}_{count}", count + 1
+            found[name] = variable
+        parts = [part for part in layer._layers if not isinstance(part, keras.layers.InputLayer)]
+        seen: list[Any] = []
+        for part in parts:
+            if not any(part is other for other in seen):
+                visit(part, f"{path}layers.{len(seen)}.")
+                seen.append(part)
+
+    visit(model, "")
+    return found

@@ -1,0 +1,237 @@
+"""The constructors of Listing 1: a network on a backend, with its parameters."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+
+from neko import arguments, cells, identity, tree
+from neko import backend as backends
+from neko.cells.base import Cell
+from neko.cells.surrogates import check_derivative
+from neko.models.base import Pass, Trainable, check_task
+from neko.models.network import Network, NetworkState, Params, following
+from neko.models.readout import LeakyReadout
+from neko.typing import Array
+
+OWN = ("tau_out", "readout_scaling", "seed")
+"""Options of a model; those of its cells are beside them in the constructors below."""
+
+
+class Model(Trainable):
+    """A network of cells on a backend; it holds the parameters that rules train.
+
+    Parameters
+    ----------
+    cells : Cell or sequence of Cell
+        The layers, from input to output.
+    outputs : int
+        Number of outputs.
+    backend : Backend or str
+        Where arrays live, for example ``pytorch_backend`` or ``'torch'``.
+    task_type : {'classification', 'regression'}, optional
+        What `predict` of the model alone returns: class probabilities, or outputs as they are (also where nothing is
+        said). Under an `Evaluator` the loss decides.
+    tau_out : float or None
+        Time constant of the readout in ms, None for a readout without memory.
+    readout_scaling : bool
+        Scale the readout's drive by ``1 - κ``.
+    seed : int
+        Seed of the initial weights, equal on every backend.
+
+    Attributes
+    ----------
+    params : dict of Array
+        ``layers.<i>.w_in`` (n_in, k n), ``layers.<i>.w_rec`` (n, k n), ``layers.<i>.b`` (k n) where the cell
+        has a bias, ``readout.w_out`` (n, outputs), ``readout.b_out`` (outputs). Empty before `build`.
+
+    Examples
+    --------
+    >>> from neko import Model
+    >>> from neko.cells import ALIF, LIF
+    >>> model = Model([LIF(32), ALIF(16)], 10, "torch").build(4)
+    >>> model.params["layers.1.w_in"].shape
+    torch.Size([32, 16])
+    """
+
+    def __init__(
+        self,
+        cells: Cell | Iterable[Cell],
+        outputs: int,
+        backend: Any,
+        *,
+        task_type: str | None = None,
+        tau_out: float | None = 20.0,
+        readout_scaling: bool = False,
+        seed: int = 0,
+    ) -> None:
+        layers = (
+            (cells,) if isinstance(cells, Cell) else tuple(arguments.as_list("cells", cells, "[LIF(32), ALIF(16)]"))
+        )
+        dt = layers[0].dt if layers and isinstance(layers[0], Cell) else 1.0
+        readout = LeakyReadout(outputs, tau_out=tau_out, input_scaling=readout_scaling, dt=dt)
+        self.network = Network(layers, readout)
+        self.xp = backends.get(backend) if isinstance(backend, str) else backend
+        if not hasattr(self.xp, "dtype_name"):
+            raise TypeError(f"backend={backend!r}: expected a backend of neko.backend or its name, such as 'torch'")
+        self.task_type = check_task(task_type)
+        self.seed = arguments.check_integer("seed", seed, least=0)
+        self.params: Params = {}
+        self.buffers = None
+        self.cells = self.network.cells
+        self.dt = dt
+        for cell in layers:
+            check_derivative(self.xp, getattr(cell, "surrogate", None))
+
+    def __repr__(self) -> str:
+        weights = sum(int(np.prod(p.shape)) for p in self.params.values())
+        parts = [
+            f"[{', '.join(map(repr, self.cells))}]",
+            repr(self.network.readout),
+            f"{self.xp.name} {self.xp.dtype_name}",
+            *([] if self.task_type is None else [self.task_type]),
+            f"{weights:,} weights" if self.params else "not built",
+        ]
+        return f"Model({', '.join(parts)})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What `pickle` and `copy.deepcopy` keep: parameters as NumPy arrays."""
+        return {**self.__dict__, "params": {name: np.array(self.xp.to_numpy(p)) for name, p in self.params.items()}}
+
+    def __setstate__(self, kept: dict[str, Any]) -> None:
+        self.__dict__.update(kept)
+        self.params = {name: self.xp.asarray(p) for name, p in kept["params"].items()}
+
+    def build(self, n_in: int) -> Model:
+        """Draw the initial weights for inputs of width `n_in`; a built model is left as it is."""
+        n_in = arguments.check_integer("n_in", n_in)
+        if not self.params:
+            drawn = self.network.parameters(n_in, self.seed)
+            self.params = {name: self.xp.asarray(w) for name, w in drawn.items()}
+        expected = self.n_in
+        if n_in != expected:
+            raise ValueError(f"inputs of width {n_in!r}: this model was built for width {expected}")
+        return self
+
+    def prepare(self, x: Any, *, batch_size: int | None = None) -> None:
+        shape = np.shape(x)
+        if len(shape) != 3 or 0 in shape:
+            raise ValueError(f"x has shape {tuple(shape)!r}: expected (batch, time, n_in), none of them 0")
+        self.build(int(shape[2]))
+
+    @property
+    def outputs(self) -> int:
+        return self.network.readout.units
+
+    def shape(self, x: Any) -> tuple[int, int] | None:
+        return int(x.shape[0]), int(x.shape[1])
+
+    def arrange(self, x: Array) -> Array:
+        return self.xp.permute_dims(x, (1, 0, 2))
+
+    def forward(self, xp: Any, params: Params, x: Array, carry: Any, *, training: bool) -> Pass:
+        return Pass(*self.network.unroll(xp, params, x, self.rest(x) if carry is None else carry), penalty=0.0)
+
+    @property
+    def n_in(self) -> int:
+        """Width of the inputs that the parameters were drawn for."""
+        return int(self.params["layers.0.w_in"].shape[0])
+
+    def identity(self) -> dict[str, Any]:
+        return identity.options_of(self, ("cells", "task_type")) | {"readout": identity.describe(self.network.readout)}
+
+    def clone(self) -> Model:
+        """A model with the same network and a copy of the parameters."""
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__)
+        other.params = {name: self.xp.asarray(np.array(self.xp.to_numpy(p))) for name, p in self.params.items()}
+        return other
+
+    def record(self, x: Any) -> list[Any]:
+        """States of every layer over time for `x` (batch, time, n_in): a list of the cells' own state
+        tuples, each field a NumPy array (batch, time, n)."""
+        xp, x = self.xp, self.inputs(x)
+        with xp.scope():
+            x = self.arrange(x)
+            last, _, traces = self.network.record(xp.forward_only(), self.params, x, self.rest(x))
+            states = [
+                tree.map(lambda a, b: following(xp, a, b), t.before, h)
+                for t, h in zip(traces, last.layers, strict=True)
+            ]
+            return tree.map(lambda a: xp.to_numpy(a).swapaxes(0, 1), states)
+
+    def rest(self, x: Array) -> NetworkState:
+        """The state before the first step for inputs with time leading."""
+        return self.network.initial_state(self.xp, x.shape[1])
+
+
+def layered(cell: type[Cell], units: int | Iterable[int], options: dict[str, Any]) -> list[Cell]:
+    """One cell per entry of `units`, all with the same options."""
+    widths: list[Any] = (
+        [units] if isinstance(units, Integral) else arguments.as_list("units", units, "[128, 64], or a number")
+    )
+    return [cell(n, **options) for n in widths]
+
+
+def LIF(units: Any, outputs: int, backend: Any, *, task_type: str | None = None, **options: Any) -> Model:
+    """A recurrent network of `neko.cells.LIF` neurons.
+
+    Parameters
+    ----------
+    units : int or sequence of int
+        Neurons per layer.
+    outputs, backend, task_type
+        See `Model`.
+    **options
+        Options of `Model` (``tau_out``, ``readout_scaling``, ``seed``), the others of the cell.
+    """
+    return recurrent(cells.LIF, units, outputs, backend, task_type, options)
+
+
+def ALIF(units: Any, outputs: int, backend: Any, *, task_type: str | None = None, **options: Any) -> Model:
+    """A recurrent network of `neko.cells.ALIF` neurons; parameters as for `LIF`."""
+    return recurrent(cells.ALIF, units, outputs, backend, task_type, options)
+
+
+def RNN(units: Any, outputs: int, backend: Any, *, task_type: str | None = None, **options: Any) -> Model:
+    """A recurrent network of `neko.cells.RNN` units; parameters as for `LIF`.
+
+    Its readout has no memory by default, as in an ordinary recurrent network.
+    """
+    return recurrent(cells.RNN, units, outputs, backend, task_type, {"tau_out": None, **options})
+
+
+def GRU(units: Any, outputs: int, backend: Any, *, task_type: str | None = None, **options: Any) -> Model:
+    """A recurrent network of `neko.cells.GRU` units; parameters as for `RNN`."""
+    return recurrent(cells.GRU, units, outputs, backend, task_type, {"tau_out": None, **options})
+
+
+def LSTM(units: Any, outputs: int, backend: Any, *, task_type: str | None = None, **options: Any) -> Model:
+    """A recurrent network of `neko.cells.LSTM` units; parameters as for `RNN`."""
+    return recurrent(cells.LSTM, units, outputs, backend, task_type, {"tau_out": None, **options})
+
+
+def AdEx(units: Any, outputs: int, backend: Any, *, task_type: str | None = None, **options: Any) -> Model:
+    """A recurrent network of `neko.cells.AdEx` neurons; parameters as for `LIF`."""
+    return recurrent(cells.AdEx, units, outputs, backend, task_type, options)
+
+
+def Dendritic(units: Any, outputs: int, backend: Any, *, task_type: str | None = None, **options: Any) -> Model:
+    """A recurrent network of `neko.cells.Dendritic` neurons; parameters as for `LIF`."""
+    return recurrent(cells.Dendritic, units, outputs, backend, task_type, options)
+
+
+def recurrent(
+    cell: type[Cell], units: Any, outputs: int, backend: Any, task_type: str | None, options: dict[str, Any]
+) -> Model:
+    """A `Model` of one kind of cell; options go to the model or, by default, to the cell."""
+    own = {name: options.pop(name) for name in OWN if name in options}
+    known = [field.name for field in dataclasses.fields(cell) if field.name != "units"]
+    for name in options:
+        if name not in known:
+            raise TypeError(f"{cell.__name__} has no option {name!r}: expected one of {[*OWN, *known]!r}")
+    return Model(layered(cell, units, options), outputs, backend, task_type=task_type, **own)

@@ -1,0 +1,177 @@
+"""Any torch.nn.Module."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import inspect
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from typing import Any
+
+import torch
+
+from neko import backend as backends
+from neko import tree
+from neko.errors import GradientError
+from neko.io import generators
+from neko.models.adapted import Adapted, Applied
+from neko.models.outcome import Selector
+from neko.models.untouched import Undo, untouched
+from neko.typing import Array
+
+ENDINGS = {torch.nn.Softmax: "softmax", torch.nn.LogSoftmax: "log_softmax", torch.nn.Sigmoid: "sigmoid"}
+
+
+class TorchModule(Adapted):
+    """A `torch.nn.Module` by `torch.func.functional_call`.
+
+    Parameters with ``requires_grad=False`` stay as they are; one that is used in several places is one parameter. A
+    training pass runs the module in training mode, with submodules that the user put into evaluation mode left in it
+    if the module itself is in training mode; any other pass runs all of it in evaluation mode. Its modes are the
+    user's again afterwards. Of a module that was compiled by `torch.compile` the original runs, and learns.
+    """
+
+    def __init__(self, module: torch.nn.Module, task_type: str | None, output: Selector) -> None:
+        module = getattr(module, "_orig_mod", module)
+        refuse(module)
+        first = next((p for p in module.parameters() if p.is_floating_point()), torch.zeros(()))
+        dtype = "float64" if first.dtype == torch.float64 else "float32"
+        device = None if first.device.type == "cpu" else str(first.device)
+        super().__init__(module, backends.get("torch", device=device, dtype=dtype), task_type, output)
+        # What a module of half precision computes in.
+        self.half = first.dtype if first.dtype in (torch.float16, torch.bfloat16) else None
+
+    @staticmethod
+    def takes(module: Any) -> bool:
+        """Whether it is a `torch.nn.Module`."""
+        return isinstance(module, torch.nn.Module)
+
+    def variables(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        trainable = {name: p for name, p in self.module.named_parameters() if p.requires_grad}
+        return trainable, dict(self.module.named_buffers())
+
+    def copied(self, variable: Any) -> Array:
+        return variable.detach().clone()
+
+    def assign(self, variable: Any, value: Array) -> None:
+        # What was made in inference mode is written in it.
+        with torch.inference_mode() if variable.is_inference() else torch.no_grad():
+            variable.copy_(value)
+
+    def apply(self, params: dict[str, Array], buffers: dict[str, Array], x: Any, training: bool) -> Applied:
+        own = dict(self.module.named_parameters())
+        given = {name: p.to(own[name].dtype) for name, p in params.items()}
+        # Backward passes do not take what was made in inference mode.
+        given |= {name: p.detach().clone() for name, p in own.items() if name not in params and p.is_inference()}
+        # A module writes into its buffers, or sets others in their place; it gets copies.
+        given |= {name: b.detach().clone() for name, b in buffers.items()}
+        if self.half is not None:
+            x = tree.map(lambda a: a.to(self.half) if a.is_floating_point() else a, x)
+        args, named = arguments(x)
+        try:
+            with mode(self.module, training):
+                y = torch.func.functional_call(self.module, given, args, named)
+        except RuntimeError as error:
+            if "Inference tensors cannot be saved" not in str(error):
+                raise
+            raise GradientError(
+                f"{self!r} makes tensors in inference mode, through which nothing can be recorded: use torch.no_grad() "
+                "in it for what is not to be learnt"
+            ) from error
+        return Applied(y, {name: given[name].detach() for name in buffers}, 0.0)
+
+    def build(self, example: Any) -> None:
+        if not any(is_lazy(a) for a in (*self.module.parameters(), *self.module.buffers())):
+            return
+        args, named = arguments(example)
+        with torch.no_grad(), mode(self.module, False), self.untouched():
+            self.module(*args, **named)
+            drawn = generators.state()
+        # The weights have been drawn: what is drawn next comes after them.
+        generators.restore(drawn)
+
+    def untouched(self) -> AbstractContextManager[None]:
+        return untouched(self.module, remember, lambda value: isinstance(value, torch.nn.Module))
+
+    def takes_several(self) -> bool:
+        required = [
+            p
+            for p in inspect.signature(self.module.forward).parameters.values()
+            if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+        ]
+        return len(required) > 1
+
+    def declared(self) -> str | None:
+        last = self.module
+        while isinstance(last, torch.nn.Sequential) and len(last):
+            last = last[-1]
+        return ENDINGS.get(type(last)) if self.output is None else None
+
+    def clone(self) -> TorchModule:
+        other = copy.copy(self)
+        other._own = self._own or self.read()
+        # A state that it keeps in attributes is its own too, where it can be copied.
+        with contextlib.suppress(Exception):
+            other.module = copy.deepcopy(self.module)
+        return other
+
+
+def refuse(module: torch.nn.Module) -> None:
+    """ValueError for modules that would learn something else than their user thinks."""
+    kind = type(module).__name__
+    if isinstance(module, torch.nn.parallel.DistributedDataParallel) or "FullyShardedDataParallel" in kind:
+        raise ValueError(f"a {kind} shares gradients in backward(), which is not called here: give the module in it")
+    if isinstance(module, torch.nn.DataParallel):
+        raise ValueError("a DataParallel runs copies of its module, which see no other parameters: give its .module")
+    if isinstance(module, torch.jit.ScriptModule):
+        raise ValueError(f"a {kind} of torch.jit takes no other parameters: give the module that it was made of")
+    if isinstance(module, torch.nn.RNNBase) and not module.batch_first:
+        raise ValueError(f"{module!r} takes (time, batch, …): make it with batch_first=True")
+
+
+def arguments(x: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Inputs by position and by name."""
+    if isinstance(x, dict):
+        return (), x
+    return (tuple(x) if isinstance(x, tuple | list) else (x,)), {}
+
+
+def is_lazy(a: Any) -> bool:
+    """Whether a parameter or buffer has no shape yet."""
+    return isinstance(a, torch.nn.parameter.UninitializedTensorMixin)
+
+
+def remember(value: Any) -> Undo | None:
+    """What puts a tensor or random generator back; parameters are put back by `torch.func.functional_call`."""
+    if isinstance(value, torch.Generator):
+        state = value.get_state()
+        return lambda: value.set_state(state)
+    if isinstance(value, torch.nn.modules.lazy.LazyModuleMixin):
+        return lambda: None  # what it makes of itself at its first call stays
+    if not isinstance(value, torch.Tensor) or isinstance(value, torch.nn.Parameter) or is_lazy(value):
+        return None
+    saved = value.detach().clone()
+
+    def undo() -> None:
+        # A write, needed or not, would break a backward pass of the user's that waits for this tensor.
+        if not torch.equal(value, saved):
+            with torch.inference_mode() if value.is_inference() else torch.no_grad():
+                value.copy_(saved)
+
+    return undo
+
+
+@contextlib.contextmanager
+def mode(module: torch.nn.Module, training: bool) -> Iterator[None]:
+    """The module in training or evaluation mode; afterwards every submodule is as it was."""
+    if module.training and training:
+        yield
+        return
+    before = [(part, part.training) for part in module.modules()]
+    module.train(training)
+    try:
+        yield
+    finally:
+        for part, was in before:
+            part.training = was

@@ -1,0 +1,183 @@
+"""Things of one kind by name: cells, rules, updates, devices, samplers, losses, metrics, data sets."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import importlib.util
+import pkgutil
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class Registry(Mapping[str, T], Generic[T]):
+    """Names of one kind of thing; a thing registers itself where it is written.
+
+    A new entry is one new file of the package with one decorator. The package is read when a name is first asked for.
+
+    Parameters
+    ----------
+    kind : str
+        What errors call an entry, for example ``'rule'``.
+    package : str
+        The package (or module) whose files register entries.
+    required : tuple of str
+        What every entry must say of itself, such as the oracle that a rule is proven against.
+
+    Examples
+    --------
+    >>> SHAPES = Registry("shape", "neko.registry")
+    >>> @SHAPES.register("disc", corners=0)
+    ... class Disc: ...
+    >>> SHAPES.get("disc") is Disc, SHAPES.about("disc")["corners"]
+    (True, 0)
+    >>> SHAPES.get("disk")
+    Traceback (most recent call last):
+    ValueError: shape 'disk': expected one of ['disc']; did you mean 'disc'?
+    """
+
+    def __init__(self, kind: str, package: str, required: tuple[str, ...] = ()) -> None:
+        self.kind = kind
+        self.package = package
+        self.required = required
+        self._entries: dict[str, T] = {}
+        self._about: dict[str, dict[str, Any]] = {}
+        self._read = False
+
+    def register(self, name: str, **about: Any) -> Callable[[T], T]:
+        """A decorator that enters what it decorates under a name, with what there is to say of it.
+
+        Raises
+        ------
+        ValueError
+            For a name that is taken, or an entry that does not say what is required.
+        """
+        missing = [word for word in self.required if not about.get(word)]
+        if missing:
+            raise ValueError(f"{self.kind} {name!r}: expected {', '.join(f'{word}=…' for word in missing)}")
+        if name in self._entries:
+            raise ValueError(f"{self.kind} {name!r} is registered already: expected another name")
+
+        def enter(thing: T) -> T:
+            self._entries[name], self._about[name] = thing, about
+            return thing
+
+        return enter
+
+    def get(self, name: Any, default: Any = None) -> Any:  # type: ignore[override]
+        """The entry of a name, or the object that ``file.py:Name`` or ``module:Name`` stands for.
+
+        Raises
+        ------
+        ValueError
+            For an unknown name; the message lists the names there are, and the nearest one.
+        ImportError, FileNotFoundError
+            For a file or module that cannot be read.
+        """
+        found = self._all().get(name) if isinstance(name, str) else None
+        if found is not None:
+            return found
+        if isinstance(name, str) and is_place(name):
+            return load(name)
+        raise ValueError(f"{self.kind} {name!r}: {self.expected(name)}")
+
+    def expected(self, name: Any) -> str:
+        """What an error says of an unknown name: the names there are, and the nearest one."""
+        near = difflib.get_close_matches(str(name), list(self), 1)
+        return f"expected one of {sorted(self)}" + (f"; did you mean {near[0]!r}?" if near else "")
+
+    def about(self, name: str) -> dict[str, Any]:
+        """What an entry says of itself."""
+        self.get(name)
+        return self._about[name]
+
+    def summary(self, name: str) -> str:
+        """The first line of an entry's docstring."""
+        return str(self.about(name).get("summary") or (self.get(name).__doc__ or "").strip().partition("\n")[0])
+
+    def __getitem__(self, name: str) -> T:
+        return self._all()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted(self._all()))
+
+    def __len__(self) -> int:
+        return len(self._all())
+
+    def _all(self) -> dict[str, T]:
+        """The entries, once every file of the package has been read."""
+        if not self._read:
+            self._read = True
+            package = importlib.import_module(self.package)
+            for module in pkgutil.walk_packages(getattr(package, "__path__", ()), f"{self.package}."):
+                importlib.import_module(module.name)
+        return self._entries
+
+
+def is_place(name: str) -> bool:
+    """Whether a name says where an object is to be found: ``file.py:Name`` or ``package.module:Name``."""
+    place, _, thing = name.rpartition(":")
+    return bool(thing) and (place.endswith(".py") or importable(place))
+
+
+def importable(module: str) -> bool:
+    """Whether there is a module of that name, in the current folder too."""
+    if not all(part.isidentifier() for part in module.split(".")):
+        return False
+    if Path(*module.split(".")).with_suffix(".py").is_file():
+        return True
+    try:
+        return importlib.util.find_spec(module) is not None
+    except (ImportError, ValueError):
+        return False
+
+
+def load(target: str) -> Any:
+    """The object that ``module:name`` or ``file.py:name`` stands for.
+
+    Raises
+    ------
+    ValueError
+        Where the module has no such name; those that it has are listed.
+    ImportError, FileNotFoundError
+        Where the module cannot be read.
+    """
+    place, _, name = target.rpartition(":")
+    if not place or not name:
+        raise ValueError(f"{target!r}: expected module:Name or file.py:Name")
+    module = from_file(Path(place)) if place.endswith(".py") else from_name(place)
+    if not hasattr(module, name):
+        own = [key for key, value in vars(module).items() if getattr(value, "__module__", None) == module.__name__]
+        raise ValueError(f"{place} has no {name!r}: expected one of {sorted(own)!r}")
+    return getattr(module, name)
+
+
+def from_name(name: str) -> Any:
+    """A module that can be imported, from the current folder too."""
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        return importlib.import_module(name)
+    except Exception as error:  # a person's code may raise anything
+        raise ImportError(f"module {name!r} cannot be imported: {type(error).__name__}: {error}") from error
+    finally:
+        sys.path.pop(0)
+
+
+def from_file(path: Path) -> Any:
+    """A module from a file."""
+    if not path.is_file():
+        raise FileNotFoundError(f"no file {str(path)!r}: expected path/to/file.py:Name")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path} cannot be imported")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module  # dataclasses look themselves up
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # a person's code may raise anything
+        raise ImportError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
+    return module

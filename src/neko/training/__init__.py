@@ -1,0 +1,1 @@
+"""Training: learners, the loop that runs them, callbacks, and the comparison of gradients."""

@@ -1,0 +1,125 @@
+"""Checkpoints along the way, and going on from the last one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from neko import arguments, identity
+from neko.errors import CheckpointError
+from neko.io import checkpoint, files
+from neko.training.callbacks.base import Callback
+from neko.training.loop import Loop
+
+
+class Checkpoints(Callback):
+    """Keeps all that a run depends on, so that after any interruption it goes on as if there had been none.
+
+    A checkpoint has parameters, feedback weights, the states of optimizer, rule, sampler and random generators,
+    history and position. On one backend and machine a run that goes on from it is equal bit for bit to one that was
+    never stopped. A stop by Ctrl-C is obeyed after the batch at hand, with a checkpoint.
+
+    Parameters
+    ----------
+    folder : path
+        Where checkpoints go.
+    every : int
+        Epochs between two of them.
+    batches : int, optional
+        Batches of an epoch between two more of them, for epochs that take long. Samplers and comparisons of gradients
+        have checkpoints between epochs only.
+    keep : int
+        How many of the last ones stay.
+    resume : bool
+        Go on from the last checkpoint of the folder, if there is one. The number of epochs of the call to train
+        counts from the begin of the run. Model, rule, data and callbacks must be made as they were then, with the same
+        options, constants and numbers; a checkpoint of anything else is refused, and the message names what differs.
+    changed : sequence of str
+        What is changed on purpose when the run goes on, by the names of such a message: ``("learning_rate",)``, or
+        ``("tau_m", "data")``. A name stands for the path itself, for all below it, and for paths that end in it. An
+        optimizer that is changed begins with a fresh state; data can be changed between two epochs; samplers take no
+        change.
+
+    Raises
+    ------
+    CheckpointError
+        When a run begins in a folder with checkpoints and `resume` is False; or when the last checkpoint is damaged
+        or belongs to another run.
+    ValueError
+        For a name of `changed` that is of no part of the run.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> import neko
+    >>> x, y = np.ones((3, 20, 4)), np.eye(2)[[0, 1, 1]]
+    >>> folder = tempfile.mkdtemp()
+    >>> def run(epochs):
+    ...     model = neko.Evaluator(neko.ALIF(8, 2, "torch"), loss="categorical_crossentropy")
+    ...     trainer = neko.Trainer(neko.Eprop(model))
+    ...     keep = neko.callbacks.Checkpoints(folder, resume=True)
+    ...     return trainer.train(x, y, epochs=epochs, callbacks=[keep], progress=False)
+    >>> first = run(2)
+    >>> run(5).epochs
+    5
+    """
+
+    order = 1
+
+    def __init__(
+        self,
+        folder: str | Path,
+        *,
+        every: int = 1,
+        batches: int | None = None,
+        keep: int = 3,
+        resume: bool = False,
+        changed: Sequence[str] = (),
+    ) -> None:
+        if not isinstance(resume, bool):
+            raise TypeError(f"resume={resume!r}: expected True or False")
+        self.folder = arguments.as_path("folder", folder)
+        self.every = arguments.check_integer("every", every)
+        self.batches = None if batches is None else arguments.check_integer("batches", batches)
+        self.keep = arguments.check_integer("keep", keep)
+        self.resume = resume
+        self.changed = identity.check_names("changed", changed)
+        if self.changed and not resume:
+            raise ValueError(f"changed={changed!r}: only a run that goes on can change, with resume=True")
+
+    def begin(self, loop: Loop) -> None:
+        files.prepare(self.folder)
+        files.clean(self.folder)
+        found = checkpoint.listed(self.folder)
+        if not found:
+            _ = loop.identity  # before anything has moved
+            return
+        if not self.resume:
+            raise CheckpointError(
+                f"{self.folder} has checkpoints of another run: expected resume=True to go on, or another folder"
+            )
+        state = checkpoint.read(found[-1])
+        try:
+            loop.restore(state, self.changed)
+        except CheckpointError as error:
+            raise CheckpointError(f"{found[-1]} does not fit: {error}") from error
+
+    def batch(self, loop: Loop) -> None:
+        if self.batches is not None and loop.batch % self.batches == 0:
+            self.write(loop)
+
+    def epoch(self, loop: Loop) -> None:
+        if loop.epoch % self.every == 0 or loop.epoch == loop.epochs or loop.stopped:
+            self.write(loop)
+
+    def interrupted(self, loop: Loop) -> None:
+        self.write(loop)
+
+    def write(self, loop: Loop) -> Path:
+        """Write one now; the oldest beyond `keep` go."""
+        name = f"epoch-{loop.epoch:06d}-batch-{loop.batch:07d}{checkpoint.SUFFIX}"
+        path = checkpoint.write(self.folder / name, loop.state())
+        for old in checkpoint.listed(self.folder)[: -self.keep]:
+            old.unlink()
+        return path

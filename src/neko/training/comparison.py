@@ -1,0 +1,299 @@
+"""Rules against each other: gradients, or weight changes, at the same state from the same batch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from neko import identity
+from neko.arguments import check_integer
+from neko.evaluator import Evaluator
+from neko.io import files
+from neko.rules.base import Rule
+from neko.training.clones import check_name, clones, share_feedback
+from neko.training.deviations import EDGES, FIELDS, HIDDEN, READOUT, Changes, Deviation, deviation, deviations
+from neko.training.learner import Learner
+from neko.training.trainer import Trainer
+from neko.updates import Naive
+
+
+def gradients(
+    model: Evaluator, x: Any, y: Any, rules: Iterable[Any] | Mapping[str, Any], mask: Any = None
+) -> dict[str, dict[str, Deviation]]:
+    """Gradients of several rules at one state, each against the first rule's.
+
+    Parameters
+    ----------
+    model : Evaluator
+        Model, loss and metrics; nothing of it changes.
+    x, y, mask
+        A batch, as for `Rule.step`.
+    rules : iterable of str or callable, or dict
+        Names such as ``'bptt'`` or ``'eprop:random'``, or what makes a rule from an evaluator. A dict gives them names
+        of your own, so that two variants of one rule can stand side by side:
+        ``{'whole': BPTT, 'short': functools.partial(BPTT, truncation=5)}``. The first is the reference. Rules with
+        feedback weights get the same ones.
+
+    Returns
+    -------
+    dict
+        Deviations by rule, then by tensor; ``'all hidden'`` are the hidden tensors together, ``'all readout'`` those
+        of the readout, which most rules train alike.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import neko
+    >>> model = neko.Evaluator(neko.ALIF(8, 2, "torch"), loss="categorical_crossentropy")
+    >>> x, y = np.ones((3, 20, 4)), np.eye(2)[[0, 1, 1]]
+    >>> found = gradients(model, x, y, ["bptt", "eprop:symmetric"])
+    >>> found["bptt"]["all hidden"].relative
+    0.0
+    >>> sorted(found["eprop:symmetric"])  # doctest: +NORMALIZE_WHITESPACE
+    ['all hidden', 'all readout', 'layers.0.w_in', 'layers.0.w_rec', 'readout.b_out', 'readout.w_out']
+    """
+    model.build(x)
+    made = clones(model, rules)
+    share_feedback(list(made.values()), x)
+    reference = None
+    result = {}
+    for name, rule in made.items():
+        found = weights_only(rule, rule.gradients(x, y, mask)[1])
+        reference = found if reference is None else reference
+        result[name] = deviations(found, reference)
+    return result
+
+
+class GradientComparison(Trainer):
+    """Trains one rule, and follows how the others' gradients deviate along its way.
+
+    Every so many batches, before the primary learns from one, every rule computes its gradient on a clone with
+    the primary's parameters, from the same batch, objective and mask; no optimizer is between. Only statistics are
+    kept.
+
+    Parameters
+    ----------
+    primary : Rule
+        What trains.
+    others : iterable of str or callable, or dict
+        As `rules` for `gradients`.
+    name : str, optional
+        What the primary is called; by default as its rule.
+    reference : str, optional
+        Name of the rule that the others are held against; the primary by default.
+    every : int
+        Batches between two comparisons.
+    sync_feedback : bool
+        Give the primary's feedback weights, if it has any, to every rule at every comparison. Without it, or
+        where the primary has none, rules with feedback begin with the same weights, and a rule that learns its
+        feedback goes on learning it.
+    changes : bool
+        Compare weight changes by each rule's own update in place of gradients; so a rule with pulses or a
+        sampler has its place beside the others (with the naive optimizer a change is minus the gradient).
+
+    Attributes
+    ----------
+    records : list of dict
+        A row per comparison, rule and tensor: 'batch', 'rule', 'tensor', and the fields of `Deviation`.
+    histograms : dict
+        Counts per rule and tensor, summed over all comparisons.
+    """
+
+    def __init__(
+        self,
+        primary: Rule,
+        others: Iterable[Any] | Mapping[str, Any],
+        *,
+        name: str | None = None,
+        reference: str | None = None,
+        every: int = 1,
+        sync_feedback: bool = True,
+        changes: bool = False,
+    ) -> None:
+        super().__init__(primary)
+        self.primary = primary
+        self.name = primary.name if name is None else check_name(name)
+        self.others = clones(primary.model, others)
+        if self.name in self.others:
+            raise ValueError(
+                f"others hold {self.name!r}, which is the primary: expected other rules, or other names: "
+                "others={'another': …}, or name='another' for the primary"
+            )
+        self.reference = self.name if reference is None else reference
+        if self.reference not in (self.name, *self.others):
+            raise ValueError(f"reference={reference!r}: expected one of {[self.name, *self.others]!r}")
+        self.every = check_integer("every", every)
+        self.sync_feedback = sync_feedback
+        self.changes = changes
+        self.rule = Watched(self)
+        self.batches = 0
+        self.records: list[dict[str, Any]] = []
+        self.histograms: dict[str, dict[str, np.ndarray]] = {}
+
+    @property
+    def due(self) -> bool:
+        """Whether the coming batch is one to compare on."""
+        return self.batches % self.every == 0
+
+    def before(self, batch: tuple[Any, Any, Any]) -> None:
+        """What is done before the primary learns from a batch."""
+        self.synchronise(batch[0])
+        if self.due and not self.changes:
+            self.compare(batch, self.primary.gradients(*batch)[1])
+
+    def after(self, batch: tuple[Any, Any, Any], before: Any) -> None:
+        """What is done when the primary has learnt from a batch, with the parameters that it had before."""
+        if self.due and self.changes:
+            after = self.primary.model.params
+            self.compare(batch, {name: after[name] - p for name, p in before.items()})
+        self.learn_feedback(batch, stepped=self.due and self.changes)
+        self.batches += 1
+
+    def synchronise(self, x: Any) -> None:
+        """Give the clones the primary's parameters, and the same feedback weights to all."""
+        self.primary.model.build(x)
+        for other in self.others.values():
+            other.model.params = self.primary.model.params
+            if other.model.model.buffers is not None:
+                other.model.model.buffers = self.primary.model.model.buffers
+        if self.batches == 0 or self.synced:
+            share_feedback([self.primary, *self.others.values()], x)
+
+    @property
+    def synced(self) -> bool:
+        """Whether feedback weights are the primary's at every comparison."""
+        return self.sync_feedback and bool(self.primary.feedback)
+
+    def learn_feedback(self, batch: tuple[Any, Any, Any], *, stepped: bool) -> None:
+        """Let rules that learn their feedback do so, on clones that had the primary's parameters."""
+        for rule in self.others.values():
+            if rule.learnt_feedback() and not self.synced and not (stepped and not is_naive(rule)):
+                before = rule.model.params
+                rule.step(*batch)
+                rule.model.params = before
+
+    def compare(self, batch: tuple[Any, Any, Any], of_primary: Any) -> None:
+        """Every rule's values against the reference's; of the others one rule at a time is held."""
+        primary = weights_only(self.primary, of_primary)
+        reference = primary if self.reference == self.name else self.of_other(self.reference, batch)
+        for name in (self.name, *self.others):
+            if name == self.name:
+                found = primary
+            else:
+                found = reference if name == self.reference else self.of_other(name, batch)
+            for tensor, measures in deviations(found, reference).items():
+                row = {field: getattr(measures, field) for field in FIELDS}
+                self.records.append({"batch": self.batches, "rule": name, "tensor": tensor, **row})
+                counts = self.histograms.setdefault(name, {})
+                counts[tensor] = counts.get(tensor, 0) + measures.histogram
+
+    def of_other(self, name: str, batch: tuple[Any, Any, Any]) -> Changes:
+        """Gradient or weight change of a rule on its clone."""
+        rule = self.others[name]
+        if not self.changes:
+            return weights_only(rule, rule.gradients(*batch)[1])
+        if is_naive(rule):
+            # the change before it is rounded into the weights
+            return {name: -g for name, g in weights_only(rule, rule.gradients(*batch)[1]).items()}
+        before = rule.model.params
+        rule.step(*batch)
+        after = rule.model.params
+        rule.model.params = before
+        return weights_only(rule, {name: after[name] - p for name, p in before.items()})
+
+    def mean(self, field: str, tensor: str = HIDDEN) -> dict[str, float]:
+        """Mean over all comparisons of one field of `Deviation` by rule, for one tensor or all hidden ones together."""
+        found: dict[str, list[float]] = {}
+        for row in self.records:
+            if row["tensor"] == tensor:
+                found.setdefault(row["rule"], []).append(row[field])
+        return {name: math.fsum(values) / len(values) for name, values in found.items()}
+
+    def save(self, path: str | Path) -> Path:
+        """Write `records` as CSV."""
+        return files.write_table(path, ["batch", "rule", "tensor", *FIELDS], self.records)
+
+
+class Watched(Learner):
+    """The primary, with a comparison on its batches."""
+
+    pausable = True
+
+    def __init__(self, comparison: GradientComparison) -> None:
+        self.comparison = comparison
+        self.model = comparison.primary.model
+
+    @property
+    def ordered(self) -> bool:
+        return self.comparison.primary.ordered
+
+    def epoch(self, batches: Iterable[tuple[Any, Any, Any]], done: Callable[[], None]) -> dict[str, float]:
+        comparison = self.comparison
+        held: list[Any] = []
+
+        def watched() -> Iterator[tuple[Any, Any, Any]]:
+            for batch in batches:
+                comparison.before(batch)
+                held[:] = batch, comparison.primary.model.params
+                yield batch
+
+        def learnt() -> None:
+            comparison.after(*held)
+            done()
+
+        return comparison.primary.epoch(watched(), learnt)
+
+    def identity(self) -> dict[str, Any]:
+        comparison = self.comparison
+        own = ("name", "reference", "every", "sync_feedback", "changes")
+        others = {name: rule.options() for name, rule in comparison.others.items()}
+        return {**identity.options_of(comparison, own), "others": others, **comparison.primary.identity()}
+
+    def state(self) -> dict[str, Any]:
+        comparison = self.comparison
+        return {
+            **comparison.primary.state(),
+            "others": {name: rule.state() for name, rule in comparison.others.items()},
+            "batches": comparison.batches,
+            "records": comparison.records,
+            "histograms": comparison.histograms,
+        }
+
+    def restore(self, saved: dict[str, Any], batches: Iterable[tuple[Any, Any, Any]]) -> None:
+        comparison, first = self.comparison, next(iter(batches))
+        comparison.primary.restore(saved, [first])
+        for name, rule in comparison.others.items():
+            rule.restore(saved["others"][name], [first])
+        comparison.batches = saved["batches"]
+        comparison.records = saved["records"]
+        comparison.histograms = saved["histograms"]
+
+
+def is_naive(rule: Rule) -> bool:
+    """Whether a weight change of the rule is minus its gradient."""
+    return isinstance(rule.update.update, Naive)
+
+
+def weights_only(rule: Rule, values: Mapping[str, Any]) -> Changes:
+    """The values of the model's own parameters, without learnt feedback, as NumPy arrays."""
+    return {name: np.asarray(rule.xp.to_numpy(values[name])) for name in rule.model.params}
+
+
+__all__ = [
+    "EDGES",
+    "FIELDS",
+    "HIDDEN",
+    "READOUT",
+    "Deviation",
+    "GradientComparison",
+    "clones",
+    "deviation",
+    "deviations",
+    "gradients",
+    "share_feedback",
+    "weights_only",
+]
