@@ -18,14 +18,13 @@ _PUBLIC = {
     "Model": "models",
     "Evaluator": "evaluator",
     "FiringRate": "objective",
-    "BPTT": "rules",
-    "Eprop": "rules",
-    "RTRL": "rules",
     "Langevin": "bayes",
     "HMC": "bayes",
     "SGLD": "bayes",
-    "ManhattanRule": "rules",
-    "ManhattanMaterialRule": "rules",
+    "ManhattanRule": "training.manhattan",
+    "ManhattanMaterialRule": "training.manhattan",
+    "GradientRule": "rules",
+    "LearningRule": "training.learning_rule",
     "Manhattan": "updates",
     "GradientComparison": "training.comparison",
     "Trainer": "training.trainer",
@@ -65,11 +64,18 @@ def __getattr__(name: str) -> Any:
         return importlib.import_module(f"neko.{_MODULES[name]}")
     if name in _PUBLIC:
         return getattr(importlib.import_module(f"neko.{_PUBLIC[name]}"), name)
+    if name == "__all__":
+        return ["__version__", *_PUBLIC, *_rules()]
+    if name[:1].isupper() and name in _rules():
+        return getattr(importlib.import_module("neko.training.pairs"), name)
     raise AttributeError(f"module 'neko' has no attribute {name!r}")
 
 
+def _rules() -> list[str]:
+    """The learning rules, by the names of their classes."""
+    rules = importlib.import_module("neko.rules").RULES
+    return [rule.__name__ for rule in rules.values()]
+
+
 def __dir__() -> list[str]:
-    return sorted(["__version__", *_PUBLIC, *_MODULES])
-
-
-__all__ = ["__version__", *_PUBLIC]  # noqa: PLE0604
+    return sorted(["__version__", *_PUBLIC, *_MODULES, *_rules()])

@@ -9,17 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from neko import arguments, containers, identity, losses, metrics, tree
-from neko import links as meaning
+from neko import arguments, containers, identity, links, losses, metrics, tree
 from neko.data import sources
-from neko.data.intake import Intake
-from neko.data.lengths import Lengths
-from neko.metrics import Context, Metric
+from neko.data.intake import Examples, Intake
+from neko.metrics import LAYER_RATE, Context, Metric
 from neko.models import adapt
 from neko.models.base import Trainable
 from neko.models.network import Network
 from neko.objective import Batch, FiringRate, Forward, Objective, mean_rates, spike_counts
-from neko.training import activity
 from neko.typing import Array
 
 
@@ -93,7 +90,7 @@ class Evaluator:
             raise TypeError(f"from_logits={from_logits!r}: expected True, False or None")
         self.metrics: tuple[Metric, ...] = resolve_metrics(metrics)
         self.from_logits = from_logits
-        self._timed: bool | None = None
+        self.intake = Intake(self)
         self.objective = Objective(judged, target, reduction, regularizer)
 
     @property
@@ -158,9 +155,9 @@ class Evaluator:
             self._settle()
 
     def _settle(self) -> None:
-        """Once the outputs are known: what they mean to the loss, and whether every metric has a meaning."""
-        loss = meaning.linked(self.objective.loss, self.model, self.from_logits)
-        meaning.check_metrics(loss, self.metrics, self.outputs)
+        """Once the outputs are known: what they mean to the loss, and whether every metric has a links."""
+        loss = links.linked(self.objective.loss, self.model, self.from_logits)
+        links.check_metrics(loss, self.metrics, self.outputs)
         self._objective = dataclasses.replace(self._objective, loss=loss)
         self._settled = True
 
@@ -176,7 +173,7 @@ class Evaluator:
             regularizer=objective.regularizer,
             from_logits=self.from_logits,
         )
-        other._timed = self._timed
+        other.intake.timed = self.intake.timed
         return other
 
     def identity(self) -> dict[str, Any]:
@@ -198,27 +195,20 @@ class Evaluator:
         shape = self.model.shape(x) or (tree.leaves(x)[0].shape[0], 1)
         return self.objective.batch(self.xp, self.model.arrange(x), shape, y, mask, closing)
 
-    @property
-    def intake(self) -> Intake:
-        """How data come to this model; after `build`."""
-        return Intake(self.model, self.objective, self.metrics)
-
-    def arrays(self, x: Any, y: Any, mask: Any, *, pieces: bool = False) -> tuple[Any, Array, Array | None]:
-        """Input, target and mask as arrays of the backend, with their shapes and values checked; in `pieces` of longer
-        sequences some may have no valid frame."""
-        received = self.intake.receive(x, y, mask)
-        self._timed = self.intake.check(*received, pieces=pieces)
-        return self.intake.convert(*received)
+    def examples(self, x: Any, y: Any, mask: Any = None, *, chunks: bool = False) -> Examples:
+        """A batch in any container as learners take it, checked; in `chunks` of longer sequences some may have no valid
+        frame."""
+        return self.intake.prepare(x, y, mask, chunks=chunks)
 
     def measure(self, forward: Forward, batch: Batch) -> dict[str, Any]:
         """(total, weight) of the loss and every metric, from a forward pass that is already done."""
         xp, loss = self.xp, self.objective.loss
-        held = batch.pooling is not None
+        pooled = batch.pooling is not None
         context = Context(
             loss.prediction(xp, forward.outputs),
             loss.unlinked(xp, forward.outputs),
-            batch.target[0] if held else batch.target,
-            batch.closing if held else batch.valid,
+            batch.target[0] if pooled else batch.target,
+            batch.closing if pooled else batch.valid,
             forward.rates,
             xp.sum(batch.valid),
             self.model.dt,
@@ -230,7 +220,7 @@ class Evaluator:
         measures |= {metric.name: metric.measure(xp, context) for metric in self.metrics}
         for i, rate in enumerate(forward.rates):
             if rate is not None:
-                measures[f"{activity.RATE}{i}"] = (xp.mean(rate) * context.frames, context.frames)
+                measures[f"{LAYER_RATE}{i}"] = (xp.mean(rate) * context.frames, context.frames)
         return measures
 
     def share(self, batch: Batch) -> Array:
@@ -249,7 +239,7 @@ class Evaluator:
         finals = {metric.name: metric.finalise for metric in self.metrics}
         result = {}
         for name, (total, weight) in measures.items():
-            if name.startswith(activity.RATE):
+            if name.startswith(LAYER_RATE):
                 continue
             value = float(total) / float(weight)
             result[name] = finals[name](value) if name in finals else value
@@ -269,43 +259,24 @@ class Evaluator:
         batch_size : int
             Examples per forward pass, of arrays.
         """
-        totals: dict[str, Any] = {}
-        source = sources.source(
-            x, y, mask, batch_size=batch_size, shuffle=False, receive=self.model.receive, lengths=self.lengths()
-        )
-        whole = self.check_whole(source)
+        return self.evaluate_source(self.source(x, y, mask, batch_size=batch_size))
+
+    def source(self, x: Any, y: Any = None, mask: Any = None, *, batch_size: int = 500) -> sources.Source:
+        """Arrays or an iterable as `evaluate` goes through them; arrays are checked here, and only once."""
+        return sources.source(self.intake, x, y, mask, batch_size=batch_size, lengths=self.intake.lengths())
+
+    def evaluate_source(self, source: sources.Source) -> dict[str, float]:
+        """As `evaluate`, of an epoch of a source."""
+        found = []
         for batch in source.epoch(0):
-            if whole:
-                part = self.intake.convert(*self.intake.receive(*batch))
-            else:
-                self.build(batch[0])
-                part = self.arrays(*batch)
             with self.xp.scope():
-                found = self._measure(self.params, self.model.buffers, *part)
-            for name, (total, weight) in found.items():
+                found.append(self._measure(self.params, self.model.buffers, batch.x, batch.y, batch.mask))
+        totals: dict[str, tuple[float, float]] = {}
+        for measures in found:
+            for name, (total, weight) in measures.items():
                 before = totals.get(name, (0.0, 0.0))
                 totals[name] = (before[0] + float(total), before[1] + float(weight))
         return self.finalise(totals)
-
-    def lengths(self, steps: Sequence[int] | None = None) -> Lengths | None:
-        """To which lengths a loader's sequences are padded: to `steps`, or powers of two where the framework compiles
-        for every length; None where nothing is."""
-        if steps is None and not (self.model.cells and self.xp.compiles):
-            return None
-        if not self.model.cells:
-            raise ValueError(
-                f"lengths={steps!r}: {self.model!r} would read the padding, which may change its outputs before it; "
-                "expected a network of cells"
-            )
-        return Lengths(steps, sparse=self.objective.loss.sparse)
-
-    def check_whole(self, source: sources.Source, *, pieces: bool = False) -> bool:
-        """Check arrays as a whole, so that a wrong value is named by its place in them; False for other sources."""
-        if not isinstance(source, sources.Arrays):
-            return False
-        self.build(source.parts[0], batch_size=source.batch_size)
-        self._timed = self.intake.check(*self.intake.receive(*source.parts), pieces=pieces)
-        return True
 
     def predict(self, x: Any, mask: Any = None, *, every_step: bool | None = None, batch_size: int = 500) -> np.ndarray:
         """What outputs predict, by the loss's link: class probabilities under a cross-entropy, say.
@@ -331,7 +302,7 @@ class Evaluator:
         batch_size = arguments.check_integer("batch_size", batch_size)
         self.build(x, batch_size=batch_size)
         x, mask = self.intake.inputs(x, mask)
-        every = self.model.shape(x) is not None and bool(self._timed if every_step is None else every_step)
+        every = self.model.shape(x) is not None and bool(self.intake.timed if every_step is None else every_step)
         xp, found = self.xp, []
         with xp.scope():
             for begin in range(0, containers.count("x", x), batch_size):
@@ -346,8 +317,8 @@ class Evaluator:
         if every:
             return loss.prediction(xp, xp.permute_dims(outputs, (1, 0, 2)))
         size = tree.leaves(x)[0].shape[0]
-        held = xp.zeros((size,) if loss.sparse else (size, self.outputs))
-        return loss.prediction(xp, self.objective.pooled(xp, outputs, self.batch(x, held, mask)))
+        target = xp.zeros((size,) if loss.sparse else (size, self.outputs))
+        return loss.prediction(xp, self.objective.pooled(xp, outputs, self.batch(x, target, mask)))
 
     def _measure_batch(self, params: Any, carry: Any, x: Any, y: Array, mask: Array | None) -> dict[str, Any]:
         xp, batch = self.xp, self.batch(x, y, mask)

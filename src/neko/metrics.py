@@ -11,6 +11,9 @@ from neko.arguments import check_integer
 from neko.losses import categorical_crossentropy, mean_absolute_error, mean_squared_error
 from neko.typing import Array
 
+LAYER_RATE = "rate of layer "
+"""Prefix of the measures that tell the mean rate of every spiking layer; they enter no history."""
+
 
 class Context(NamedTuple):
     """What a metric may look at.

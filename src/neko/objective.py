@@ -17,11 +17,11 @@ REDUCTIONS = ("mean", "sum")
 class Batch(NamedTuple):
     """A mini-batch with time leading, and what each of its steps weighs.
 
-    ``x`` inputs as the model takes them, (time, batch, n_in) for a network; ``target`` (time, batch, …) or,
-    held, (1, batch, …); ``valid`` (time, batch) with 0 at padded frames; ``weight`` (time, batch) of each step's
-    loss; ``pooling`` (time, batch) of each step's output in a held target's prediction, None for a target at every
-    step; ``closing`` (batch,) is 1 where the sequence is judged by these frames: of a whole sequence always, of a piece
-    where the sequence ends in it.
+    ``x`` inputs as the model takes them, (time, batch, n_in) for a network; ``target`` (time, batch, …) or, of a
+    sequence-level target, (1, batch, …); ``valid`` (time, batch) with 0 at padded frames; ``weight`` (time, batch) of
+    each step's loss; ``pooling`` (time, batch) of each step's output in the prediction of a sequence-level target, None
+    for a target at every step; ``closing`` (batch,) is 1 where the sequence is judged by these frames: of a whole
+    sequence always, of a chunk where the sequence ends in it.
     """
 
     x: Array
@@ -36,7 +36,7 @@ class Batch(NamedTuple):
         return self.x, None if self.pooling is not None else self.target, self.valid, self.weight, self.pooling
 
     def with_timed(self, part: tuple[Any, ...]) -> Batch:
-        """A piece of this batch, from a piece of what `timed` gives."""
+        """A chunk of this batch, from a chunk of what `timed` gives."""
         x, target, valid, weight, pooling = part
         return Batch(x, self.target if target is None else target, valid, weight, pooling, self.closing)
 
@@ -44,8 +44,8 @@ class Batch(NamedTuple):
 class Forward(NamedTuple):
     """What is kept of a forward pass for the metrics.
 
-    ``loss`` is the scalar without rate penalty; ``outputs`` (time, batch, n_out) or, for a held target, their pooling
-    (batch, n_out); ``rates`` per layer the spikes per step and neuron (n,), None where a layer does not spike.
+    ``loss`` is the scalar without rate penalty; ``outputs`` (time, batch, n_out) or, for a sequence-level target, their
+    pooling (batch, n_out); ``rates`` per layer the spikes per step and neuron (n,), None where a layer does not spike.
     """
 
     loss: Array
@@ -88,7 +88,7 @@ class FiringRate:
     def frames(self, xp: Any, valid: Array) -> Array:
         """Frames that each sequence's rate is taken over, (batch,): its own, or those of the whole batch."""
         own = xp.sum(valid, axis=0)
-        # A piece of a stream may hold no frame of a sequence that has ended.
+        # A chunk of a stream may hold no frame of a sequence that has ended.
         return xp.maximum(own, 1.0) if self.per_sequence else xp.zeros_like(own) + xp.sum(own)
 
     def rates(self, xp: Any, counts: Array, valid: Array) -> Array:
@@ -152,7 +152,7 @@ class Objective:
         size, time = shape
         closing = xp.ones((size,)) if closing is None else closing
         valid = xp.ones((time, size)) if mask is None else xp.astype(xp.matrix_transpose(mask), xp.dtype)
-        if not self.is_held(target):
+        if not self.is_sequence_level(target):
             target = xp.permute_dims(target, (1, 0, *range(2, len(target.shape))))
             return Batch(x, target, valid, self.step_weight(xp, valid, size), None, closing)
         steps = xp.sum(valid, axis=0, keepdims=True)
@@ -161,8 +161,8 @@ class Objective:
         weight = last * (1.0 / size) if self.target == "last" else self.step_weight(xp, valid, size)
         return Batch(x, xp.expand_dims(target, axis=0), valid, weight, pooling, closing)
 
-    def is_held(self, target: Array) -> bool:
-        """Whether a target (batch axis first) has no time axis, and so holds for the whole sequence."""
+    def is_sequence_level(self, target: Array) -> bool:
+        """Whether a target (batch axis first) is of the whole sequence, without a time axis."""
         return len(target.shape) == (1 if self.loss.sparse else 2)
 
     def step_weight(self, xp: Any, valid: Array, size: int) -> Array:
@@ -170,7 +170,7 @@ class Objective:
         return valid / xp.maximum(xp.sum(valid), 1.0) if self.reduction == "mean" else valid * (1.0 / size)
 
     def additive(self, batch: Batch) -> bool:
-        """Whether the loss is a sum over steps, so that a stream can be learnt piece by piece."""
+        """Whether the loss is a sum over steps, so that a stream can be learnt chunk by chunk."""
         return batch.pooling is None or self.target != "mean"
 
     def value(self, xp: Any, outputs: Array, batch: Batch) -> Array:
@@ -189,7 +189,7 @@ class Objective:
         recording.check_any({"the outputs": found}, f"the loss {self.loss.name!r}")
 
     def pooled(self, xp: Any, outputs: Array, batch: Batch) -> Array:
-        """What is compared with the target: outputs at every step, or pooled over time for a held target."""
+        """What is compared with the target: outputs at every step, or pooled over time for a sequence-level target."""
         if batch.pooling is None:
             return outputs
         return xp.sum(outputs * xp.expand_dims(batch.pooling, axis=-1), axis=0)

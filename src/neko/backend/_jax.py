@@ -89,6 +89,9 @@ class JaxBackend:
                 dtype = jnp.int32
             return jnp.asarray(x, dtype=dtype)
 
+    def scalar(self, x: float) -> Any:
+        return self.asarray(x)
+
     def owns(self, x: Any) -> bool:
         return isinstance(x, jax.Array)
 

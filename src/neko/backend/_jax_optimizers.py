@@ -6,7 +6,10 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
+import jax
 import optax
+
+from neko.backend.update import Update
 
 # Every number is given, and only the rate is an argument, so that the rate is all that is injected.
 NAMED = {
@@ -22,7 +25,7 @@ NAMED = {
 
 
 @dataclass(frozen=True, eq=False)
-class OptaxUpdate:
+class OptaxUpdate(Update):
     """An optax transformation as an update; that of a `name` takes the rate of each step."""
 
     transformation: Any
@@ -42,6 +45,10 @@ class OptaxUpdate:
             state = state._replace(hyperparams={**state.hyperparams, "learning_rate": rate})
         changes, state = self.transformation.update(gradients, state, params)
         return optax.apply_updates(params, changes), state
+
+    def chosen(self, xp: Any, good: Any, new: Any, kept: Any) -> Any:
+        # By JAX's own trees: a transformation's state may be of classes that only JAX knows.
+        return jax.tree.map(lambda a, b: xp.where(good, a, b), new, kept)
 
 
 def of_name(name: str) -> OptaxUpdate:

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 
 from neko import identity
+from neko.backend.update import Update
 
 
 class Rate:
@@ -25,7 +26,7 @@ class Rate:
         return {}
 
 
-class KerasUpdate:
+class KerasUpdate(Update):
     """A keras optimizer as a pure update.
 
     On JAX its stateless form is taken. On the others its variables are scratch: a step writes parameters and state

@@ -81,6 +81,9 @@ class TensorFlowBackend:
                 dtype = self.dtype
             return tf.convert_to_tensor(x) if dtype is None else tf.cast(x, dtype)
 
+    def scalar(self, x: float) -> Any:
+        return self.asarray(x)
+
     def owns(self, x: Any) -> bool:
         return bool(tf.is_tensor(x))
 

@@ -110,6 +110,9 @@ class TorchBackend:
             dtype = self.dtype if x.is_floating_point() else x.dtype
         return x.to(device=self.device, dtype=dtype)
 
+    def scalar(self, x: float) -> Any:
+        return torch.tensor(x, dtype=self.dtype)
+
     def owns(self, x: Any) -> bool:
         return isinstance(x, torch.Tensor)
 

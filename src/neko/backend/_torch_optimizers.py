@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import sys
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ import numpy as np
 import torch
 from torch.optim.lr_scheduler import LRScheduler
 
+from neko.backend.update import Update, choose
 from neko.errors import CheckpointError
 
 NAMED = {
@@ -27,7 +29,7 @@ EXAMPLE = "for example functools.partial(torch.optim.SGD, lr=0.1)"
 
 
 @dataclass(frozen=True, eq=False)
-class TorchUpdate:
+class TorchUpdate(Update):
     """A torch optimizer as an update; it works in place on tensors of its own.
 
     Parameters go in and come out as copies, so no array a caller holds ever changes. The state is used up by a
@@ -36,6 +38,8 @@ class TorchUpdate:
 
     create: Any
     injected: bool
+
+    in_place = True
 
     def init(self, params: dict[str, Any]) -> Any:
         """Leaf tensors by name, the optimizer of them, and its scheduler or None."""
@@ -65,32 +69,71 @@ class TorchUpdate:
             scheduler.step()
         return {name: p.detach().clone() for name, p in own.items()}, state
 
-    def take(self, state: Any) -> dict[str, Any]:
+    def kept(self, state: Any) -> Any:
+        """Copies of what the step overwrites: the optimizer's memory, its options, and where its scheduler stands."""
+        own, optimizer, scheduler = state
+        remembered = [copied(optimizer.state.get(p, {})) for p in own.values()]
+        if scheduler is None:
+            return remembered, None, None
+        groups = [{k: v for k, v in group.items() if k != "params"} for group in optimizer.param_groups]
+        return remembered, groups, copy.deepcopy(scheduler.state_dict())
+
+    def chosen(self, xp: Any, good: Any, new: Any, kept: Any) -> Any:
+        own, optimizer, scheduler = new
+        remembered, groups, schedule = kept
+        pairs = [(p, optimizer.state.get(p, {}), before) for p, before in zip(own.values(), remembered, strict=True)]
+        if scheduler is None and all(on_device(now, before) for _, now, before in pairs):
+            for _, now, before in pairs:
+                for name, value in now.items():
+                    value.copy_(choose(xp, good, value, before[name]))
+        # The first step makes the memory, and a scheduler counts on the host: only there can these be undone.
+        elif not bool(good):
+            for p, _, before in pairs:
+                optimizer.state[p] = before
+                if not before:
+                    del optimizer.state[p]
+            if scheduler is not None:
+                scheduler.load_state_dict(schedule)
+                for group, then in zip(optimizer.param_groups, groups, strict=True):
+                    group.update(then)
+        return new
+
+    def exported(self, xp: Any, state: Any) -> dict[str, Any]:
         """What the optimizer and its scheduler remember, as NumPy arrays and numbers."""
         _, optimizer, scheduler = state
         found = optimizer.state_dict()
-        memory = [found["state"].get(i, {}) for i in range(len(state[0]))]
+        remembered = [found["state"].get(i, {}) for i in range(len(state[0]))]
         groups = [{k: v for k, v in g.items() if k != "params"} for g in found["param_groups"]]
         return {
-            "memory": plain(memory),
+            "memory": plain(remembered),
             "groups": plain(groups),
             "scheduler": None if scheduler is None else plain(scheduler.state_dict()),
         }
 
-    def put(self, template: Any, saved: dict[str, Any]) -> Any:
-        """A state with the memory that `take` gave."""
+    def loaded(self, xp: Any, template: Any, saved: dict[str, Any]) -> Any:
+        """A state with the memory that `exported` gave."""
         own, optimizer, scheduler = template
-        memory = {i: tensors(entry) for i, entry in enumerate(saved["memory"]) if entry}
+        remembered = {i: tensors(entry) for i, entry in enumerate(saved["memory"]) if entry}
         for entry, w in zip(saved["memory"], own.values(), strict=True):
             shapes = {k: a.shape for k, a in entry.items() if isinstance(a, np.ndarray)}
             if any(shape not in ((), tuple(w.shape)) for shape in shapes.values()):
                 raise CheckpointError(f"update has arrays of shapes {shapes!r}: expected {tuple(w.shape)!r}")
         current = optimizer.state_dict()["param_groups"]
         groups = [{**now, **unlisted(now, then)} for now, then in zip(current, saved["groups"], strict=True)]
-        optimizer.load_state_dict({"state": memory, "param_groups": groups})
+        optimizer.load_state_dict({"state": remembered, "param_groups": groups})
         if scheduler is not None:
             scheduler.load_state_dict(saved["scheduler"])
         return template
+
+
+def copied(memory: dict[str, Any]) -> dict[str, Any]:
+    """What an optimizer remembers of a parameter, with copies of the tensors."""
+    return {k: v.clone() if isinstance(v, torch.Tensor) else v for k, v in memory.items()}
+
+
+def on_device(now: dict[str, Any], before: dict[str, Any]) -> bool:
+    """Whether all that is remembered of a parameter are tensors that were there before."""
+    return now.keys() == before.keys() and all(isinstance(v, torch.Tensor) for v in now.values())
 
 
 def plain(value: Any) -> Any:

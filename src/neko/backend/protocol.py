@@ -39,6 +39,9 @@ class Backend(Protocol):
     def asarray(self, x: Any, *, dtype: Any = None) -> Array:
         """An array on the backend's device; floating-point data take its precision, others keep their kind."""
 
+    def scalar(self, x: float) -> Array:
+        """A number in the backend's precision that the host can read without a copy from the device."""
+
     def owns(self, x: Any) -> bool:
         """Whether it is an array of this framework."""
 

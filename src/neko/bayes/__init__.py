@@ -4,7 +4,16 @@ from neko.bayes.hmc import HMC
 from neko.bayes.langevin import Langevin
 from neko.bayes.posterior import Posterior
 from neko.bayes.priors import Laplace, Normal, Prior
+from neko.bayes.sampling import SAMPLERS
 from neko.bayes.sgld import SGLD
 
-__all__ = ["HMC", "SGLD", "Langevin", "Laplace", "Normal", "Posterior", "Prior"]
-SAMPLERS = {"langevin": Langevin, "hmc": HMC, "sgld": SGLD}
+__all__ = [
+    "HMC",
+    "SAMPLERS",
+    "SGLD",
+    "Langevin",
+    "Laplace",
+    "Normal",
+    "Posterior",
+    "Prior",
+]

@@ -25,27 +25,27 @@ class Chain:
         self.logdensity: list[float] = []
         self.acceptance: list[float] = []
 
-    def take(self, xp: Any) -> dict[str, Any]:
+    def exported(self, xp: Any) -> dict[str, Any]:
         """All of it, as NumPy arrays."""
         names = list(self.draws[0]) if self.draws else []
         return {
-            "position": snapshot.take(xp, self.position),
-            "key": snapshot.take(xp, self.key),
-            "state": snapshot.take(xp, self.state),
-            "tuning": snapshot.take(xp, self.tuning),
+            "position": snapshot.exported(xp, self.position),
+            "key": snapshot.exported(xp, self.key),
+            "state": snapshot.exported(xp, self.state),
+            "tuning": snapshot.exported(xp, self.tuning),
             "draws": {name: np.stack([draw[name] for draw in self.draws]) for name in names},
             "predictions": np.stack(self.predictions) if self.predictions else None,
             "logdensity": np.array(self.logdensity, dtype=np.float64),
             "acceptance": np.array(self.acceptance, dtype=np.float64),
         }
 
-    def put(self, xp: Any, saved: dict[str, Any], started: Any) -> None:
-        """What `take` gave; `started` is a state of the sampler as a template."""
-        self.position = snapshot.put(xp, self.position, saved["position"], "position")
-        self.key = snapshot.put(xp, self.key, saved["key"], "key")
-        self.state = snapshot.put(xp, started, saved["state"], "state")
+    def load(self, xp: Any, saved: dict[str, Any], started: Any) -> None:
+        """What `exported` gave; `started` is a state of the sampler as a template."""
+        self.position = snapshot.loaded(xp, self.position, saved["position"], "position")
+        self.key = snapshot.loaded(xp, self.key, saved["key"], "key")
+        self.state = snapshot.loaded(xp, started, saved["state"], "state")
         tuning = None if saved["tuning"] is None else adaptation.init(1.0)
-        self.tuning = snapshot.put(xp, tuning, saved["tuning"], "tuning")
+        self.tuning = snapshot.loaded(xp, tuning, saved["tuning"], "tuning")
         counts = {len(a) for a in saved["draws"].values()}
         self.draws = [{name: a[i] for name, a in saved["draws"].items()} for i in range(max(counts, default=0))]
         self.predictions = [] if saved["predictions"] is None else list(saved["predictions"])

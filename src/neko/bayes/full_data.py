@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,10 +12,12 @@ from neko import tree
 from neko.arguments import check_number, is_real
 from neko.bayes.chain import Chain
 from neko.bayes.sampling import Sampling
+from neko.data.intake import Examples
 from neko.evaluator import Evaluator
 from neko.identity.fingerprint import DataSet
 from neko.models.network import Params
 from neko.samplers import adaptation, proposals
+from neko.training.learner import Measures
 from neko.typing import Array
 
 
@@ -61,31 +63,37 @@ class FullData(Sampling):
         for name, given in self.settings().items():
             if isinstance(given, Mapping):
                 proposals.check_names(name, given, self.model.params)
-        self.data = self.portions(arrays)
+        self.data = self.stacked(arrays)
         super().begin(arrays, found)
 
-    def advance(self, batches: Iterable[tuple[Any, Any, Any]], done: Callable[[], None]) -> dict[str, float]:
-        xp, buffers = self.xp, self.model.model.buffers
-        arguments = (self.drift.feedback, buffers, self.data)
+    def portions(self, batches: Iterable[Examples]) -> Iterable[Chain]:
+        self.look(batches)
+        return self.chains
+
+    def learn(self, portion: Chain) -> Measures:
+        """A transition of a chain."""
+        xp, chain = self.xp, portion
+        arguments = (self.feedback, self.model.model.buffers, self.data)
         with xp.scope():
-            for chain in self.chains:
-                if chain.state is None:
-                    started = self._init(chain.position, *arguments)
-                    # From such a place no proposal would ever be accepted.
-                    if not math.isfinite(started.logdensity):
-                        raise ValueError(
-                            f"log density {float(started.logdensity)!r} where a chain starts: expected a finite "
-                            "number; look for inputs or parameters that are not"
-                        )
-                    chain.state, chain.tuning = started, adaptation.init(self.step_size)
-                step_size = xp.asarray(self.chain_step_size(chain))
-                chain.key, chain.state, info = self._transition(chain.key, chain.state, step_size, *arguments)
-                chain.position = chain.state.position
-                chain.logdensity.append(float(chain.state.logdensity))
-                chain.acceptance.append(float(info.acceptance_probability))
-                if self.warming:
-                    chain.tuning = adaptation.update(chain.tuning, chain.acceptance[-1], self.target_acceptance)
-                done()
+            if chain.state is None:
+                started = self._init(chain.position, *arguments)
+                # From such a place no proposal would ever be accepted.
+                if not math.isfinite(started.logdensity):
+                    raise ValueError(
+                        f"log density {float(started.logdensity)!r} where a chain starts: expected a finite "
+                        "number; look for inputs or parameters that are not"
+                    )
+                chain.state, chain.tuning = started, adaptation.init(self.step_size)
+            step_size = xp.asarray(self.chain_step_size(chain))
+            chain.key, chain.state, info = self._transition(chain.key, chain.state, step_size, *arguments)
+            chain.position = chain.state.position
+            chain.logdensity.append(float(chain.state.logdensity))
+            chain.acceptance.append(float(info.acceptance_probability))
+            if self.warming:
+                chain.tuning = adaptation.update(chain.tuning, chain.acceptance[-1], self.target_acceptance)
+        return {}
+
+    def summary(self) -> dict[str, float]:
         return {
             "logdensity": float(np.mean([chain.logdensity[-1] for chain in self.chains])),
             "acceptance": float(np.mean([chain.acceptance[-1] for chain in self.chains])),
@@ -95,7 +103,7 @@ class FullData(Sampling):
     def blank(self, chain: Chain) -> Any:
         return self.sampler.State(chain.position, self.xp.zeros(()), chain.position)
 
-    def portions(self, arrays: list[Any]) -> tuple[Any, Any]:
+    def stacked(self, arrays: list[Any]) -> tuple[Any, Any]:
         """The equal batches stacked, and the last one if it is shorter."""
         full = list(arrays)
         odd = full.pop() if len(full) > 1 and self.sizes(full[-1]) != self.sizes(full[0]) else None

@@ -6,10 +6,12 @@ from typing import Any
 
 from neko.arguments import check_integer
 from neko.bayes.full_data import FullData
+from neko.bayes.sampling import SAMPLERS
 from neko.evaluator import Evaluator
 from neko.samplers import hmc, proposals
 
 
+@SAMPLERS.register("hmc")
 class HMC(FullData):
     """Draw a network's weights from their posterior by Hamiltonian Monte Carlo.
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from neko.bayes.full_data import FullData
+from neko.bayes.sampling import SAMPLERS
 from neko.evaluator import Evaluator
 from neko.samplers import langevin, proposals
 
 
+@SAMPLERS.register("langevin")
 class Langevin(FullData):
     r"""Draw a network's weights from their posterior by MALA.
 

@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from neko import identity, tree
+from neko import identity, rules, tree
 from neko.arguments import check_integer
-from neko.bayes import priors as priors
+from neko.bayes import priors
 from neko.bayes.began import Began, warn_of_change, warn_of_likelihood
 from neko.bayes.chain import Chain
 from neko.bayes.posterior import Posterior
 from neko.data import size
+from neko.data.intake import Examples
 from neko.data.sources import Batches, Source
 from neko.errors import CheckpointError
 from neko.evaluator import Evaluator
@@ -23,11 +24,15 @@ from neko.identity.fingerprint import DataSet
 from neko.io import snapshot
 from neko.models.adapted import check_names
 from neko.models.network import Params
-from neko.rules.base import Rule
-from neko.rules.bptt import BPTT
+from neko.registry import Registry
+from neko.rules.base import GradientRule
 from neko.samplers import proposals
-from neko.training.learner import Learner
+from neko.training.learner import Learner, Measures
+from neko.training.learning_rule import LearningRule
 from neko.typing import Array
+
+SAMPLERS: Registry[type[Sampling]] = Registry("sampler", "neko.bayes")
+"""Samplers by name, as learning rules."""
 
 
 class Sampling(Learner):
@@ -51,8 +56,9 @@ class Sampling(Learner):
     ----------
     model : Evaluator
         Model and loss. Its present parameters are where the first chain starts.
-    drift : rule class, or what makes a rule from an evaluator
-        Whose gradient drives the proposals, for example ``Eprop`` or ``functools.partial(Eprop, mode='random')``.
+    drift : str, class or callable
+        The gradient rule that drives the proposals, by its name or class, or what makes one from an evaluator: for
+        example ``'eprop:random'``, ``Eprop`` or ``functools.partial(Eprop, mode='random')``.
         It may be any deterministic function of the weights; feedback weights are drawn once and stay.
     prior : Prior, float or dict
         One for all parameters, or by name or pattern (``{'readout.*': Normal(0.3), '*': 1.0}``); a number is the
@@ -88,7 +94,7 @@ class Sampling(Learner):
         self,
         model: Evaluator,
         *,
-        drift: Any = BPTT,
+        drift: Any = "bptt",
         prior: Any = 1.0,
         x_pred: Any = None,
         chains: int = 1,
@@ -108,10 +114,7 @@ class Sampling(Learner):
         self.seed = check_integer("seed", seed, least=0)
         self.model = model
         self.xp = model.xp
-        made = drift(model) if callable(drift) else None
-        if not isinstance(made, Rule):
-            raise TypeError(f"drift={drift!r}: expected a gradient rule such as BPTT or Eprop")
-        self.drift = made
+        self.drift = drift_of(drift, model)
         # A target must be a function: no dropout, and buffers that stay.
         self.drift.training = False
         self.prior = priors.checked(prior)
@@ -123,6 +126,7 @@ class Sampling(Learner):
         self.epochs = 0
         self.examples = 0
         self.share = 1.0
+        self.feedback: Params = {}
         self._source: Source | None = None
         self._began: Began | None = None
         self._looked = False
@@ -138,10 +142,6 @@ class Sampling(Learner):
         return self.epochs < self.warmup
 
     @abstractmethod
-    def advance(self, batches: Iterable[tuple[Any, Any, Any]], done: Callable[[], None]) -> dict[str, float]:
-        """Move every chain on; what the history keeps. A chain's `logdensity` and `acceptance` get one entry each."""
-
-    @abstractmethod
     def step_sizes(self) -> list[float]:
         """The step size of every chain."""
 
@@ -149,8 +149,16 @@ class Sampling(Learner):
         self._source = source
         self._looked = False
 
-    def epoch(self, batches: Iterable[tuple[Any, Any, Any]], done: Callable[[], None]) -> dict[str, float]:
-        measures = self.advance(self.look(batches), done)
+    @abstractmethod
+    def portions(self, batches: Iterable[Examples]) -> Iterable[Any]:
+        """What a transition of the chains takes; it looks at the batches by `look`."""
+
+    @abstractmethod
+    def summary(self) -> dict[str, float]:
+        """What the history keeps. A chain's `logdensity` and `acceptance` have one entry more."""
+
+    def finish(self, totals: Measures) -> dict[str, float]:
+        measures = self.summary()
         if not self.warming and (self.epochs - self.warmup) % self.thinning == 0:
             for chain in self.chains:
                 self.keep(chain)
@@ -158,14 +166,13 @@ class Sampling(Learner):
         self.epochs += 1
         return measures
 
-    def look(self, batches: Iterable[tuple[Any, Any, Any]]) -> Iterable[tuple[Any, Any, Any]]:
+    def look(self, batches: Iterable[Examples]) -> Iterable[Examples]:
         """The batches as they are. In the first epoch of a call their examples are looked at: the chains begin with
         them, or must have begun with the same."""
         if self._looked:
             return batches
         batches = list(batches)
-        self.model.build(batches[0][0])
-        arrays = [self.model.arrays(*batch) for batch in batches]
+        arrays = [tuple(batch[:3]) for batch in batches]
         on_host = tree.map(lambda a: np.asarray(self.xp.to_numpy(a)), arrays)
         found = fingerprint.of_examples(on_host)
         data = self._source.data if isinstance(self._source, Batches) else None
@@ -194,7 +201,7 @@ class Sampling(Learner):
             if self.model.objective.reduction == "mean":
                 warn_of_likelihood(shapes)
             self.share = sum(float(self.model.share(batch)) for batch in shapes) / found.examples
-            self.drift.feedback = self.drift.initial_feedback()
+            self.feedback = self.drift.initial_feedback()
             keys = self.xp.random.split(self.xp.random.key(self.seed), self.n_chains)
             for position, key in zip(self.positions(), self.xp.unstack(keys), strict=True):
                 self.chains.append(Chain(position, key))
@@ -218,29 +225,29 @@ class Sampling(Learner):
         patterns = list(self.prior) if isinstance(self.prior, dict) else None
         return identity.options(self, chains=self.n_chains, drift=drift, patterns=patterns)
 
-    def state(self) -> dict[str, Any]:
+    def exported(self) -> dict[str, Any]:
         xp = self.xp
         with xp.scope():
             return {
-                "params": snapshot.take(xp, self.model.params),
-                "buffers": snapshot.take(xp, self.model.model.buffers),
-                "feedback": snapshot.take(xp, self.drift.feedback),
-                "chains": [chain.take(xp) for chain in self.chains],
+                "params": snapshot.exported(xp, self.model.params),
+                "buffers": snapshot.exported(xp, self.model.model.buffers),
+                "feedback": snapshot.exported(xp, self.feedback),
+                "chains": [chain.exported(xp) for chain in self.chains],
                 "epochs": self.epochs,
                 "data": None if self._began is None else list(self._began.data),
             }
 
-    def restore(self, saved: dict[str, Any], batches: Iterable[tuple[Any, Any, Any]]) -> None:
+    def load(self, saved: dict[str, Any], batches: Iterable[Examples]) -> None:
         xp = self.xp
         self.look(batches)
         if self._began is not None and list(self._began.data) != saved["data"]:
             raise CheckpointError(f"its chains are of {DataSet(*saved['data'])}: this run brings {self._began.data}")
         with xp.scope():
-            if self.model.model.buffers is not None:
-                self.model.model.buffers = snapshot.put(xp, self.model.model.buffers, saved["buffers"], "buffers")
-            self.drift.feedback = snapshot.put(xp, self.drift.feedback, saved["feedback"], "feedback")
+            if self.model.model.persistent:
+                self.model.model.buffers = snapshot.loaded(xp, self.model.model.buffers, saved["buffers"], "buffers")
+            self.feedback = snapshot.loaded(xp, self.feedback, saved["feedback"], "feedback")
             for chain, entry in zip(self.chains, saved["chains"], strict=True):
-                chain.put(xp, entry, None if entry["state"] is None else self.blank(chain))
+                chain.load(xp, entry, None if entry["state"] is None else self.blank(chain))
         self.model.params = self.chains[0].position
         self.epochs = saved["epochs"]
 
@@ -302,9 +309,20 @@ class Sampling(Learner):
         found = {name: self.priors[name].logdensity_and_gradient(self.xp, w) for name, w in position.items()}
         return sum(value for value, _ in found.values()), {name: g for name, (_, g) in found.items()}
 
-    def batch_loss(self, position: Params, feedback: Params, buffers: Any, portion: Any) -> tuple[Array, Params, Array]:
+    def batch_loss(self, position: Params, feedback: Params, buffers: Any, arrays: Any) -> tuple[Array, Params, Array]:
         """Loss of a batch times its share in the data set, the drift rule's gradient of it, and the share."""
-        batch = self.model.batch(*portion)
+        batch = self.model.batch(*arrays)
         result = self.drift.differentiate(position, feedback, batch, buffers)
         share = self.model.share(batch)
         return result.forward.loss * share, {name: share * result.gradients[name] for name in position}, share
+
+
+def drift_of(drift: Any, model: Evaluator) -> GradientRule:
+    """The gradient rule of a name, class or factory; TypeError for what is none, or follows no gradient of a loss."""
+    made = rules.resolve(drift)(model) if isinstance(drift, str) or callable(drift) else None
+    found = made.gradient if isinstance(made, LearningRule) else made
+    if not isinstance(found, GradientRule):
+        raise TypeError(f"drift={drift!r}: expected a gradient rule such as BPTT or Eprop")
+    if not found.has_objective:
+        raise TypeError(f"drift={drift!r} follows no loss, so that a posterior knows nothing of it: expected BPTT, say")
+    return found

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
 from neko import tree
 from neko.arguments import check_number
-from neko.bayes.chain import Chain
-from neko.bayes.sampling import Sampling
+from neko.bayes.sampling import SAMPLERS, Sampling
+from neko.data.intake import Examples
 from neko.errors import NonFiniteError
 from neko.evaluator import Evaluator
 from neko.models.network import Params
 from neko.samplers import sgld
+from neko.training.learner import Measures
 from neko.typing import Array
 
 
+@SAMPLERS.register("sgld")
 class SGLD(Sampling):
     r"""Draw a network's weights by Langevin steps from mini-batches, without an accept test.
 
@@ -60,16 +62,22 @@ class SGLD(Sampling):
     def step_sizes(self) -> list[float]:
         return [self.step_size] * len(self.chains)
 
-    def advance(self, batches: Iterable[tuple[Any, Any, Any]], done: Callable[[], None]) -> dict[str, float]:
-        xp = self.xp
-        found: list[list[Array]] = [[] for _ in self.chains]
-        with xp.scope():
-            for batch in batches:
-                arrays = self.model.arrays(*batch)
-                for chain, values in zip(self.chains, found, strict=True):
-                    values.append(self.move(chain, arrays))
-                done()
-        for number, (chain, values) in enumerate(zip(self.chains, found, strict=True)):
+    def portions(self, batches: Iterable[Examples]) -> Iterable[Examples]:
+        batches = self.look(batches)
+        self._estimates: list[list[Array]] = [[] for _ in self.chains]
+        return batches
+
+    def learn(self, portion: Examples) -> Measures:
+        """A step of every chain from a batch."""
+        arguments = (self.feedback, self.model.model.buffers, tuple(portion[:3]))
+        with self.xp.scope():
+            for chain, values in zip(self.chains, self._estimates, strict=True):
+                chain.key, chain.position, value = self._transition(chain.key, chain.position, *arguments)
+                values.append(value)
+        return {}
+
+    def summary(self) -> dict[str, float]:
+        for number, (chain, values) in enumerate(zip(self.chains, self._estimates, strict=True)):
             chain.logdensity.append(float(np.mean([float(value) for value in values])))
             if not np.isfinite(chain.logdensity[-1]):
                 raise NonFiniteError(
@@ -78,22 +86,16 @@ class SGLD(Sampling):
             chain.acceptance.append(float("nan"))
         return {"logdensity": float(np.mean([chain.logdensity[-1] for chain in self.chains]))}
 
-    def move(self, chain: Chain, arrays: Any) -> Array:
-        """A step of a chain; the batch's estimate of the log density before it."""
-        chain.key, chain.position, value = self._transition(
-            chain.key, chain.position, self.drift.feedback, self.model.model.buffers, arrays
-        )
-        return value
-
-    def transition(
-        self, key: Array, position: Params, feedback: Params, buffers: Any, arrays: Any
-    ) -> tuple[Array, Params, Array]:
-        """A step from a batch."""
+    def transition(self, key: Array, position: Params, *arguments: Any) -> tuple[Array, Params, Array]:
+        """A step from a batch; also the batch's estimate of the log density before it."""
         xp = self.xp
-        value, drift = self.estimate(position, feedback, buffers, arrays)
         key, now = xp.unstack(xp.random.split(key))
-        state, _ = sgld.step(xp, now, sgld.init(xp, position), drift, self.step_size)
-        return key, state.position, value
+
+        def target(position: Params) -> tuple[Array, Params]:
+            return self.estimate(position, *arguments)
+
+        state, info = sgld.step(xp, now, sgld.init(xp, position, target), target, self.step_size)
+        return key, state.position, info.logdensity
 
     def estimate(self, position: Params, feedback: Params, buffers: Any, arrays: Any) -> tuple[Array, Params]:
         """Unbiased estimates of the log posterior and of its gradient from a batch, whose sum stands for that of the

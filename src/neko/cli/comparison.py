@@ -37,22 +37,22 @@ def compare(
     The table has the hidden weights, by layer and kind; the readout, which every rule trains alike, is apart. After
     Ctrl-C it is of what was compared until then.
     """
-    from neko import plots
-    from neko import rules as registry
+    from neko import Trainer, plots
     from neko.runs.folder import evaluator_of
     from neko.training.comparison import GradientComparison
+    from neko.training.pairs import resolve
 
     common.check_outputs(figure, csv)
     made = common.backend_of(backend, processor)
     loaded = common.load_data(data)
     model = evaluator_of(loaded, cell, hidden, made, seed)
     first, *others = (rule.strip() for rule in rules.split(","))
-    primary = registry.resolve(first)(model, learning_rate=learning_rate)
+    primary = resolve(first)(model, learning_rate=learning_rate)
     followed = GradientComparison(primary, others, reference=reference, every=every)
     common.tell(f"{len(others) + 1} rules along {followed.name} on {data}, {len(loaded.x_train)} examples, {made.name}")
     stopped = False
     try:
-        followed.train(
+        Trainer(followed).train(
             loaded.x_train, loaded.y_train, loaded.mask_train, epochs=epochs, batch_size=batch_size, seed=seed
         )
     except KeyboardInterrupt:

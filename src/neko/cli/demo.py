@@ -68,7 +68,8 @@ def shown(data: Any) -> Any:
 
 def trainer_of(data: Any, rule: str, backend: Any, epochs: int, seed: int) -> Any:
     """A trainer of adaptive neurons that keep to a low firing rate; the mean output over time is judged."""
-    from neko import ALIF, Evaluator, FiringRate, Trainer, rules
+    from neko import ALIF, Evaluator, FiringRate, Trainer
+    from neko.training.pairs import resolve
     from neko.updates import Cosine
 
     model = Evaluator(
@@ -80,7 +81,7 @@ def trainer_of(data: Any, rule: str, backend: Any, epochs: int, seed: int) -> An
         regularizer=FiringRate(RATE),
     )
     updates = epochs * -(-len(data.x_train) // BATCH_SIZE)
-    return Trainer(rules.resolve(rule)(model, learning_rate=Cosine(5e-3, steps=updates)))
+    return Trainer(resolve(rule)(model, learning_rate=Cosine(5e-3, steps=updates)))
 
 
 def logistic_regression(data: Any) -> tuple[str, dict[str, list[float]], float]:

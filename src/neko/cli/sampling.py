@@ -47,17 +47,18 @@ def sample(
     Each chain starts from weights that Adam found. With --checkpoints Adam and the chains are kept, and the same
     command goes on with them after Ctrl-C, a crash or a reboot; with more --epochs it makes the chains longer.
     """
-    from neko import Trainer, plots, rules
-    from neko.bayes import posterior
+    from neko import Trainer, plots
+    from neko.bayes import SAMPLERS, posterior
     from neko.io import checkpoint, files
     from neko.runs.folder import evaluator_of
+    from neko.training.pairs import resolve
 
     common.check_outputs(figure)
     if checkpoints is not None:
         files.prepare(checkpoints)
     posterior.scipy_stats()  # which the summary needs: better missed now than after the chains
-    chosen: Any = rules.get_sampler(sampler)
-    driving = rules.resolve(drift)
+    chosen: Any = SAMPLERS.get(sampler)
+    driving = resolve(drift)
     made = common.backend_of(backend, processor)
     loaded = common.load_classes(data)
     labels = loaded.y_test.argmax(axis=-1)

@@ -41,15 +41,15 @@ def finite(name: str, a: Any, valid: Any = None) -> None:
         raise ValueError(f"{name}{place} is {values[where]}: expected finite numbers; mask or fill what is missing")
 
 
-def mask(a: Any, *, pieces: bool = False) -> None:
-    """ValueError for a mask with other entries than 0 and 1 or, unless they are pieces of longer ones, a sequence
+def mask(a: Any, *, chunks: bool = False) -> None:
+    """ValueError for a mask with other entries than 0 and 1 or, unless they are chunks of longer ones, a sequence
     without a valid frame."""
     values = as_numpy("mask", a)
     bad = (values != 0) & (values != 1)
     if bad.any():
         raise ValueError(f"mask{list(first(bad))} is {values[first(bad)]}: expected 0 at padded frames, else 1")
     empty = ~values.any(axis=-1)
-    if empty.any() and not pieces:
+    if empty.any() and not chunks:
         raise ValueError(f"mask[{first(empty)[0]}] is 0 everywhere: expected a valid frame in every sequence")
 
 

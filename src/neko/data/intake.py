@@ -1,87 +1,141 @@
-"""How a batch comes to a model: received in any container, checked, and converted for the rules."""
+"""How examples come to a model: received in any container, checked, and converted to arrays of its backend."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from neko import containers, tree
-from neko.data import checks, frames
+from neko.data import checks
+from neko.data.lengths import Lengths
 from neko.metrics import Metric
 from neko.models.base import Trainable
 from neko.objective import Objective
 from neko.typing import Array
 
 
-@dataclass(frozen=True, eq=False)
-class Intake:
-    """What data must be for a built model, its objective and its metrics."""
+class Examples(NamedTuple):
+    """A batch of examples as learners take them.
+
+    ``x``, ``y`` and ``mask`` are arrays of the model's backend with the batch axis first, targets set to zero where
+    they are masked; ``given`` is the mask as it came, which the host can look at without a copy from the device.
+    """
+
+    x: Any
+    y: Array
+    mask: Array | None
+    given: Any
+
+    @property
+    def size(self) -> int:
+        """Number of examples."""
+        return int(tree.leaves(self.x)[0].shape[0])
+
+    def counts(self) -> np.ndarray:
+        """Which frames count, (batch, time), on the host."""
+        if self.given is None:
+            return np.ones(tuple(self.x.shape[:2]), bool)
+        return containers.as_numpy("mask", self.given) > 0.0
+
+
+class Judge(Protocol):
+    """What an `Intake` asks of an evaluator."""
 
     model: Trainable
-    objective: Objective
     metrics: tuple[Metric, ...]
+
+    @property
+    def objective(self) -> Objective:
+        """What is minimised."""
+
+    def build(self, x: Any, *, batch_size: int | None = None) -> None:
+        """Make the parameters for inputs like `x`, if there are none."""
+
+
+class Intake:
+    """What data must be for a model, its objective and its metrics.
+
+    Attributes
+    ----------
+    timed : bool or None
+        Whether the targets that were checked last have a time axis; None before the first.
+    """
+
+    def __init__(self, judge: Judge) -> None:
+        self.judge = judge
+        self.timed: bool | None = None
+
+    def prepare(self, x: Any, y: Any, mask: Any = None, *, chunks: bool = False, checked: bool = False) -> Examples:
+        """Examples in any container, checked (unless they are `checked` already) and converted; the model is built.
+
+        In `chunks` of longer sequences some may have no valid frame.
+        """
+        received = self.receive(x, y, mask)
+        if not checked:
+            self.judge.build(received[0])
+            self.check(*received, chunks=chunks)
+        return self.convert(*received)
 
     def receive(self, x: Any, y: Any, mask: Any) -> tuple[Any, Any, Any]:
         """What a person gives for a batch, as arrays of the backend or of NumPy, unchecked."""
-        native = self.model.native
-        return self.model.receive(x), native("y", y), None if mask is None else native("mask", mask)
+        model = self.judge.model
+        return model.receive(x), model.native("y", y), None if mask is None else model.native("mask", mask)
 
-    def check(self, x: Any, y: Any, mask: Any, *, pieces: bool = False) -> bool:
-        """Whether the targets have a time axis; ValueError or TypeError for received data that do not fit the built
-        model, are not finite, or have targets that the loss does not take. What a mask hides is not looked at."""
-        shape = self.model.shape(x)
+    def check(self, x: Any, y: Any, mask: Any, *, chunks: bool = False) -> None:
+        """ValueError or TypeError for received data that do not fit the built model, are not finite, or have targets
+        that the loss does not take. What a mask hides is not looked at."""
+        model, loss = self.judge.model, self.judge.objective.loss
+        shape = model.shape(x)
         size = containers.count("x", x)
-        timed = self.check_target((size,) if shape is None else shape, tuple(np.shape(y)))
-        self.check_mask(mask, shape, pieces)
-        valid = mask if timed else None
+        self.timed = self.check_target((size,) if shape is None else shape, tuple(np.shape(y)))
+        self.check_mask(mask, shape, chunks)
+        valid = mask if self.timed else None
         for a in tree.leaves(x):
             checks.finite("x", a)
         checks.finite("y", y, valid)
-        loss = self.objective.loss
         if loss.sparse:
-            checks.classes(y, self.model.outputs, valid)
-            return timed
+            checks.classes(y, model.outputs, valid)
+            return
         if loss.distribution:
             checks.distribution(y, valid, loss.name)
         elif loss.link != "identity":
             checks.within(y, valid, loss.name, 1.0 if loss.link == "sigmoid" else np.inf)
-        for metric in self.metrics:
+        for metric in self.judge.metrics:
             if metric.needs_classes(loss.link) and not loss.distribution:
                 checks.one_of(y, valid, metric.name)
-        return timed
 
-    def convert(self, x: Any, y: Any, mask: Any) -> tuple[Any, Array, Array | None]:
-        """Received data as the rules take them: arrays of the backend, targets set to zero where they are masked."""
-        xp, loss = self.model.xp, self.objective.loss
-        timed = not self.objective.is_held(y)
-        if loss.sparse and "int" not in str(y.dtype):
+    def convert(self, x: Any, y: Any, mask: Any) -> Examples:
+        """Received data as the rules take them."""
+        xp, objective = self.judge.model.xp, self.judge.objective
+        timed = not objective.is_sequence_level(y)
+        if objective.loss.sparse and "int" not in str(y.dtype):
             y = np.nan_to_num(containers.as_numpy("y", y)).astype(np.int32)
         with xp.scope():
-            y = xp.asarray(y, dtype=None if loss.sparse else xp.dtype)
-            x, mask = self.tensors(x, mask)
-            return x, y if mask is None or not timed else frames.hidden(xp, y, mask), mask
+            y = xp.asarray(y, dtype=None if objective.loss.sparse else xp.dtype)
+            x, valid = self.tensors(x, mask)
+            return Examples(x, y if valid is None or not timed else hidden(xp, y, valid), valid, mask)
 
     def tensors(self, x: Any, mask: Any) -> tuple[Any, Array | None]:
         """Inputs and mask as arrays of the backend."""
-        xp = self.model.xp
-        return self.model.as_input(x), None if mask is None else xp.asarray(mask, dtype=xp.dtype)
+        model = self.judge.model
+        return model.as_input(x), None if mask is None else model.xp.asarray(mask, dtype=model.xp.dtype)
 
-    def check_mask(self, mask: Any, shape: tuple[int, int] | None, pieces: bool) -> None:
+    def check_mask(self, mask: Any, shape: tuple[int, int] | None, chunks: bool) -> None:
         """ValueError for a mask that does not fit outputs (batch, time), or has other entries than 0 and 1."""
         if mask is None:
             return
         if shape is None or tuple(np.shape(mask)) != shape:
             expected = "none, since the outputs have no time axis" if shape is None else f"(batch, time) = {shape!r}"
             raise ValueError(f"mask has shape {tuple(np.shape(mask))!r}: expected {expected}")
-        checks.mask(mask, pieces=pieces)
+        checks.mask(mask, chunks=chunks)
 
     def check_target(self, shape: tuple[int, ...], y: tuple[int, ...]) -> bool:
         """Whether a target of shape `y` has a time axis, for outputs (batch, time) or (batch,); ValueError if it does
         not fit."""
-        loss = self.objective.loss
-        outputs = () if loss.sparse else (self.model.outputs,)
+        loss = self.judge.objective.loss
+        outputs = () if loss.sparse else (self.judge.model.outputs,)
         held, timed = (shape[0], *outputs), (*shape, *outputs)
         if y not in (held, timed):
             numbers = loss.distribution and y == shape[: len(y)]
@@ -92,9 +146,29 @@ class Intake:
 
     def inputs(self, x: Any, mask: Any) -> tuple[Any, Any]:
         """Inputs and mask for a prediction, received and checked."""
-        x = self.model.receive(x)
-        mask = None if mask is None else self.model.native("mask", mask)
-        self.check_mask(mask, self.model.shape(x), pieces=False)
+        model = self.judge.model
+        x = model.receive(x)
+        mask = None if mask is None else model.native("mask", mask)
+        self.check_mask(mask, model.shape(x), chunks=False)
         for a in tree.leaves(x):
             checks.finite("x", a)
         return x, mask
+
+    def lengths(self, steps: Sequence[int] | None = None) -> Lengths | None:
+        """To which lengths a loader's sequences are padded: to `steps`, or powers of two where the framework compiles
+        for every length; None where nothing is."""
+        model = self.judge.model
+        if steps is None and not (model.cells and model.xp.compiles):
+            return None
+        if not model.cells:
+            raise ValueError(
+                f"lengths={steps!r}: {model!r} would read the padding, which may change its outputs before it; "
+                "expected a network of cells"
+            )
+        return Lengths(steps, sparse=self.judge.objective.loss.sparse)
+
+
+def hidden(xp: Any, a: Any, mask: Any) -> Any:
+    """`a` (batch, time, …) with zeros at masked frames, whatever was there (a label of -100, a NaN)."""
+    shape = (*mask.shape, *(1,) * (len(a.shape) - 2))
+    return xp.where(xp.reshape(mask, shape) > 0.0, a, xp.zeros_like(a))

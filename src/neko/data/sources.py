@@ -4,28 +4,23 @@ from __future__ import annotations
 
 import itertools
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
 from neko import arguments, containers, identity
+from neko.data.intake import Examples, Intake
 from neko.data.lengths import Lengths
 from neko.errors import CheckpointError
 from neko.io import generators
 
-Batch = tuple[Any, Any, Any]
-Receive = Callable[[Any], Any]
-"""From inputs in any container to an array, or a tuple or dict of arrays."""
-
-
-def single(x: Any) -> Any:
-    """Inputs of a model that takes one array."""
-    return containers.as_inputs("x", x, False)
+Raw = tuple[Any, Any, Any]
+"""Inputs, targets and mask (or None) in any container."""
 
 
 class Source(ABC):
-    """The batches (x, y, mask) of every epoch.
+    """The batches of every epoch, checked and converted by an `Intake`.
 
     Attributes
     ----------
@@ -36,15 +31,15 @@ class Source(ABC):
     length: int | None
 
     @abstractmethod
-    def epoch(self, index: int) -> Iterator[Batch]:
+    def epoch(self, index: int) -> Iterator[Examples]:
         """The batches of an epoch, counted from 0."""
 
     @abstractmethod
-    def first(self) -> Iterator[Batch]:
+    def first(self) -> Iterator[Examples]:
         """The batches of epoch 0 once more, for a learner that goes on from a checkpoint."""
 
     @abstractmethod
-    def rest(self, index: int, skip: int) -> Iterator[Batch]:
+    def rest(self, index: int, skip: int) -> Iterator[Examples]:
         """The batches of an epoch after the first `skip` ones, for an epoch that is gone on with."""
 
     @abstractmethod
@@ -70,14 +65,15 @@ class Source(ABC):
 
 
 class Arrays(Source):
-    """Portions of arrays in an order that `seed` fixes, a new one each epoch."""
+    """Batches of arrays in an order that `seed` fixes, a new one each epoch."""
 
     def __init__(
-        self, x: Any, y: Any, mask: Any, batch_size: int, shuffle: bool, seed: int, receive: Receive = single
+        self, x: Any, y: Any, mask: Any, intake: Intake, batch_size: int, shuffle: bool, seed: int, chunks: bool
     ) -> None:
         if not isinstance(shuffle, bool):
             raise TypeError(f"shuffle={shuffle!r}: expected True or False")
-        self.parts = parts(x, y, mask, receive)
+        self.intake = intake
+        self.parts = parts(x, y, mask, intake)
         named = zip(("x", "y", "mask"), self.parts, strict=True)
         lengths = [containers.count(name, a) for name, a in named if a is not None]
         if len(set(lengths)) != 1 or not lengths[0]:
@@ -89,6 +85,9 @@ class Arrays(Source):
         self.length = -(-self.examples // self.batch_size)
         self._rng = np.random.default_rng(self.seed)
         self._drawn = 0
+        # As a whole, so that a wrong value is named by its place in the arrays.
+        intake.judge.build(self.parts[0], batch_size=self.batch_size)
+        intake.check(*intake.receive(*self.parts), chunks=chunks)
 
     def order(self, index: int) -> np.ndarray:
         """The order of an epoch: the permutation of that number from the seed's generator."""
@@ -105,18 +104,18 @@ class Arrays(Source):
     def reset(self, mark: None) -> None:
         pass
 
-    def epoch(self, index: int) -> Iterator[Batch]:
+    def epoch(self, index: int) -> Iterator[Examples]:
         return self.rest(index, 0)
 
-    def first(self) -> Iterator[Batch]:
+    def first(self) -> Iterator[Examples]:
         return self.rest(0, 0)
 
-    def rest(self, index: int, skip: int) -> Iterator[Batch]:
+    def rest(self, index: int, skip: int) -> Iterator[Examples]:
         order = self.order(index) if self.shuffle else None
         for begin in range(skip * self.batch_size, self.examples, self.batch_size):
-            portion = slice(begin, begin + self.batch_size)
-            chosen = portion if order is None else order[portion]
-            yield containers.rows(self.parts, chosen)
+            rows = slice(begin, begin + self.batch_size)
+            chosen = rows if order is None else order[rows]
+            yield self.intake.prepare(*containers.rows(self.parts, chosen), checked=True)
 
     def identity(self) -> dict[str, Any]:
         own = {name: getattr(self, name) for name in ("examples", "batch_size", "shuffle", "seed")}
@@ -137,11 +136,12 @@ class Batches(Source):
     its batches can be had again. A `tf.data.Dataset` counts its passes by itself: of a new one as many are opened.
     """
 
-    def __init__(self, data: Iterable[Any], receive: Receive = single, lengths: Lengths | None = None) -> None:
+    def __init__(self, data: Iterable[Any], intake: Intake, lengths: Lengths | None, chunks: bool) -> None:
         if not isinstance(data, Iterable):
             raise TypeError(f"x={data!r} without y: expected an iterable of (x, y) or (x, y, mask), or x and y")
         self.data = data
-        self.receive = receive
+        self.intake = intake
+        self.chunks = chunks
         self.lengths = lengths
         try:
             self.length = len(data)  # type: ignore[arg-type]
@@ -159,18 +159,23 @@ class Batches(Source):
     def reset(self, mark: Any) -> None:
         generators.restore(mark, self.generator)
 
-    def epoch(self, index: int) -> Iterator[Batch]:
+    def epoch(self, index: int) -> Iterator[Examples]:
         self._start = self.mark()
         if index:
-            return self.checked(self.opened(index), 0)
+            return self.prepared(self.batches(self.opened(index), 0))
         self._first = self._start
-        return self.noted(self.checked(self.opened(0), 0))
+        return self.prepared(self.noted(self.batches(self.opened(0), 0)))
 
-    def first(self) -> Iterator[Batch]:
+    def first(self) -> Iterator[Examples]:
         self.reset(self._first)
-        return self.noted(self.checked(self.opened(0), 0))
+        return self.prepared(self.noted(self.batches(self.opened(0), 0)))
 
-    def noted(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+    def prepared(self, batches: Iterator[Raw]) -> Iterator[Examples]:
+        """Each batch checked and converted."""
+        for batch in batches:
+            yield self.intake.prepare(*batch, chunks=self.chunks)
+
+    def noted(self, batches: Iterator[Raw]) -> Iterator[Raw]:
         """Batches of epoch 0, of which the first one says which data they are; CheckpointError if it is not the one
         that was restored."""
         for number, batch in enumerate(batches):
@@ -185,14 +190,14 @@ class Batches(Source):
                 self._seen = found
             yield batch
 
-    def rest(self, index: int, skip: int) -> Iterator[Batch]:
+    def rest(self, index: int, skip: int) -> Iterator[Examples]:
         now = self.mark()
         self.reset(self._start)
         batches = self.opened(index)
         for _ in itertools.islice(batches, skip):
             pass
         self.reset(now)
-        return self.checked(batches, skip)
+        return self.prepared(self.batches(batches, skip))
 
     def opened(self, index: int) -> Iterator[Any]:
         """An iterator for the pass of that number."""
@@ -204,10 +209,10 @@ class Batches(Source):
             self._passes += 1
         return iter(self.data)
 
-    def checked(self, batches: Iterator[Any], count: int) -> Iterator[Batch]:
+    def batches(self, batches: Iterator[Any], count: int) -> Iterator[Raw]:
         """Each batch with three parts; ValueError if there is none at all."""
         for batch in batches:
-            found = as_batch(batch, count, self.receive)
+            found = as_batch(batch, count, self.intake)
             yield found if self.lengths is None else self.lengths.pad(*found)
             count += 1
         if not count:
@@ -229,74 +234,29 @@ class Batches(Source):
             self._first = self._start = self.mark()
 
 
-class Ahead(Iterator[Batch]):
-    """The batches of an epoch, of which the next one may be fetched while a device is busy with the one before.
-
-    Parameters
-    ----------
-    source, batches
-        A source and batches of it.
-    marked
-        Whether a checkpoint may be wanted while a batch waits; to look at the generators takes its time.
-
-    Attributes
-    ----------
-    mark : dict or None
-        `Source.mark` before the batch that was fetched and not yet given, for a checkpoint in between.
-    """
-
-    def __init__(self, source: Source, batches: Iterator[Batch], *, marked: bool) -> None:
-        self.mark: Any = None
-        self._source = source
-        self._marked = marked
-        self._batches = batches
-        self._waiting: Batch | Exception | None = None
-
-    def fetch(self) -> None:
-        """Have the next batch ready; what goes wrong, or that there is none, is told when its turn comes."""
-        if self._waiting is None:
-            self.mark = self._source.mark() if self._marked else None
-            try:
-                self._waiting = next(self._batches)
-            except Exception as error:
-                self._waiting = error
-
-    def fetch_again(self, mark: Any) -> None:
-        """Have the next batch ready as it was drawn when the generators stood at `mark`."""
-        now = self._source.mark()
-        self._source.reset(mark)
-        self.fetch()
-        self._source.reset(now)
-
-    def __next__(self) -> Batch:
-        if self._waiting is None:
-            return next(self._batches)
-        found, self._waiting, self.mark = self._waiting, None, None
-        if isinstance(found, Exception):
-            raise found
-        return found
-
-
 def source(
+    intake: Intake,
     x: Any,
     y: Any = None,
     mask: Any = None,
     *,
-    batch_size: int = 128,
-    shuffle: bool = True,
+    batch_size: int,
+    shuffle: bool = False,
     seed: int = 0,
-    receive: Receive = single,
     lengths: Lengths | None = None,
+    chunks: bool = False,
 ) -> Source:
-    """Batches of arrays `x`, `y`, `mask`, or, without `y`, of an iterable `x`; `receive` takes inputs of any
-    container, as a model's does, and `lengths` pads the batches of an iterable."""
+    """Batches of arrays `x`, `y`, `mask`, or, without `y`, of an iterable `x`, as an `Intake` prepares them.
+
+    `lengths` pads the batches of an iterable; of `chunks` of a stream some may have no valid frame.
+    """
     if y is None:
         if mask is not None:
             raise ValueError("mask without y: expected x, y and mask, or an iterable of (x, y, mask)")
         if hasattr(x, "shape") or isinstance(x, str | bytes | dict):
             raise TypeError(f"x is {type(x).__name__} without y: expected x and y, or an iterable of (x, y[, mask])")
-        return Batches(x, receive, lengths)
-    return Arrays(x, y, mask, batch_size, shuffle, seed, receive)
+        return Batches(x, intake, lengths, chunks)
+    return Arrays(x, y, mask, intake, batch_size, shuffle, seed, chunks)
 
 
 def check_passes(name: str, data: Any, count: int) -> None:
@@ -308,13 +268,13 @@ def check_passes(name: str, data: Any, count: int) -> None:
         )
 
 
-def parts(x: Any, y: Any, mask: Any, receive: Receive) -> Batch:
+def parts(x: Any, y: Any, mask: Any, intake: Intake) -> Raw:
     """Inputs, targets and mask in any container as arrays."""
     y, mask = (None if a is None else containers.as_array(name, a) for name, a in (("y", y), ("mask", mask)))
-    return receive(x), y, mask
+    return intake.judge.model.receive(x), y, mask
 
 
-def as_batch(batch: Any, number: int, receive: Receive) -> Batch:
+def as_batch(batch: Any, number: int, intake: Intake) -> Raw:
     """(x, y, mask) of a batch with two or three parts."""
     if not isinstance(batch, tuple | list) or len(batch) not in (2, 3):
         what = f"{len(batch)} parts" if isinstance(batch, tuple | list) else type(batch).__name__
@@ -322,4 +282,4 @@ def as_batch(batch: Any, number: int, receive: Receive) -> Batch:
     x, y, mask = batch if len(batch) == 3 else (*batch, None)
     if y is None:
         raise TypeError(f"batch {number} has no targets: expected (x, y) or (x, y, mask)")
-    return parts(x, y, mask, receive)
+    return parts(x, y, mask, intake)

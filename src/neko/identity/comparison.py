@@ -9,7 +9,7 @@ from neko import arguments
 from neko.errors import CheckpointError
 from neko.identity.description import TYPE, Description, describe, describe_module, in_library
 
-NOT_PART = ("self", "model", "jit", "starts")
+NOT_PART = ("self", "model", "gradient", "jit", "starts")
 """Arguments of constructors that are told elsewhere, or that no number depends on. Where a chain began is behind it."""
 LONGEST = 160
 """Characters of a value in a message."""

@@ -11,24 +11,24 @@ from neko.errors import CheckpointError
 NUMBERS = (bool, int, float, str)
 
 
-def take(xp: Any, tree: Any) -> Any:
+def exported(xp: Any, tree: Any) -> Any:
     """A tree as dicts (of a NamedTuple by field), lists, numbers and NumPy copies of its arrays."""
     if tree is None or isinstance(tree, NUMBERS):
         return tree
     if isinstance(tree, dict):
-        return {str(name): take(xp, part) for name, part in tree.items()}
+        return {str(name): exported(xp, part) for name, part in tree.items()}
     if hasattr(tree, "_fields"):
-        return {name: take(xp, part) for name, part in zip(tree._fields, tree, strict=True)}
+        return {name: exported(xp, part) for name, part in zip(tree._fields, tree, strict=True)}
     if isinstance(tree, tuple | list):
-        return [take(xp, part) for part in tree]
+        return [exported(xp, part) for part in tree]
     array = np.array(xp.to_numpy(tree))
     if array.dtype == object:
         raise CheckpointError(f"state holds {tree!r}: expected arrays, numbers and containers of them")
     return array
 
 
-def put(xp: Any, template: Any, saved: Any, path: str = "state") -> Any:
-    """What `take` made, as a tree like the template.
+def loaded(xp: Any, template: Any, saved: Any, path: str = "state") -> Any:
+    """What `exported` made, as a tree like the template.
 
     Raises
     ------
@@ -45,13 +45,13 @@ def put(xp: Any, template: Any, saved: Any, path: str = "state") -> Any:
         if not isinstance(saved, dict) or sorted(saved) != expected:
             found = sorted(saved) if isinstance(saved, dict) else like(saved)
             raise CheckpointError(f"{path} has {found!r}: expected {expected!r}")
-        parts = {name: put(xp, part, saved[str(name)], f"{path}.{name}") for name, part in named.items()}
+        parts = {name: loaded(xp, part, saved[str(name)], f"{path}.{name}") for name, part in named.items()}
         return parts if isinstance(template, dict) else type(template)(**parts)
     if isinstance(template, tuple | list):
         if not isinstance(saved, list) or len(saved) != len(template):
             raise CheckpointError(f"{path} is {like(saved)}: expected {len(template)} entries")
         pairs = enumerate(zip(template, saved, strict=True))
-        return type(template)(put(xp, part, value, f"{path}[{i}]") for i, (part, value) in pairs)
+        return type(template)(loaded(xp, part, value, f"{path}[{i}]") for i, (part, value) in pairs)
     array = np.asarray(xp.to_numpy(template))
     if not isinstance(saved, np.ndarray) or (saved.shape, saved.dtype) != (array.shape, array.dtype):
         raise CheckpointError(f"{path} is {like(saved)}: expected {like(array)}")

@@ -38,6 +38,7 @@ class Adapted(Trainable):
 
     cells = ()
     dt = 1.0
+    persistent = True
 
     def __init__(self, module: Any, xp: Any, task_type: str | None, output: outcome.Selector) -> None:
         outcome.check(output)
@@ -100,14 +101,13 @@ class Adapted(Trainable):
             return taken, {name: self.copied(b) for name, b in buffers.items()}
 
     def exact(self, name: str, p: Array) -> Array:
-        """A parameter in the backend's precision; one of half precision as it was before it was rounded into the
-        module, unless it was changed there."""
+        """A parameter in the backend's precision; entries of half precision as they were before they were rounded into
+        the module, unless they were changed there."""
         if "float16" not in str(p.dtype):
             return p
         before = self._exact.get(name)
-        if before is not None and bool(self.xp.all(self.xp.astype(before, p.dtype) == p)):
-            return before
-        return self.xp.astype(p, self.xp.dtype)
+        now = self.xp.astype(p, self.xp.dtype)
+        return now if before is None else self.xp.where(self.xp.astype(before, p.dtype) == p, before, now)
 
     def write(self, params: dict[str, Array], buffers: dict[str, Array]) -> None:
         """Put parameters or buffers into the module."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -46,6 +46,9 @@ class Trainable(ABC):
     ----------
     xp : Backend
         Where arrays live.
+    persistent : bool
+        Whether what `forward` carries are buffers that outlive a batch, as in a user's module; else it is the state of
+        a network, which starts anew with each sequence.
     params : dict of Array
         The trainable parameters by name.
     buffers : dict of Array or None
@@ -60,6 +63,7 @@ class Trainable(ABC):
     """
 
     xp: Any
+    persistent: ClassVar[bool] = False
     params: dict[str, Array]
     buffers: dict[str, Array] | None
     cells: tuple[Any, ...]

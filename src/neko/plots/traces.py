@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from neko.rules.traces import LayerTraces
+from neko.rules.observed import LayerTraces
 
 SYNAPSES = 5
 """Synapses whose gradient is followed at the most."""

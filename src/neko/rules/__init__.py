@@ -1,4 +1,4 @@
-"""Learning rules: how a batch turns into gradients, composed with an update."""
+"""Gradient rules: how a batch turns into gradients, and nothing else."""
 
 from __future__ import annotations
 
@@ -6,45 +6,43 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from neko.rules.base import Gradient, Rule
-from neko.rules.bptt import BPTT
-from neko.rules.eprop import Eprop
-from neko.rules.manhattan import ManhattanMaterialRule, ManhattanRule
-from neko.rules.rtrl import RTRL
-
-RULES: dict[str, type[Rule]] = {"bptt": BPTT, "eprop": Eprop, "rtrl": RTRL}
+from neko.rules.base import RULES, Gradient, GradientRule
 
 
-def get(name: str) -> type[Rule]:
-    """The rule class of a name; ValueError lists the names there are."""
-    if name not in RULES:
-        raise ValueError(f"rule {name!r}: expected one of {sorted(RULES)}")
-    return RULES[name]
-
-
-def resolve(rule: Any) -> Callable[..., Rule]:
+def resolve(rule: Any) -> Callable[..., Any]:
     """What makes a rule from an evaluator: of a name such as ``'bptt'`` or, with its mode, ``'eprop:random'``.
 
-    Anything callable is returned as it is.
+    Also of ``'file.py:Name'``. Anything callable is returned as it is.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name or mode; the message lists the right ones.
     """
     if callable(rule):
         return rule
     name, _, mode = str(rule).partition(":")
-    made: Any = get(name)
-    if mode and made is not Eprop:
-        raise ValueError(f"rule {rule!r}: only 'eprop' has modes")
-    return functools.partial(made, mode=mode) if mode else made
+    if name not in RULES or not mode:
+        found: Callable[..., Any] = RULES.get(rule)
+        return found
+    modes = RULES.about(name).get("modes", ())
+    if mode not in modes:
+        raise ValueError(f"rule {rule!r}: expected {f'a mode of {name!r}, one of {modes!r}' if modes else repr(name)}")
+    return functools.partial(RULES[name], mode=mode)
 
 
-__all__ = [
-    "BPTT",
-    "RTRL",
-    "RULES",
-    "Eprop",
-    "Gradient",
-    "ManhattanMaterialRule",
-    "ManhattanRule",
-    "Rule",
-    "get",
-    "resolve",
-]
+def names() -> list[str]:
+    """The names of all rules, also with their modes."""
+    return [entry for name in RULES for entry in (name, *(f"{name}:{m}" for m in RULES.about(name).get("modes", ())))]
+
+
+def __getattr__(name: str) -> Any:
+    """A rule by the name of its class, such as ``neko.rules.Eprop``."""
+    if name[:1].isupper():
+        for rule in RULES.values():
+            if rule.__name__ == name:
+                return rule
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+__all__ = ["RULES", "Gradient", "GradientRule", "names", "resolve"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from neko.cells.base import Cell
-from neko.models.network import LayerTrace, Params, recurrent_weights
+from neko.models.network import LayerTrace, Network, Params, recurrent_weights
 from neko.typing import Array
 
 Parts = tuple[Array, ...]
@@ -57,6 +57,12 @@ def weight_gradients(xp: Any, cell: Cell, n_in: int, blocks: tuple[Array, ...]) 
     if cell.bias:
         gradients["b"] = side_by_side(xp, bias)
     return gradients
+
+
+def layer_gradients(xp: Any, network: Network, index: int, n_in: int, blocks: tuple[Array, ...]) -> Params:
+    """As `weight_gradients` of a layer with `n_in` inputs, by the parameters' full names."""
+    found = weight_gradients(xp, network.cells[index], n_in, blocks)
+    return {f"layers.{index}.{name}": g for name, g in found.items()}
 
 
 def joined(xp: Any, pre: tuple[Parts, ...]) -> tuple[Array, ...]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from neko import cells, datasets, devices, plots, rules
+from neko import cells, datasets, devices, plots
 from neko.io import files
 from neko.io import checkpoint
 from neko import backend as backends
@@ -18,6 +18,7 @@ from neko.datasets import Dataset
 from neko.errors import CheckpointError
 from neko.evaluator import Evaluator
 from neko.training.history import History
+from neko.training.pairs import resolve
 from neko.training.loop import Loop
 from neko.models import Model
 from neko.objective import FiringRate
@@ -58,7 +59,7 @@ def trainer_of(config: Config, data: Dataset) -> Trainer:
         data, config.cell, config.hidden, backend, config.seed, target=config.target, regularizer=regularizer
     )
     options = optimizer_options(config.optimizer, config.device, config.learning_rate)
-    return Trainer(rules.resolve(config.rule)(model, clip_norm=config.clip_norm, **options))
+    return Trainer(resolve(config.rule)(model, clip_norm=config.clip_norm, **options))
 
 
 def optimizer_options(optimizer: str, device: str | None, learning_rate: float) -> dict[str, Any]:
@@ -177,8 +178,8 @@ def load(folder: str | Path, *, processor: str | None = None) -> Trainer:
         if written != value:
             raise CheckpointError(f"{found[-1]} was written with {name}={written!r}: {folder / CONFIG} says {value!r}")
     parts = (data.x_train, data.y_train, data.mask_train)
-    x, y, mask = (None if part is None else part[: config.batch_size] for part in parts)
-    trainer.rule.restore(state["learner"], [(x, y, mask)])
+    first = trainer.rule.model.examples(*(None if part is None else part[: config.batch_size] for part in parts))
+    trainer.rule.load(state["learner"], [first])
     trainer.history.update(state["history"])
     return trainer
 

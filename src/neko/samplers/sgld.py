@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from neko.samplers.proposals import Position, normals
+from neko.samplers.proposals import Position, Target, normals
 from neko.typing import Array
 
 
@@ -15,15 +15,17 @@ class State(NamedTuple):
 
 
 class Info(NamedTuple):
-    """Nothing: there is no accept test."""
+    """The estimate of the log density before the step; there is no accept test."""
+
+    logdensity: Array
 
 
-def init(xp: Any, position: Position) -> State:
-    """The chain at a position."""
+def init(xp: Any, position: Position, target: Target) -> State:
+    """The chain at a position; `target` is not asked before the first step."""
     return State(position)
 
 
-def step(xp: Any, key: Array, state: State, drift: Position, step_size: Array | float) -> tuple[State, Info]:
+def step(xp: Any, key: Array, state: State, target: Target, step_size: Array | float) -> tuple[State, Info]:
     r"""One step, :math:`θ' = θ + ε \hat g + \sqrt{2ε}\, ξ`, always taken.
 
     Parameters
@@ -32,8 +34,8 @@ def step(xp: Any, key: Array, state: State, drift: Position, step_size: Array | 
         Random key of this step.
     state : State
         From `init` or the step before.
-    drift : dict of Array
-        An unbiased estimate of ∇ log π at the position, scaled to the full data.
+    target : callable
+        ``position -> (log π, g)``, unbiased estimates of the log density and its gradient, scaled to the full data.
     step_size : Array or float
         ε. The stationary distribution is π in the limit of small ε only: on N(0, 1) with the exact gradient its
         variance is ``1 / (1 - ε/2)``.
@@ -42,7 +44,8 @@ def step(xp: Any, key: Array, state: State, drift: Position, step_size: Array | 
     ----------
     Welling & Teh (2011), "Bayesian learning via stochastic gradient Langevin dynamics", ICML.
     """
+    logdensity, drift = target(state.position)
     noise = normals(xp, key, state.position)
     root = (2.0 * step_size) ** 0.5
     moved = {name: w + step_size * drift[name] + root * noise[name] for name, w in state.position.items()}
-    return State(moved), Info()
+    return State(moved), Info(logdensity)

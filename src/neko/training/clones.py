@@ -5,21 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from neko import rules as registry
 from neko.arguments import as_list
 from neko.evaluator import Evaluator
-from neko.rules.base import Rule
+from neko.rules.base import GradientRule
+from neko.training.learning_rule import LearningRule
+from neko.training.pairs import resolve
 
 
-def clones(model: Evaluator, rules: Iterable[Any] | Mapping[str, Any]) -> dict[str, Rule]:
+def clones(model: Evaluator, rules: Iterable[Any] | Mapping[str, Any]) -> dict[str, LearningRule]:
     """Each rule by its name, or by the one that a mapping gives it, on a clone of the model."""
     example = "['bptt', 'eprop:random'], or a dict with names of your own"
     named = isinstance(rules, Mapping)
     given = list(rules.values()) if isinstance(rules, Mapping) else as_list("rules", rules, example)
     for rule in given:
-        if isinstance(rule, Rule):
+        if isinstance(rule, LearningRule | GradientRule):
             raise TypeError(f"rule {rule!r}: expected its name or class, for each rule gets a clone of the model")
-    made = [registry.resolve(rule)(model.clone()) for rule in given]
+    made = [resolve(rule)(model.clone()) for rule in given]
     names = [check_name(name) for name in rules] if named else [rule.name for rule in made]
     if not names or len(set(names)) != len(names):
         raise ValueError(
@@ -36,7 +37,7 @@ def check_name(name: Any) -> str:
     return name
 
 
-def share_feedback(rules: list[Rule], x: Any) -> None:
+def share_feedback(rules: list[LearningRule], x: Any) -> None:
     """Give the feedback weights of the first rule that has some to all that have."""
     for rule in rules:
         rule.start(x)

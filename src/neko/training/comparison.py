@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +11,13 @@ import numpy as np
 
 from neko import identity
 from neko.arguments import check_integer
+from neko.data.intake import Examples
 from neko.evaluator import Evaluator
 from neko.io import files
-from neko.rules.base import Rule
 from neko.training.clones import check_name, clones, share_feedback
 from neko.training.deviations import EDGES, FIELDS, HIDDEN, READOUT, Changes, Deviation, deviation, deviations
-from neko.training.learner import Learner
-from neko.training.trainer import Trainer
+from neko.training.learner import Learner, Measures
+from neko.training.learning_rule import LearningRule
 from neko.updates import Naive
 
 
@@ -31,7 +31,7 @@ def gradients(
     model : Evaluator
         Model, loss and metrics; nothing of it changes.
     x, y, mask
-        A batch, as for `Rule.step`.
+        A batch, as for `LearningRule.step`.
     rules : iterable of str or callable, or dict
         Names such as ``'bptt'`` or ``'eprop:random'``, or what makes a rule from an evaluator. A dict gives them names
         of your own, so that two variants of one rule can stand side by side:
@@ -56,20 +56,20 @@ def gradients(
     >>> sorted(found["eprop:symmetric"])  # doctest: +NORMALIZE_WHITESPACE
     ['all hidden', 'all readout', 'layers.0.w_in', 'layers.0.w_rec', 'readout.b_out', 'readout.w_out']
     """
-    model.build(x)
+    batch = model.examples(x, y, mask)
     made = clones(model, rules)
-    share_feedback(list(made.values()), x)
+    share_feedback(list(made.values()), batch.x)
     reference = None
     result = {}
     for name, rule in made.items():
-        found = weights_only(rule, rule.gradients(x, y, mask)[1])
+        found = weights_only(rule, rule.gradients_of(batch)[1])
         reference = found if reference is None else reference
         result[name] = deviations(found, reference)
     return result
 
 
-class GradientComparison(Trainer):
-    """Trains one rule, and follows how the others' gradients deviate along its way.
+class GradientComparison(Learner):
+    """One rule that learns, and how the gradients of others deviate along its way; a `Trainer` trains it.
 
     Every so many batches, before the primary learns from one, every rule computes its gradient on a clone with
     the primary's parameters, from the same batch, objective and mask; no optimizer is between. Only statistics are
@@ -77,7 +77,7 @@ class GradientComparison(Trainer):
 
     Parameters
     ----------
-    primary : Rule
+    primary : LearningRule
         What trains.
     others : iterable of str or callable, or dict
         As `rules` for `gradients`.
@@ -103,9 +103,11 @@ class GradientComparison(Trainer):
         Counts per rule and tensor, summed over all comparisons.
     """
 
+    pausable = True
+
     def __init__(
         self,
-        primary: Rule,
+        primary: LearningRule,
         others: Iterable[Any] | Mapping[str, Any],
         *,
         name: str | None = None,
@@ -114,8 +116,8 @@ class GradientComparison(Trainer):
         sync_feedback: bool = True,
         changes: bool = False,
     ) -> None:
-        super().__init__(primary)
         self.primary = primary
+        self.model = primary.model
         self.name = primary.name if name is None else check_name(name)
         self.others = clones(primary.model, others)
         if self.name in self.others:
@@ -129,7 +131,6 @@ class GradientComparison(Trainer):
         self.every = check_integer("every", every)
         self.sync_feedback = sync_feedback
         self.changes = changes
-        self.rule = Watched(self)
         self.batches = 0
         self.records: list[dict[str, Any]] = []
         self.histograms: dict[str, dict[str, np.ndarray]] = {}
@@ -139,27 +140,41 @@ class GradientComparison(Trainer):
         """Whether the coming batch is one to compare on."""
         return self.batches % self.every == 0
 
-    def before(self, batch: tuple[Any, Any, Any]) -> None:
-        """What is done before the primary learns from a batch."""
-        self.synchronise(batch[0])
-        if self.due and not self.changes:
-            self.compare(batch, self.primary.gradients(*batch)[1])
+    @property
+    def ordered(self) -> bool:
+        return self.primary.ordered
 
-    def after(self, batch: tuple[Any, Any, Any], before: Any) -> None:
-        """What is done when the primary has learnt from a batch, with the parameters that it had before."""
+    def learn(self, portion: Examples) -> Measures:
+        self.synchronise(portion.x)
+        if self.due and not self.changes:
+            self.compare(portion, self.primary.gradients_of(portion)[1])
+        before = self.model.params
+        measures = self.primary.learn(portion)
+        if self.due:
+            self.primary.check()
         if self.due and self.changes:
-            after = self.primary.model.params
-            self.compare(batch, {name: after[name] - p for name, p in before.items()})
-        self.learn_feedback(batch, stepped=self.due and self.changes)
+            after = self.model.params
+            self.compare(portion, {name: after[name] - p for name, p in before.items()})
+        self.learn_feedback(portion, stepped=self.due and self.changes)
         self.batches += 1
+        return measures
+
+    def check(self) -> None:
+        self.primary.check()
+        for other in self.others.values():
+            other.check()
+
+    def finish(self, totals: Measures) -> dict[str, float]:
+        return self.primary.finish(totals)
 
     def synchronise(self, x: Any) -> None:
         """Give the clones the primary's parameters, and the same feedback weights to all."""
-        self.primary.model.build(x)
+        self.primary.start()
         for other in self.others.values():
             other.model.params = self.primary.model.params
-            if other.model.model.buffers is not None:
+            if other.model.model.persistent:
                 other.model.model.buffers = self.primary.model.model.buffers
+            other.model.build(x)
         if self.batches == 0 or self.synced:
             share_feedback([self.primary, *self.others.values()], x)
 
@@ -168,15 +183,15 @@ class GradientComparison(Trainer):
         """Whether feedback weights are the primary's at every comparison."""
         return self.sync_feedback and bool(self.primary.feedback)
 
-    def learn_feedback(self, batch: tuple[Any, Any, Any], *, stepped: bool) -> None:
+    def learn_feedback(self, batch: Examples, *, stepped: bool) -> None:
         """Let rules that learn their feedback do so, on clones that had the primary's parameters."""
         for rule in self.others.values():
-            if rule.learnt_feedback() and not self.synced and not (stepped and not is_naive(rule)):
+            if rule.gradient.learnt_feedback() and not self.synced and not (stepped and not is_naive(rule)):
                 before = rule.model.params
-                rule.step(*batch)
+                rule.learn(batch)
                 rule.model.params = before
 
-    def compare(self, batch: tuple[Any, Any, Any], of_primary: Any) -> None:
+    def compare(self, batch: Examples, of_primary: Any) -> None:
         """Every rule's values against the reference's; of the others one rule at a time is held."""
         primary = weights_only(self.primary, of_primary)
         reference = primary if self.reference == self.name else self.of_other(self.reference, batch)
@@ -191,16 +206,16 @@ class GradientComparison(Trainer):
                 counts = self.histograms.setdefault(name, {})
                 counts[tensor] = counts.get(tensor, 0) + measures.histogram
 
-    def of_other(self, name: str, batch: tuple[Any, Any, Any]) -> Changes:
+    def of_other(self, name: str, batch: Examples) -> Changes:
         """Gradient or weight change of a rule on its clone."""
         rule = self.others[name]
         if not self.changes:
-            return weights_only(rule, rule.gradients(*batch)[1])
+            return weights_only(rule, rule.gradients_of(batch)[1])
         if is_naive(rule):
             # the change before it is rounded into the weights
-            return {name: -g for name, g in weights_only(rule, rule.gradients(*batch)[1]).items()}
+            return {name: -g for name, g in weights_only(rule, rule.gradients_of(batch)[1]).items()}
         before = rule.model.params
-        rule.step(*batch)
+        rule.learn(batch)
         after = rule.model.params
         rule.model.params = before
         return weights_only(rule, {name: after[name] - p for name, p in before.items()})
@@ -217,68 +232,35 @@ class GradientComparison(Trainer):
         """Write `records` as CSV."""
         return files.write_table(path, ["batch", "rule", "tensor", *FIELDS], self.records)
 
-
-class Watched(Learner):
-    """The primary, with a comparison on its batches."""
-
-    pausable = True
-
-    def __init__(self, comparison: GradientComparison) -> None:
-        self.comparison = comparison
-        self.model = comparison.primary.model
-
-    @property
-    def ordered(self) -> bool:
-        return self.comparison.primary.ordered
-
-    def epoch(self, batches: Iterable[tuple[Any, Any, Any]], done: Callable[[], None]) -> dict[str, float]:
-        comparison = self.comparison
-        held: list[Any] = []
-
-        def watched() -> Iterator[tuple[Any, Any, Any]]:
-            for batch in batches:
-                comparison.before(batch)
-                held[:] = batch, comparison.primary.model.params
-                yield batch
-
-        def learnt() -> None:
-            comparison.after(*held)
-            done()
-
-        return comparison.primary.epoch(watched(), learnt)
-
     def identity(self) -> dict[str, Any]:
-        comparison = self.comparison
         own = ("name", "reference", "every", "sync_feedback", "changes")
-        others = {name: rule.options() for name, rule in comparison.others.items()}
-        return {**identity.options_of(comparison, own), "others": others, **comparison.primary.identity()}
+        others = {name: rule.options() for name, rule in self.others.items()}
+        return {**identity.options_of(self, own), "others": others, **self.primary.identity()}
 
-    def state(self) -> dict[str, Any]:
-        comparison = self.comparison
+    def exported(self) -> dict[str, Any]:
         return {
-            **comparison.primary.state(),
-            "others": {name: rule.state() for name, rule in comparison.others.items()},
-            "batches": comparison.batches,
-            "records": comparison.records,
-            "histograms": comparison.histograms,
+            **self.primary.exported(),
+            "others": {name: rule.exported() for name, rule in self.others.items()},
+            "batches": self.batches,
+            "records": self.records,
+            "histograms": self.histograms,
         }
 
-    def restore(self, saved: dict[str, Any], batches: Iterable[tuple[Any, Any, Any]]) -> None:
-        comparison, first = self.comparison, next(iter(batches))
-        comparison.primary.restore(saved, [first])
-        for name, rule in comparison.others.items():
-            rule.restore(saved["others"][name], [first])
-        comparison.batches = saved["batches"]
-        comparison.records = saved["records"]
-        comparison.histograms = saved["histograms"]
+    def load(self, saved: dict[str, Any], batches: Iterable[Examples]) -> None:
+        first = [next(iter(batches))]
+        self.primary.load(saved, first)
+        for name, rule in self.others.items():
+            rule.model.build(first[0].x)
+            rule.load(saved["others"][name], first)
+        self.batches, self.records, self.histograms = (saved[n] for n in ("batches", "records", "histograms"))
 
 
-def is_naive(rule: Rule) -> bool:
+def is_naive(rule: LearningRule) -> bool:
     """Whether a weight change of the rule is minus its gradient."""
-    return isinstance(rule.update.update, Naive)
+    return isinstance(rule.update, Naive)
 
 
-def weights_only(rule: Rule, values: Mapping[str, Any]) -> Changes:
+def weights_only(rule: LearningRule, values: Mapping[str, Any]) -> Changes:
     """The values of the model's own parameters, without learnt feedback, as NumPy arrays."""
     return {name: np.asarray(rule.xp.to_numpy(values[name])) for name in rule.model.params}
 

@@ -1,4 +1,4 @@
-"""One run of a trainer: where it stands, and what a checkpoint of it holds."""
+"""The loop over epochs and steps: where it stands, and what a checkpoint of it holds."""
 
 from __future__ import annotations
 
@@ -7,28 +7,43 @@ import functools
 import signal
 import threading
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 from neko import identity
-from neko.data.sources import Ahead, Source
+from neko.data.prefetch import Prefetcher
+from neko.data.sources import Arrays, Source
 from neko.errors import CheckpointError
 from neko.evaluator import Evaluator
-from neko.io import generators
+from neko.io import checkpoint, generators, snapshot
 from neko.training.history import History
-from neko.training.learner import Learner
+from neko.training.learner import Learner, Measures
+
+CHECK_EVERY = 32
+"""Steps after which the host asks the device whether all numbers were finite."""
 
 
 class Loop:
-    """A call of `Trainer.train` while it runs; callbacks get it.
+    """A call of `Trainer.train` while it runs: it iterates, sums measures, and tells its callbacks.
 
     Attributes
     ----------
+    learner : Learner
+        What learns.
+    source : Source
+        Where batches come from.
     epoch, batch : int
-        Epochs done, and batches done of the next one.
+        Epochs done, and steps done of the next one.
     epochs : int
         Epochs that were asked for.
     history : History
         Measures of the trainer's epochs.
+    measures : dict of float
+        Those of the last epoch.
+    totals : dict
+        (total, weight) by measure, summed over the steps of the epoch so far, on the device.
+    resumed : Path or None
+        The checkpoint that the run went on from.
     stopped : str or None
         Why the run ends before its last epoch.
     """
@@ -52,9 +67,12 @@ class Loop:
         self.before = history.epochs
         self.epoch = 0
         self.batch = 0
+        self.measures: dict[str, float] = {}
+        self.totals: Measures = {}
+        self.resumed: Path | None = None
         self.stopped: str | None = None
         self.interrupt = False
-        self._coming: Ahead | None = None
+        self._coming: Prefetcher | None = None
         self._mark: Any = None
 
     @property
@@ -71,11 +89,12 @@ class Loop:
             name = type(callback).__name__
             callbacks[name if name not in callbacks else f"{name} {len(callbacks)}"] = callback.identity()
         # batches of a loader are not looked at before they are needed
-        validation = self.validation if isinstance(self.validation, tuple) else type(self.validation).__name__
+        validation = self.validation
+        told = validation.parts if isinstance(validation, Arrays) else type(validation).__name__
         return {
             **self.learner.identity(),
             "data": self.source.identity(),
-            "validation": identity.describe(validation),
+            "validation": identity.describe(told),
             "callbacks": {name: options for name, options in callbacks.items() if options},
         }
 
@@ -83,27 +102,72 @@ class Loop:
         """End after this epoch."""
         self.stopped = reason
 
-    def batches(self) -> Ahead:
+    def run(self) -> None:
+        """All epochs that are left."""
+        try:
+            with self.interruptible():
+                for callback in self.callbacks:
+                    callback.begin(self)
+                while self.epoch < self.epochs and not self.stopped:
+                    self.run_epoch()
+                for callback in self.callbacks:
+                    callback.end(self)
+        finally:
+            for callback in self.callbacks:
+                callback.close()
+
+    def run_epoch(self) -> None:
+        """What is left of the coming epoch, and validation after it."""
+        coming = self.batches()
+        try:
+            for portion in self.learner.portions(coming):
+                self.add(self.learner.learn(portion))
+                coming.fetch()  # while the device is busy
+                self.finish_step()
+            self.learner.check()
+            measures = self.learner.finish(self.totals)
+            if self.validation is not None:
+                found = self.validate()
+                measures |= {f"val_{name}": value for name, value in found.items()}
+            self.finish_epoch(measures)
+        finally:
+            self.totals = {}
+
+    def batches(self) -> Prefetcher:
         """What is left of the coming epoch."""
         found = self.source.rest(self.epoch, self.batch) if self.batch else self.source.epoch(self.epoch)
-        self._coming = Ahead(self.source, found, marked=bool(self.callbacks))
+        self._coming = Prefetcher(self.source, found, marked=any(c.recorded for c in self.callbacks))
         if self._mark is not None:
             self._coming.fetch_again(self._mark)
             self._mark = None
         return self._coming
 
-    def done(self) -> None:
-        """A batch is done; KeyboardInterrupt if a person asked for it meanwhile."""
+    def add(self, measures: Measures) -> None:
+        """Sum the measures of a step."""
+        for name, (total, weight) in measures.items():
+            before = self.totals.get(name)
+            self.totals[name] = (total, weight) if before is None else (before[0] + total, before[1] + weight)
+
+    def finish_step(self) -> None:
+        """A step is done; KeyboardInterrupt if a person asked for it meanwhile."""
         self.batch += 1
-        if not self.learner.pausable:
-            return
+        if self.batch % CHECK_EVERY == 0:
+            self.learner.check()
         for callback in self.callbacks:
             callback.batch(self)
-        self.obey()
+        if self.learner.pausable:
+            self.obey()
+
+    def validate(self) -> dict[str, float]:
+        """Measures of the validation data."""
+        model = self.learner.model
+        if isinstance(self.validation, Arrays):
+            return model.evaluate_source(self.validation)
+        return model.evaluate(self.validation)
 
     def finish_epoch(self, measures: dict[str, float]) -> None:
         """An epoch is done."""
-        self.epoch, self.batch, self._coming = self.epoch + 1, 0, None
+        self.epoch, self.batch, self._coming, self.measures = self.epoch + 1, 0, None, measures
         self.history.append(measures)
         for callback in self.callbacks:
             callback.epoch(self)
@@ -116,16 +180,26 @@ class Loop:
                 callback.interrupted(self)
             raise KeyboardInterrupt
 
-    def state(self) -> dict[str, Any]:
+    def resume(self, path: Path, changed: Iterable[str] = ()) -> None:
+        """Go on from a checkpoint, but for what is named in `changed`; CheckpointError if it is of another run."""
+        state = checkpoint.read(path)
+        try:
+            self.load(state, changed)
+        except CheckpointError as error:
+            raise CheckpointError(f"{path} does not fit: {error}") from error
+        self.resumed = path
+
+    def exported(self) -> dict[str, Any]:
         """All that the rest of the run depends on."""
         return {
             "kind": "training",
             "identity": self.identity,
-            "learner": self.learner.state(),
+            "learner": self.learner.exported(),
+            "totals": self.kept(),
             "source": self.source.state(),
             "random": generators.state(getattr(self.source, "generator", None)),
             "ahead": None if self._coming is None else self._coming.mark,
-            "callbacks": [{"kind": type(c).__name__, **c.state()} for c in self.callbacks],
+            "callbacks": [{"kind": type(c).__name__, **c.state()} for c in self.callbacks if c.recorded],
             "history": dict(self.history),
             "position": {
                 "before": self.before,
@@ -135,8 +209,8 @@ class Loop:
             },
         }
 
-    def restore(self, saved: dict[str, Any], changed: Iterable[str] = ()) -> None:
-        """Go on from what `state` gave; CheckpointError if it is of another run, but for what is named in `changed`."""
+    def load(self, saved: dict[str, Any], changed: Iterable[str] = ()) -> None:
+        """Go on from what `exported` gave; CheckpointError if it is of another run but for what is in `changed`."""
         if saved.get("kind") != "training":
             raise CheckpointError(f"it holds {saved.get('kind')!r}: expected 'training'")
         if "data" not in saved["identity"]:
@@ -146,7 +220,8 @@ class Loop:
             )
         others = identity.compare(saved["identity"], self.identity, changed, this="this run")
         saved = self.adapted(saved, {path.partition(".")[0] for path in others}, new_data="data" in changed)
-        kinds = [type(callback).__name__ for callback in self.callbacks]
+        recorded = [callback for callback in self.callbacks if callback.recorded]
+        kinds = [type(callback).__name__ for callback in recorded]
         if [entry["kind"] for entry in saved["callbacks"]] != kinds:
             raise CheckpointError(f"its callbacks are {saved['callbacks']!r}: this run has {kinds!r}")
         position = saved["position"]
@@ -157,8 +232,11 @@ class Loop:
         if position["epoch"] > self.epochs:
             raise CheckpointError(f"it is {position['epoch']!r} epochs old: this call asks for {self.epochs!r}")
         self.source.restore(saved["source"])
-        self.learner.restore(saved["learner"], self.source.first())
-        for callback, entry in zip(self.callbacks, saved["callbacks"], strict=True):
+        self.learner.load(saved["learner"], self.source.first())
+        xp = self.model.xp
+        with xp.scope():
+            self.totals = {name: tuple(xp.asarray(a) for a in pair) for name, pair in saved["totals"].items()}
+        for callback, entry in zip(recorded, saved["callbacks"], strict=True):
             callback.restore(entry)
         self.history.clear()
         self.history.update(saved["history"])
@@ -185,6 +263,11 @@ class Loop:
         if "callbacks" in others:
             position["stopped"] = None
         return {**saved, "learner": learner, "source": source, "position": position}
+
+    def kept(self) -> Any:
+        """The sums of measures of an epoch that is not over, on the host."""
+        with self.model.xp.scope():
+            return snapshot.exported(self.model.xp, self.totals if self.batch else {})
 
     @contextlib.contextmanager
     def interruptible(self) -> Iterator[None]:

@@ -1,22 +1,19 @@
-"""The loop over epochs and batches."""
+"""What a person trains with."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
-
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from neko.arguments import check_integer
 from neko.data import sources
-from neko.io.console import Output
-from neko.training.callbacks import Callback
+from neko.training.callbacks import Activity, Callback, Progress
+from neko.training.callbacks.resume import Resume
 from neko.training.history import History
 from neko.training.learner import Learner
 from neko.training.loop import Loop
 
-LINES = 100
-"""Lines of progress that a call of `Trainer.train` prints at the most."""
 BATCH_SIZE = 128
 
 
@@ -57,6 +54,8 @@ class Trainer:
         seed: int = 0,
         validation: Any = None,
         callbacks: Iterable[Callback] = (),
+        resume: str | Path | None = None,
+        changed: Sequence[str] = (),
         progress: bool = True,
     ) -> History:
         """Train on arrays, or on what gives batches, for a number of epochs; call it again to go on.
@@ -78,7 +77,7 @@ class Trainer:
             Examples per update, 128 by default; of arrays only.
         shuffle : bool, optional
             A new order each epoch, fixed by `seed`; of arrays only. By default True, but for a rule that learns a
-            stream, whose batches are its pieces in their order.
+            stream, whose batches are its chunks in their order.
         lengths : sequence of int, optional
             Steps to which a loader's sequences are padded with masked frames, which count nowhere, so that a framework
             that compiles does so for a few lengths only. By default, on such a framework, the length of the first batch
@@ -89,6 +88,13 @@ class Trainer:
             Arrays or batches, evaluated after each epoch.
         callbacks : iterable of Callback
             See `neko.callbacks`: early stopping, checkpoints, TensorBoard, your own.
+        resume : path, optional
+            A checkpoint, or a folder of checkpoints of which the last counts, from which the run goes on as if it had
+            never been interrupted. `epochs` counts from the begin of the run. Model, rule, data and callbacks must be
+            made as they were then; a checkpoint of anything else is refused, and the message names what differs.
+        changed : sequence of str
+            What is changed on purpose when the run goes on, by the names of such a message, see
+            `neko.callbacks.Checkpoints`.
         progress : bool
             Show a bar with loss, metrics and the time left, where the output is a terminal, and a line an epoch (of
             more than a hundred epochs about a hundred lines).
@@ -104,46 +110,25 @@ class Trainer:
             For data that do not fit the model, are not finite, or have targets that the loss does not take.
         NonFiniteError
             When a loss, gradient or parameter stops being finite; the model keeps its last good parameters.
+        CheckpointError
+            For a checkpoint that does not fit or is damaged.
         KeyboardInterrupt
             On Ctrl-C, after the batch at hand; a second one at once.
         """
         epochs = check_integer("epochs", epochs)
+        if changed and resume is None:
+            raise ValueError(f"changed={changed!r}: only a run that goes on can change, with resume=…")
         source = self.source(x, y, mask, batch_size, shuffle, lengths, seed)
         sources.check_passes("x", x, epochs)
         sources.check_passes("validation", validation, epochs)
-        model = self.rule.model
-        model.check_whole(source, pieces=self.rule.ordered)
         if is_arrays(validation):
-            model.check_whole(sources.source(*validation, receive=model.model.receive))
-        listeners = sorted(check_callbacks(callbacks), key=lambda callback: callback.order)
-        loop = Loop(self.rule, source, self.history, listeners, epochs, validation)
-        with loop.interruptible(), bar_of(epochs, progress) as bar:
-            for callback in listeners:
-                callback.begin(loop)
-            total = None if source.length is None else source.length * epochs
-            shown = 0 if source.length is None else loop.epoch * source.length + loop.batch
-            task = bar.add_task("train", total=total, completed=shown, epoch=loop.epoch + 1, measures="")
-
-            def done() -> None:
-                bar.update(task, advance=1)
-                loop.done()
-
-            while loop.epoch < epochs and not loop.stopped:
-                measures = self.rule.epoch(loop.batches(), done)
-                if validation is not None:
-                    found = self.validate(validation)
-                    measures |= {f"val_{name}": value for name, value in found.items()}
-                loop.finish_epoch(measures)
-                epoch = loop.epoch
-                bar.update(task, epoch=min(epoch + 1, epochs), measures=describe(measures))
-                if source.length is not None:
-                    bar.update(task, completed=epoch * source.length)
-                if progress and (epoch == epochs or loop.stopped or epoch % -(-epochs // LINES) == 0):
-                    bar.console.print(f"epoch {epoch}/{epochs}  {describe(measures)}")
-            for callback in listeners:
-                callback.end(loop)
-            if progress and loop.stopped:
-                bar.console.print(f"stopped: {loop.stopped}")
+            validation = self.rule.model.source(*validation)
+        listeners = [Activity(), *check_callbacks(callbacks)]
+        listeners += [] if resume is None else [Resume(resume, changed)]
+        listeners += [Progress()] if progress else []
+        # Among equals `Resume` comes first: what is written begins where the run goes on.
+        listeners.sort(key=lambda callback: (callback.order, not isinstance(callback, Resume)))
+        Loop(self.rule, source, self.history, listeners, epochs, validation).run()
         return self.history
 
     def source(
@@ -154,24 +139,20 @@ class Trainer:
         if y is None and batch_size is not None:
             raise ValueError(f"batch_size={batch_size!r}: batches of an iterable have their own size")
         if ordered and shuffle:
-            raise ValueError("shuffle=True of a stream: its pieces have an order; expected shuffle=False")
+            raise ValueError("shuffle=True of a stream: its chunks have an order; expected shuffle=False")
         if lengths is not None and (y is not None or ordered):
             raise ValueError(f"lengths={lengths!r}: expected none with arrays, which have one length, or with a stream")
         return sources.source(
+            model.intake,
             x,
             y,
             mask,
             batch_size=BATCH_SIZE if batch_size is None else batch_size,
             shuffle=not ordered if shuffle is None else shuffle,
             seed=seed,
-            receive=model.model.receive,
-            lengths=None if ordered else model.lengths(lengths),
+            lengths=None if ordered else model.intake.lengths(lengths),
+            chunks=ordered,
         )
-
-    def validate(self, validation: Any) -> dict[str, float]:
-        """Measures of validation data."""
-        model = self.rule.model
-        return model.evaluate(*validation) if is_arrays(validation) else model.evaluate(validation)
 
 
 def is_arrays(validation: Any) -> bool:
@@ -188,22 +169,3 @@ def check_callbacks(callbacks: Any) -> list[Callback]:
         if not isinstance(callback, Callback):
             raise TypeError(f"callback {callback!r}: expected a Callback, for example EarlyStopping()")
     return found
-
-
-def bar_of(epochs: int, progress: bool) -> Progress:
-    """The bar of a run."""
-    return Progress(
-        TextColumn("epoch {task.fields[epoch]}/" + str(epochs)),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[measures]}"),
-        console=Output(stderr=True),
-        disable=not progress,
-        transient=True,
-    )
-
-
-def describe(measures: dict[str, float]) -> str:
-    """Measures in one line."""
-    return "  ".join(f"{name} {value:.4g}" for name, value in measures.items())

@@ -1,6 +1,7 @@
 """Updates: how gradients become new parameters."""
 
-from neko.updates.base import Scheduled, Update, resolve
+from neko.backend.update import Update
+from neko.updates.base import Scheduled, resolve
 from neko.updates.clipping import check_clip_norm, clip_by_global_norm
 from neko.updates.manhattan import Manhattan
 from neko.updates.naive import Naive

@@ -1,44 +1,43 @@
-"""What an update is, and how a name or object becomes one."""
+"""How a name or object becomes an update with its learning rate."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from neko.arguments import is_real
-from neko.io import snapshot as states
+from neko.backend.protocol import Backend
+from neko.backend.update import Params, Update
 from neko.typing import Array
 from neko.updates.naive import Naive
 
 DEFAULT_RATE = 1e-3
 
 
-class Update(Protocol):
-    """Turns gradients into new parameters; parameters are a flat dict of arrays."""
-
-    def init(self, params: dict[str, Array]) -> Any:
-        """State before the first update."""
-
-    def step(
-        self, params: dict[str, Array], gradients: dict[str, Array], state: Any, rate: Array
-    ) -> tuple[dict[str, Array], Any]:
-        """New parameters and state; on jax and tensorflow the backend compiles it, so it must be pure.
-
-        An update that keeps the weights elsewhere may also have ``hold(params, state) -> (params, state)``, pure too:
-        what it makes of weights that were set from outside, before these are used (`Manhattan` writes them into
-        devices, which may clip them).
-        """
-
-
-class Spec(Protocol):
+@runtime_checkable
+class Unbound(Protocol):
     """An update before it knows its backend, such as `Manhattan`; it brings its own learning rate."""
 
     learning_rate: float | Callable[[int], float]
 
-    def bind(self, xp: Any) -> Update:
+    def bind(self, xp: Backend) -> Update:
         """The update on a backend."""
+
+
+@dataclass(frozen=True)
+class Given(Update):
+    """An object of a person's own with ``init`` and ``step``, which knows nothing of `Update`."""
+
+    own: Any
+
+    def init(self, params: Params) -> Any:
+        return self.own.init(params)
+
+    def step(self, params: Params, gradients: Params, state: Any, rate: Array) -> tuple[Params, Any]:
+        params, state = self.own.step(params, gradients, state, rate)
+        return params, state
 
 
 @dataclass(frozen=True)
@@ -63,41 +62,8 @@ class Scheduled:
             )
         return rate
 
-    def init(self, params: dict[str, Array]) -> Any:
-        """State before the first update."""
-        return self.update.init(params)
 
-    def step(self, params: dict[str, Array], gradients: dict[str, Array], state: Any, rate: Array) -> Any:
-        """New parameters and state."""
-        return self.update.step(params, gradients, state, rate)
-
-    @property
-    def holds(self) -> bool:
-        """Whether the update keeps the weights elsewhere, see `Update.step`."""
-        return hasattr(self.update, "hold")
-
-    def hold(self, params: dict[str, Array], state: Any) -> tuple[dict[str, Array], Any]:
-        """Parameters as the update can hold them, and its state: most updates take any."""
-        held: tuple[dict[str, Array], Any] = self.update.hold(params, state) if self.holds else (params, state)  # type: ignore[attr-defined]
-        return held
-
-    def take(self, xp: Any, state: Any) -> Any:
-        """The state as a checkpoint holds it."""
-        own = getattr(self.update, "take", None)
-        return states.take(xp, state) if own is None else own(state)
-
-    def put(self, xp: Any, template: Any, saved: Any) -> Any:
-        """The state from a checkpoint; the template is what `init` gave."""
-        own = getattr(self.update, "put", None)
-        return states.put(xp, template, saved, "update") if own is None else own(template, saved)
-
-    def report(self, state: Any) -> dict[str, float]:
-        """What the update itself has to say for the history, such as the pulses a device has had."""
-        report = getattr(self.update, "report", None)
-        return {} if report is None else report(state)
-
-
-def resolve(xp: Any, optimizer: Any, learning_rate: Any = None) -> Scheduled:
+def resolve(xp: Backend, optimizer: Any, learning_rate: Any = None) -> Scheduled:
     r"""An update from a name, an optimizer of the framework, or an update.
 
     Parameters
@@ -107,7 +73,7 @@ def resolve(xp: Any, optimizer: Any, learning_rate: Any = None) -> Scheduled:
 
         - ``'naive'``: :math:`w - g`, no rate;
         - a name of the table, which is the framework's own optimizer with these numbers on every framework;
-        - an object with ``init`` and ``step`` (see `Update`), or with ``bind`` (`Manhattan`);
+        - an `Update`, an object with its ``init`` and ``step``, or `Manhattan`;
         - the framework's own: what makes a torch optimizer, or an ``LRScheduler`` of one, from parameters
           (``functools.partial(torch.optim.SGD, lr=0.1)``), an ``optax.GradientTransformation``, or a
           ``keras.optimizers.Optimizer``.
@@ -145,14 +111,15 @@ def resolve(xp: Any, optimizer: Any, learning_rate: Any = None) -> Scheduled:
         raise ValueError("optimizer=None: expected a name such as 'adam', an optimizer of the framework or an update")
     if isinstance(optimizer, str) and optimizer != "naive":
         return Scheduled(xp.optimizer(optimizer), check_rate(learning_rate))
-    if hasattr(optimizer, "bind") and not isinstance(optimizer, type):
+    if isinstance(optimizer, Unbound) and not isinstance(optimizer, type):
         if learning_rate is not None:
             raise ValueError(f"learning_rate={learning_rate!r}: {optimizer!r} brings its own")
         return Scheduled(optimizer.bind(xp), check_rate(optimizer.learning_rate))
     if hasattr(optimizer, "init") and hasattr(optimizer, "step"):
         if isinstance(optimizer, type):
             raise TypeError(f"optimizer={optimizer!r} is a class: pass an object, {optimizer.__name__}(…)")
-        return Scheduled(optimizer, check_rate(learning_rate))
+        made = optimizer if isinstance(optimizer, Update) else Given(optimizer)
+        return Scheduled(made, check_rate(learning_rate))
     if learning_rate is not None:
         raise ValueError(f"learning_rate={learning_rate!r}: {optimizer!r} takes none, its rate is its own")
     return Scheduled(Naive() if isinstance(optimizer, str) else xp.optimizer(optimizer), DEFAULT_RATE)

@@ -10,6 +10,7 @@ import numpy as np
 
 from neko import tree
 from neko.arguments import check_integer, check_number, is_real, plain
+from neko.backend.update import Update
 from neko.devices import Device, DifferentialPair, PairState
 from neko.typing import Array
 
@@ -108,11 +109,13 @@ class Manhattan:
 
 
 @dataclass(frozen=True, eq=False)
-class ManhattanUpdate:
+class ManhattanUpdate(Update):
     """`Manhattan` on a backend; see `neko.updates.Update`."""
 
     rule: Manhattan
     xp: Any
+
+    holds = True
 
     @property
     def pair(self) -> DifferentialPair | None:

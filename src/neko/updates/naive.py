@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from neko.backend.update import Update
+
 
 @dataclass(frozen=True)
-class Naive:
+class Naive(Update):
     """``new = old - gradient``: no rate and no state, so that a weight's change shows the gradient itself.
 
     References

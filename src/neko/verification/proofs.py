@@ -8,7 +8,7 @@ import numpy as np
 
 from neko.evaluator import Evaluator
 from neko.objective import FiringRate
-from neko.rules import BPTT, RTRL, Eprop
+from neko.training.pairs import BPTT, RTRL, Eprop
 from neko.verification import form
 from neko.verification.form import BrokenError
 from neko.verification.truth import eprop_by_autodiff, unrolled_loss

@@ -1,4 +1,4 @@
-"""What a trainer tells those who listen."""
+"""What a training run tells those who listen."""
 
 from __future__ import annotations
 
@@ -8,21 +8,24 @@ from neko.training.loop import Loop
 
 
 class Callback:
-    """Listens to a trainer; a subclass writes the methods that it needs.
+    """Listens to a training run; a subclass writes the methods that it needs.
 
     Attributes
     ----------
     order : int
         Callbacks of a higher order come after the others.
+    recorded : bool
+        Whether a checkpoint holds the callback's state, so that a run that goes on must have it too.
     """
 
     order: ClassVar[int] = 0
+    recorded: ClassVar[bool] = True
 
     def begin(self, loop: Loop) -> None:
         """Before the first epoch."""
 
     def batch(self, loop: Loop) -> None:
-        """After every batch, of learners that can pause there."""
+        """After every step; a checkpoint can be written here if ``loop.learner.pausable``."""
 
     def epoch(self, loop: Loop) -> None:
         """After every epoch; its measures are the last of ``loop.history``."""
@@ -32,6 +35,9 @@ class Callback:
 
     def end(self, loop: Loop) -> None:
         """After the last epoch."""
+
+    def close(self) -> None:
+        """When the run is over, also after an error."""
 
     def identity(self) -> dict[str, Any]:
         """What a run's numbers depend on of it, by value; nothing by default."""

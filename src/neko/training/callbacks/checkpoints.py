@@ -31,7 +31,8 @@ class Checkpoints(Callback):
     keep : int
         How many of the last ones stay.
     resume : bool
-        Go on from the last checkpoint of the folder, if there is one. The number of epochs of the call to train
+        Go on from the last checkpoint of the folder, if there is one; as `resume` of `Trainer.train`, which takes any
+        checkpoint. The number of epochs of the call to train
         counts from the begin of the run. Model, rule, data and callbacks must be made as they were then, with the same
         options, constants and numbers; a checkpoint of anything else is refused, and the message names what differs.
     changed : sequence of str
@@ -94,19 +95,15 @@ class Checkpoints(Callback):
         found = checkpoint.listed(self.folder)
         if not found:
             _ = loop.identity  # before anything has moved
-            return
-        if not self.resume:
+        elif self.resume:
+            loop.resume(found[-1], self.changed)
+        elif loop.resumed is None or loop.resumed.parent != self.folder:
             raise CheckpointError(
                 f"{self.folder} has checkpoints of another run: expected resume=True to go on, or another folder"
             )
-        state = checkpoint.read(found[-1])
-        try:
-            loop.restore(state, self.changed)
-        except CheckpointError as error:
-            raise CheckpointError(f"{found[-1]} does not fit: {error}") from error
 
     def batch(self, loop: Loop) -> None:
-        if self.batches is not None and loop.batch % self.batches == 0:
+        if self.batches is not None and loop.learner.pausable and loop.batch % self.batches == 0:
             self.write(loop)
 
     def epoch(self, loop: Loop) -> None:
@@ -119,7 +116,7 @@ class Checkpoints(Callback):
     def write(self, loop: Loop) -> Path:
         """Write one now; the oldest beyond `keep` go."""
         name = f"epoch-{loop.epoch:06d}-batch-{loop.batch:07d}{checkpoint.SUFFIX}"
-        path = checkpoint.write(self.folder / name, loop.state())
+        path = checkpoint.write(self.folder / name, loop.exported())
         for old in checkpoint.listed(self.folder)[: -self.keep]:
             old.unlink()
         return path

@@ -67,7 +67,7 @@ class EarlyStopping(Callback):
         if value < self.best - self.min_delta:
             self.best, self.waited = value, 0
             if self.restore_best:
-                self.weights = snapshot.take(loop.model.xp, loop.model.params)
+                self.weights = snapshot.exported(loop.model.xp, loop.model.params)
         else:
             self.waited += 1
             if self.waited >= self.patience:
@@ -78,7 +78,7 @@ class EarlyStopping(Callback):
         if self.weights is not None:
             xp = loop.model.xp
             with xp.scope():
-                loop.model.params = snapshot.put(xp, loop.model.params, self.weights, "best parameters")
+                loop.model.params = snapshot.loaded(xp, loop.model.params, self.weights, "best parameters")
 
     def identity(self) -> dict[str, Any]:
         return identity.options_of(self, ("measure", "patience", "min_delta", "sign", "restore_best"))

@@ -8,13 +8,14 @@ from neko import losses, tree
 from neko.arguments import check_integer
 from neko.backend import recording
 from neko.models.base import Pass
-from neko.models.network import NetworkState, Params
+from neko.models.network import Params
 from neko.objective import Batch, Forward, mean_rates, spike_counts
-from neko.rules.base import Gradient, Rule
+from neko.rules.base import RULES, Gradient, GradientRule
 from neko.typing import Array
 
 
-class BPTT(Rule):
+@RULES.register("bptt", oracle="autodiff")
+class BPTT(GradientRule):
     """Reverse-mode automatic differentiation of the unrolled network, with surrogate derivatives.
 
     Parameters
@@ -24,8 +25,10 @@ class BPTT(Rule):
     truncation : int, optional
         Cut the credit every so many steps: states cross the border, gradients do not. By default
         the whole sequence is differentiated.
-    **options
-        See `Rule`. In a stream, no credit crosses the border between calls.
+
+    Notes
+    -----
+    In a stream no credit crosses the border between chunks, so chunks are another truncation.
 
     References
     ----------
@@ -33,21 +36,30 @@ class BPTT(Rule):
     """
 
     local = False
+    streams = True
 
-    def __init__(self, model: Any, *, truncation: int | None = None, **options: Any) -> None:
-        if truncation is not None:
-            truncation = check_integer("truncation", truncation)
-        super().__init__(model, **options)
+    def __init__(self, model: Any, *, truncation: int | None = None) -> None:
+        self.truncation = None if truncation is None else check_integer("truncation", truncation)
+        super().__init__(model)
         if truncation is not None and not self.model.model.cells:
             raise ValueError(f"truncation={truncation!r}: {self.model.model!r} has no steps to cut; leave it out")
-        self.truncation = truncation
         self._unrecorded: frozenset[str] = frozenset()
 
     def differentiate(self, params: Params, feedback: Params, batch: Batch, carry: Any) -> Gradient:
+        return self.truncated(params, batch, carry, self.truncation)
+
+    def in_chunks(self, params: Params, feedback: Params, batch: Batch, carry: Any, length: int) -> Gradient:
+        return self.truncated(params, batch, carry, min(length, self.truncation or length))
+
+    def initial_carry(self, size: int) -> Any:
+        return self.model.network.initial_state(self.xp, size)
+
+    def truncated(self, params: Params, batch: Batch, carry: Any, length: int | None) -> Gradient:
+        """Loss and gradients with the credit cut every `length` steps."""
         xp, model, objective = self.xp, self.model.model, self.model.objective
 
         def loss(params: Params) -> tuple[Array, Any]:
-            last, y, emissions, penalty = self.unroll(params, batch.x, carry)
+            last, y, emissions, penalty = self.unroll(params, batch.x, carry, length)
             value = objective.value(xp, y, batch) + penalty
             counts = spike_counts(xp, model.cells, emissions, batch.valid)
             total = value + objective.penalty(xp, counts, batch.valid, model.dt)
@@ -68,21 +80,16 @@ class BPTT(Rule):
         if not self.model.model.cells:
             self._unrecorded = recording.warn_of_single(found, where, self._unrecorded)
 
-    def unroll(self, params: Params, x: Array, state: Any) -> Pass:
+    def unroll(self, params: Params, x: Array, state: Any, length: int | None) -> Pass:
         """The forward pass, with states detached at the borders of the truncation."""
         xp, model = self.xp, self.model.model
-        if self.truncation is None:
+        if length is None:
             return model.forward(xp, params, x, state, training=self.training)
-        pieces = []
-        for begin in range(0, x.shape[0], self.truncation):
-            state = detach(xp, state) if begin else state
-            piece = x[begin : begin + self.truncation]
-            state, y, emissions, _ = model.forward(xp, params, piece, state, training=self.training)
-            pieces.append((y, *emissions))
-        y, *all_emissions = (xp.concat(list(parts), axis=0) for parts in zip(*pieces, strict=True))
+        chunks = []
+        for begin in range(0, x.shape[0], length):
+            state = tree.map(xp.stop_gradient, state) if begin else state
+            chunk = x[begin : begin + length]
+            state, y, emissions, _ = model.forward(xp, params, chunk, state, training=self.training)
+            chunks.append((y, *emissions))
+        y, *all_emissions = (xp.concat(list(parts), axis=0) for parts in zip(*chunks, strict=True))
         return Pass(state, y, tuple(all_emissions), 0.0)
-
-
-def detach(xp: Any, state: NetworkState) -> NetworkState:
-    """The same state, without the history that led to it."""
-    return tree.map(xp.stop_gradient, state)

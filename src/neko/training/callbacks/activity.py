@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from neko.errors import ActivityWarning
+from neko.metrics import LAYER_RATE
+from neko.training.callbacks.base import Callback
+from neko.training.loop import Loop
 
-RATE = "rate of layer "
-"""Prefix of the measures that watch over spiking layers and enter no history."""
 SATURATED = 0.8
 """Share of the highest possible rate from which on a layer is called saturated."""
 HIGHEST = 450.0
@@ -18,11 +19,21 @@ HIGHEST = 450.0
 at their very maximum (Wang et al. 2016, doi:10.3389/fncel.2016.00239)."""
 
 
+class Activity(Callback):
+    """Warns after an epoch in which a layer was silent, saturated, or faster than any neurons are."""
+
+    order = -1
+    recorded = False
+
+    def epoch(self, loop: Loop) -> None:
+        warn(loop.model.model.cells, loop.totals)
+
+
 def warn(cells: tuple[Any, ...], measures: dict[str, Any]) -> None:
     """Warn of spiking layers that were silent, fired nearly all the time, or faster than any neurons do, in these
     summed measures."""
     for i, cell in enumerate(cells):
-        total, weight = measures.get(f"{RATE}{i}", (None, None))
+        total, weight = measures.get(f"{LAYER_RATE}{i}", (None, None))
         if total is None:
             continue
         rate = float(total) / float(weight)

@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 from neko.cells.base import Cell
 from neko.models.network import Network, Params, layer_params, recurrent_weights, split
 from neko.objective import Batch, Forward, mean_rates, spike_counts
-from neko.rules import eligibility
-from neko.rules.base import Gradient, Rule
-from neko.rules.eligibility import Derivatives, Local
-from neko.rules.synapses import joined, presynaptic, weight_gradients
+from neko.rules.base import RULES, Gradient, GradientRule
+from neko.rules.eligibility import outer_sum
+from neko.rules.jacobian import Jacobians, StepJacobian, step_jacobians
+from neko.rules.synapses import joined, layer_gradients, presynaptic
 from neko.typing import Array
 
 
@@ -21,7 +21,8 @@ class Wires(NamedTuple):
     w_rec: tuple[Array | None, ...]
 
 
-class RTRL(Rule):
+@RULES.register("rtrl", oracle="bptt")
+class RTRL(GradientRule):
     r"""Exact forward-mode gradients: the influence of every weight on every state, at every step.
 
     .. math::
@@ -36,18 +37,11 @@ class RTRL(Rule):
     ----------
     model : Evaluator
         Model, loss and metrics.
-    **options
-        See `Rule`; `stream` is not available.
 
     References
     ----------
     Williams & Zipser (1989), doi:10.1162/neco.1989.1.2.270.
     """
-
-    def __init__(self, model: Any, **options: Any) -> None:
-        super().__init__(model, **options)
-        if self.stream:
-            raise ValueError("stream=True: RTRL does not carry its influence over calls; use Eprop for streams")
 
     def differentiate(self, params: Params, feedback: Params, batch: Batch, carry: Any) -> Gradient:
         xp, network, objective = self.xp, self.model.network, self.model.objective
@@ -58,16 +52,15 @@ class RTRL(Rule):
         credit = network.readout.credit(xp, error)
         counts = spike_counts(xp, cells, tuple(trace.z for trace in traces), batch.valid)
         signals = self.signals(params, batch, credit, counts)
-        local = tuple(eligibility.local_derivatives(xp, c, t) for c, t in zip(cells, traces, strict=True))
+        local = tuple(step_jacobians(xp, c, t) for c, t in zip(cells, traces, strict=True))
         pre = tuple(joined(xp, presynaptic(xp, c, t)) for c, t in zip(cells, traces, strict=True))
         blocks = self.influence(params, local, pre, signals)
         gradients = {
-            "readout.w_out": eligibility.outer_sum(xp, traces[-1].z, credit),
+            "readout.w_out": outer_sum(xp, traces[-1].z, credit),
             "readout.b_out": xp.sum(error, axis=(0, 1)),
         }
-        for i, (cell, trace) in enumerate(zip(cells, traces, strict=True)):
-            found = weight_gradients(xp, cell, trace.x.shape[-1], blocks[i])
-            gradients |= {f"layers.{i}.{name}": g for name, g in found.items()}
+        for i, trace in enumerate(traces):
+            gradients |= layer_gradients(xp, network, i, trace.x.shape[-1], blocks[i])
         rates = mean_rates(xp, counts, batch.valid)
         return Gradient(Forward(loss, objective.pooled(xp, y, batch), rates), gradients, None)
 
@@ -82,7 +75,7 @@ class RTRL(Rule):
         result[-1] = top if result[-1] is None else top + result[-1]
         return tuple(result)
 
-    def influence(self, params: Params, local: tuple[Derivatives, ...], pre: Any, signals: Any) -> tuple[Any, ...]:
+    def influence(self, params: Params, local: tuple[Jacobians, ...], pre: Any, signals: Any) -> tuple[Any, ...]:
         """Run M forward over all steps; gradient blocks (n_pre, n) per layer and current."""
         xp, network = self.xp, self.model.network
         wires = tuple(wires_of(xp, cell, layer_params(params, i)) for i, cell in enumerate(network.cells))
@@ -90,7 +83,7 @@ class RTRL(Rule):
 
         def step(carry: Any, xs: Any) -> tuple[Any, None]:
             (influence, gradients), (columns, pre_t, signal) = carry, xs
-            now = tuple(derivatives.at(c) for derivatives, c in zip(local, columns, strict=True))
+            now = tuple(jacobians.at(c) for jacobians, c in zip(local, columns, strict=True))
             later: list[Any] = []
             for i, old in enumerate(influence):
                 below = later[i - 1] if i else ()
@@ -100,9 +93,7 @@ class RTRL(Rule):
                     gradients = add_signal(xp, gradients, later[i], s)
             return (tuple(later), gradients), None
 
-        (_, gradients), _ = xp.scan(
-            step, (start, zeros), (tuple(derivatives.xs for derivatives in local), pre, signals)
-        )
+        (_, gradients), _ = xp.scan(step, (start, zeros), (tuple(jacobians.xs for jacobians in local), pre, signals))
         return gradients
 
     def initial_influence(self, network: Network, local: Any, pre: Any) -> tuple[Any, Any]:
@@ -133,7 +124,7 @@ def wires_of(xp: Any, cell: Cell, params: Params) -> Wires:
     return Wires(tuple(w_in), tuple(w_rec))
 
 
-def layer_influence(xp: Any, wires: Wires, now: Local, pre: Any, old: Any, below: Any) -> tuple[Any, ...]:
+def layer_influence(xp: Any, wires: Wires, now: StepJacobian, pre: Any, old: Any, below: Any) -> tuple[Any, ...]:
     """One step of M for one layer: `old` is M_{t-1} of the layer, `below` is M_t of the layer below."""
     own = len(old) - 1
     result = []
@@ -154,7 +145,7 @@ def layer_influence(xp: Any, wires: Wires, now: Local, pre: Any, old: Any, below
     return tuple(result)
 
 
-def advance(xp: Any, now: Local, i: int, fields: Any, currents: Any) -> Array:
+def advance(xp: Any, now: StepJacobian, i: int, fields: Any, currents: Any) -> Array:
     """Influence on state field i: ``Σ_j A[i][j] M[j] + Σ_c b[i][c] dI_c``."""
     pairs = [*zip(now.state[i], fields, strict=True), *zip(now.current[i], currents, strict=True)]
     batch, n = fields[0].shape[0], fields[0].shape[-1]

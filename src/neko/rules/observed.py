@@ -7,9 +7,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from neko import tree
+from neko.evaluator import Evaluator
 from neko.models.network import LayerTrace
 from neko.objective import Batch, spike_count
-from neko.rules.eligibility import Credit, Derivatives, forward_vectors, initial_traces
+from neko.rules.eligibility import forward_vectors, initial_traces
+from neko.rules.forward import Recorded
+from neko.rules.jacobian import Jacobians
+from neko.rules.signals import LearningSignal
 from neko.rules.synapses import joined, presynaptic, weight_gradients
 from neko.typing import Array
 
@@ -40,35 +44,27 @@ class LayerTraces(NamedTuple):
     rate_signal: np.ndarray
 
 
-def traces_of(rule: Any, x: Any, y: Any, mask: Any) -> list[LayerTraces]:
-    """The traces of every layer, from rest; nothing is learnt.
+def observed(
+    xp: Any, model: Evaluator, batch: Batch, recorded: Recorded, signals: list[LearningSignal]
+) -> list[LayerTraces]:
+    """The traces of every layer along a recorded forward pass from rest.
 
-    Parameters
-    ----------
-    rule : Eprop
-        Whose traces.
-    x, y, mask
-        A batch, as for `Rule.step`. Each layer keeps two traces of batch · time · n_pre · n numbers: 23 MB for one
-        sequence of 100 steps onto 128 neurons that listen to 100 inputs and to each other. Give few examples.
+    Each layer keeps two traces of batch · time · n_pre · n numbers: 23 MB for one sequence of 100 steps onto 128
+    neurons that listen to 100 inputs and to each other. Give few examples.
     """
-    rule.start(x)
-    xp, model, params = rule.xp, rule.model, rule.model.params
-    with xp.scope():
-        batch = model.batch(*model.arrays(x, y, mask))
-        _, recorded = rule.record(params, batch, model.network.initial_state(xp, batch.x.shape[1]))
-        layers = zip(
-            model.network.cells,
-            recorded.traces,
-            recorded.local,
-            rule.credits(params, rule.feedback, batch, recorded),
-            rate_signals(xp, model, batch, recorded.traces),
-            strict=True,
-        )
-        return [layer_traces(xp, *layer) for layer in layers]
+    layers = zip(
+        model.network.cells,
+        recorded.traces,
+        recorded.jacobians,
+        signals,
+        rate_signals(xp, model, batch, recorded.traces),
+        strict=True,
+    )
+    return [layer_traces(xp, *layer) for layer in layers]
 
 
 def layer_traces(
-    xp: Any, cell: Any, trace: LayerTrace, local: Derivatives, credit: Credit, rate_signal: Array
+    xp: Any, cell: Any, trace: LayerTrace, local: Jacobians, signal: LearningSignal, rate_signal: Array
 ) -> LayerTraces:
     """The traces of one layer by the recursion as it is printed, every step kept."""
     pre = joined(xp, presynaptic(xp, cell, trace))
@@ -78,17 +74,17 @@ def layer_traces(
         now, later, kept = local.at(columns), [], []
         for c, (vectors, filtered) in enumerate(old):
             vectors, e = forward_vectors(xp, now, vectors, c, pre_t[c])
-            smooth = e if filtered is None else credit.kappa * filtered + e
+            smooth = e if filtered is None else signal.kappa * filtered + e
             later.append((vectors, None if filtered is None else smooth))
             kept.append((e, smooth))
         return tuple(later), tuple(kept)
 
-    start = tuple(tuple(t) for t in initial_traces(xp, local, pre, cell.units, credit.kappa))
+    start = tuple(tuple(t) for t in initial_traces(xp, local, pre, cell.units, signal.kappa))
     _, kept = xp.scan(step, start, (local.xs, pre))
     eligibility, filtered = (
         weight_gradients(xp, cell, trace.x.shape[-1], tuple(pair[i] for pair in kept)) for i in range(2)
     )
-    found = LayerTraces(eligibility, filtered, credit.signal, rate_signal)
+    found = LayerTraces(eligibility, filtered, signal.signal, rate_signal)
     return tree.map(lambda a: np.asarray(xp.to_numpy(a)).swapaxes(0, 1), found)
 
 

@@ -1,0 +1,69 @@
+"""What an update is: gradients and parameters in, new parameters out."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
+
+from neko import tree
+from neko.io import snapshot
+from neko.typing import Array
+
+Params = dict[str, Array]
+
+
+class Update(ABC):
+    """Turns gradients into new parameters, which are a flat dict of arrays.
+
+    A subclass writes `init` and `step`. An update that keeps the weights elsewhere, as `neko.updates.Manhattan` does in
+    devices, also sets `holds` and writes `hold`.
+
+    Attributes
+    ----------
+    holds : bool
+        Whether the update keeps the weights itself, so that weights set from outside pass through `hold`.
+    in_place : bool
+        Whether `step` changes its state in place; it then writes `kept` and `chosen` too.
+    """
+
+    holds: ClassVar[bool] = False
+    in_place: ClassVar[bool] = False
+
+    @abstractmethod
+    def init(self, params: Params) -> Any:
+        """State before the first update."""
+
+    @abstractmethod
+    def step(self, params: Params, gradients: Params, state: Any, rate: Array) -> tuple[Params, Any]:
+        """New parameters and state; pure unless `in_place`, since JAX and TensorFlow compile it."""
+
+    def hold(self, params: Params, state: Any) -> tuple[Params, Any]:
+        """The parameters as the update can hold them, and its state; pure."""
+        return params, state
+
+    def kept(self, state: Any) -> Any:
+        """What `chosen` needs of the state before a step."""
+        return state
+
+    def chosen(self, xp: Any, good: Array, new: Any, kept: Any) -> Any:
+        """The new state where the step was good, else the one before it; `good` is a scalar on the device."""
+        return choose(xp, good, new, kept)
+
+    def exported(self, xp: Any, state: Any) -> Any:
+        """The state as a checkpoint holds it."""
+        return snapshot.exported(xp, state)
+
+    def loaded(self, xp: Any, template: Any, saved: Any) -> Any:
+        """The state from a checkpoint; the template is what `init` gave."""
+        return snapshot.loaded(xp, template, saved, "update")
+
+    def report(self, state: Any) -> dict[str, float]:
+        """What the update adds to the history after an epoch, such as the pulses that a device has had."""
+        return {}
+
+
+def choose(xp: Any, good: Array, new: Any, old: Any) -> Any:
+    """The arrays of `new` where the scalar `good` is true, those of `old` elsewhere, zeros for an `old` of None."""
+    if old is None:
+        return tree.map(lambda a: xp.where(good, a, xp.zeros_like(a)), new)
+    return tree.map(lambda a, b: xp.where(good, a, b), new, old)

@@ -1,0 +1,1 @@
+"""Rules that give the exact gradient of the loss."""

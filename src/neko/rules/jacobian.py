@@ -1,0 +1,134 @@
+r"""The Jacobian of a neuron's step, and the linear recurrence that it makes of credit.
+
+From a cell's step alone, automatic differentiation gives for each neuron and step
+
+``A_t = ∂h_t/∂h_{t-1}`` (d × d),  ``b_t = ∂h_t/∂I_t`` (d × k).
+
+The emission is the last of the d state fields. `adjoint` runs the recurrence backward, which needs no presynaptic axis
+and so costs one element-wise scan. Entries of A and b that are zero by the structure of the step are never computed
+(None).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from neko import tree
+from neko.cells.base import Cell
+from neko.models.network import LayerTrace
+from neko.typing import Array
+
+Entries = tuple[Array | None, ...]
+
+
+class StepJacobian(NamedTuple):
+    """``state[i][j]`` = ∂h_t[i]/∂h_{t-1}[j] and ``current[i][c]`` = ∂h_t[i]/∂I_t[c], each (time, batch, n)."""
+
+    state: tuple[Entries, ...]
+    current: tuple[Entries, ...]
+
+
+def fields(state: Any) -> tuple[Array, ...]:
+    """The arrays of a state, without the fields that this variant of the cell does not use."""
+    return tuple(field for field in state if field is not None)
+
+
+@dataclass(frozen=True, eq=False)
+class Jacobians:
+    """A_t and b_t of a layer over time, as a scan meets them.
+
+    ``xs`` is what a scan runs over, and ``at`` makes the `StepJacobian` of one step from its slice. ``alive`` tells
+    which state fields still reach an emission at a later step: only these carry credit. ``all_steps`` gives the
+    `StepJacobian` of all steps at once.
+    """
+
+    xs: Any
+    at: Callable[[Any], StepJacobian]
+    alive: tuple[bool, ...]
+    all_steps: Callable[[], StepJacobian]
+
+
+def step_jacobians(xp: Any, cell: Cell, trace: LayerTrace) -> Jacobians:
+    """The Jacobians of a cell's step along a trace.
+
+    Given the states no step depends on another, so one call differentiates all of them; where the compiler
+    fuses a scan's step, it is cheaper to differentiate there than to read the results from memory.
+    """
+    state_type, unused = type(trace.before), [field is None for field in trace.before]
+    before = fields(trace.before)
+    d = len(before)
+
+    def step(*columns: Array) -> tuple[Array, ...]:
+        used = iter(columns[:d])
+        state = state_type(*(None if skip else next(used) for skip in unused))
+        return fields(cell.dynamics(xp, state, *columns[d:]))
+
+    def at(columns: tuple[Array, ...]) -> StepJacobian:
+        jacobian = xp.columnwise_jacobian(step, *columns)
+        return StepJacobian(tuple(row[:d] for row in jacobian), tuple(row[d:] for row in jacobian))
+
+    def all_steps() -> StepJacobian:
+        shape = before[0].shape
+        local = at(tuple(xp.reshape(a, (shape[0] * shape[1], shape[2])) for a in (*before, *trace.currents)))
+        return tree.map(lambda e: xp.reshape(e, shape), local)
+
+    if xp.fuses:
+        columns = (*before, *trace.currents)
+        return Jacobians(columns, at, live(at(tuple(a[0] for a in columns))), all_steps)
+    local = all_steps()
+    return Jacobians(local, lambda now: now, live(local), lambda: local)
+
+
+def live(local: StepJacobian) -> tuple[bool, ...]:
+    """Which state fields still reach an emission at a later step."""
+    d = len(local.state)
+    reach = [False] * (d - 1) + [True]
+    for _ in range(d):
+        reach = [i == d - 1 or any(reach[o] and local.state[o][i] is not None for o in range(d)) for i in range(d)]
+    return tuple(any(reach[o] and local.state[o][i] is not None for o in range(d)) for i in range(d))
+
+
+def combine(entries: Entries, values: Entries) -> Array | None:
+    """Sum of the products in which neither factor is None."""
+    total = None
+    for entry, value in zip(entries, values, strict=True):
+        if entry is not None and value is not None:
+            total = entry * value if total is None else total + entry * value
+    return total
+
+
+def column(rows: tuple[Entries, ...], j: int) -> Entries:
+    """Column j of a matrix held as rows."""
+    return tuple(row[j] for row in rows)
+
+
+def adjoint(xp: Any, local: Jacobians, signal: Array, end: Entries) -> tuple[Entries, tuple[Array, ...]]:
+    r"""Run the recurrence backward: from credit at emissions to credit at currents.
+
+    .. math::
+        λ_t = A_{t+1}^T λ_{t+1} + signal_t e_z, \qquad δ_t = b_t^T λ_t
+
+    Parameters
+    ----------
+    signal : Array (time, …, batch, n)
+        Learning signal at each emission; leading axes before `batch` are independent problems.
+    end : tuple of Array (…, batch, n) or None
+        Credit at the last state from beyond the sequence, None for fields that are not live.
+
+    Returns
+    -------
+    tuple
+        Credit at the state before the first step, and δ per current, (time, …, batch, n).
+    """
+
+    def step(carry: Entries, xs: Any) -> tuple[Entries, tuple[Array, ...]]:
+        columns, at_emission = xs
+        state, current = local.at(columns)
+        credit = (*carry[:-1], at_emission if carry[-1] is None else carry[-1] + at_emission)
+        earlier = tuple(None if carry[j] is None else combine(column(state, j), credit) for j in range(len(carry)))
+        delta = [combine(column(current, c), credit) for c in range(len(current[0]))]
+        return earlier, tuple(xp.zeros_like(at_emission) if e is None else e for e in delta)
+
+    return xp.scan(step, end, (local.xs, signal), reverse=True)

@@ -1,0 +1,167 @@
+"""Three-factor rules: a learning signal times what a synapse remembers of its two neurons."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any
+
+from neko import tree
+from neko.cells.base import Cell
+from neko.models.network import LayerTrace, Params
+from neko.models.readout import leaky_filter
+from neko.objective import Batch, Forward, mean_rates, spike_count
+from neko.rules import eligibility
+from neko.rules.base import Gradient, GradientRule
+from neko.rules.chunking import Carry, Chunk, by_chunks
+from neko.rules.forward import Recorded, record
+from neko.rules.jacobian import step_jacobians
+from neko.rules.observed import LayerTraces, observed
+from neko.rules.signals import LearningSignal
+from neko.rules.synapses import joined, layer_gradients, presynaptic
+from neko.typing import Array
+
+
+class ThreeFactor(GradientRule):
+    r"""A rule whose gradient is a sum of learning signals times eligibility traces.
+
+    .. math::
+        \frac{dE}{dW} = \sum_t L_t ē_t
+
+    A subclass says which signals its neurons hear, how its readout learns, and which paths of a neuron it cuts.
+
+    Parameters
+    ----------
+    model : Evaluator
+        Model, loss and metrics. Its regularizer enters as ``c (f_av - f_0) Σ_t e_t / T``, local to each layer.
+    stepwise : bool
+        Compute the traces forward, step by step, in place of one backward scan; the numbers are the same.
+    """
+
+    streams = True
+
+    def __init__(self, model: Any, *, stepwise: bool = False) -> None:
+        super().__init__(model)
+        self.stepwise = stepwise
+
+    @abstractmethod
+    def cut(self, cell: Cell) -> Cell:
+        """The cell that is differentiated, without the paths that the rule gives no credit through."""
+
+    @abstractmethod
+    def learning_signals(
+        self, params: Params, feedback: Params, batch: Batch, recorded: Recorded
+    ) -> list[LearningSignal]:
+        """The learning signal of every layer, from the first to the last."""
+
+    @abstractmethod
+    def readout_gradients(self, recorded: Recorded, filtered: tuple[Array, ...] | None) -> Params:
+        """Gradients of the readout, and of backward weights that learn; see `neko.rules.readout`."""
+
+    def differentiate(self, params: Params, feedback: Params, batch: Batch, carry: Any) -> Gradient:
+        if carry is None and not self.stepwise:
+            return self.gradient(self.whole(params, feedback, batch), batch, None)
+        return self.in_chunks(params, feedback, batch, carry, batch.x.shape[0])
+
+    def in_chunks(self, params: Params, feedback: Params, batch: Batch, carry: Any, length: int) -> Gradient:
+        if length >= batch.x.shape[0] and carry is None and not self.stepwise:
+            return self.differentiate(params, feedback, batch, carry)
+        if not self.model.objective.additive(batch):
+            raise ValueError(
+                "target='mean' has no error before the last step: use target='every' or 'last' with chunk, "
+                "stepwise and stream, or the whole sequence"
+            )
+
+        def step(part: Batch, carry: Carry, keep: bool) -> tuple[Chunk, Carry]:
+            return self.chunk(params, feedback, part, carry, keep)
+
+        start = self.at_rest(batch.x.shape[1], None) if carry is None else carry
+        chunk, later = by_chunks(self.xp, step, batch, start, length, carry is not None)
+        gradients = self.with_rate_term(chunk, batch)
+        return self.gradient(chunk._replace(gradients=gradients), batch, None if carry is None else later)
+
+    def whole(self, params: Params, feedback: Params, batch: Batch) -> Chunk:
+        """A sequence at once, without anything to carry on."""
+        xp, network, regularizer = self.xp, self.model.network, self.model.objective.regularizer
+        state = network.initial_state(xp, batch.x.shape[1])
+        _, recorded = record(xp, self.model, params, batch, state, self.cut)
+        gradients = self.readout_gradients(recorded, None)
+        counts = tuple(spike_count(xp, trace.z, batch.valid) for trace in recorded.traces)
+        for i, signal in enumerate(self.learning_signals(params, feedback, batch, recorded)):
+            cell, trace, future = network.cells[i], recorded.traces[i], signal.future
+            if regularizer is not None and cell.spiking:
+                error = regularizer.error(xp, counts[i], batch.valid, network.readout.dt)
+                future = future + xp.expand_dims(batch.valid, axis=-1) * error
+            pre = presynaptic(xp, cell, trace)
+            blocks = eligibility.sequence_gradient(xp, recorded.jacobians[i], pre, future)
+            gradients |= layer_gradients(xp, network, i, trace.x.shape[-1], blocks)
+        return Chunk(recorded.loss, recorded.outputs, counts, gradients, ())
+
+    def chunk(self, params: Params, feedback: Params, batch: Batch, carry: Carry, keep: bool) -> tuple[Chunk, Carry]:
+        """What one chunk adds, given what the chunks before it left; `keep` asks for what it leaves."""
+        xp, network = self.xp, self.model.network
+        state, recorded = record(xp, self.model, params, batch, carry.state, self.cut)
+        gradients = self.readout_gradients(recorded, carry.filtered)
+        rates, traces = [], []
+        gradient_of = eligibility.stepwise_gradient if self.stepwise else eligibility.chunk_gradient
+        for i, signal in enumerate(self.learning_signals(params, feedback, batch, recorded)):
+            trace, before = recorded.traces[i], None if carry.traces is None else carry.traces[i]
+            pre = joined(xp, presynaptic(xp, network.cells[i], trace))
+            layer = gradient_of(xp, recorded.jacobians[i], pre, signal, before, keep)
+            gradients |= layer_gradients(xp, network, i, trace.x.shape[-1], layer.weights)
+            rates.append(layer.rates)
+            traces.append(layer.traces)
+        counts = tuple(spike_count(xp, trace.z, batch.valid) for trace in recorded.traces)
+        pairs = zip(recorded.traces, carry.filtered, strict=True)
+        filtered = tuple(leaky_filter(xp, network.readout.kappa, trace.z, f)[0] for trace, f in pairs)
+        chunk = Chunk(recorded.loss, recorded.outputs, counts, gradients, tuple(rates))
+        return chunk, Carry(state, tuple(traces), filtered)
+
+    def with_rate_term(self, chunk: Chunk, batch: Batch) -> Params:
+        """Gradients plus ``c (f_av - f_0) Σ_t e_t / T``, known only once all spikes are counted."""
+        regularizer = self.model.objective.regularizer
+        if regularizer is None:
+            return chunk.gradients
+        xp, network = self.xp, self.model.network
+        gradients, n_in = dict(chunk.gradients), batch.x.shape[-1]
+        for i, cell in enumerate(network.cells):
+            if cell.spiking:
+                error = regularizer.error(xp, chunk.counts[i], batch.valid, network.readout.dt)
+                blocks = tuple(eligibility.rate_gradient(xp, error, block) for block in chunk.rates[i])
+                added = layer_gradients(xp, network, i, n_in, blocks)
+                gradients |= {name: gradients[name] + g for name, g in added.items()}
+            n_in = cell.units
+        return gradients
+
+    def gradient(self, chunk: Chunk, batch: Batch, carry: Carry | None) -> Gradient:
+        """What is returned for a whole sequence."""
+        pairs = zip(self.model.network.cells, chunk.counts, strict=True)
+        counts = tuple(count if cell.spiking else None for cell, count in pairs)
+        rates = mean_rates(self.xp, counts, batch.valid)
+        return Gradient(Forward(chunk.loss, chunk.outputs, rates), chunk.gradients, carry)
+
+    def at_rest(self, size: int, traces: Any) -> Carry:
+        """The carry of a network at rest."""
+        state = self.model.network.initial_state(self.xp, size)
+        return Carry(state, traces, tuple(self.xp.zeros_like(layer[-1]) for layer in state.layers))
+
+    @abstractmethod
+    def kappas(self) -> list[float]:
+        """Decay of the filtered trace of every layer, as in its `LearningSignal`."""
+
+    def initial_carry(self, size: int) -> Carry:
+        xp, network, traces = self.xp, self.model.network, []
+        for cell, kappa, i in zip(network.cells, self.kappas(), range(len(network.cells)), strict=True):
+            before = tree.map(lambda a: xp.expand_dims(a, axis=0), cell.initial_state(xp, size))
+            nothing = xp.zeros_like(before[-1])
+            x = xp.zeros((1, size, int(self.model.params[f"layers.{i}.w_in"].shape[0])))
+            trace = LayerTrace(before, (nothing,) * cell.n_currents, x, nothing)
+            jacobians = step_jacobians(xp, self.cut(cell), trace)
+            pre = joined(xp, presynaptic(xp, cell, trace))
+            traces.append(eligibility.initial_traces(xp, jacobians, pre, cell.units, kappa))
+        return self.at_rest(size, tuple(traces))
+
+    def traces(self, params: Params, feedback: Params, batch: Batch) -> list[LayerTraces]:
+        state = self.model.network.initial_state(self.xp, batch.x.shape[1])
+        _, recorded = record(self.xp, self.model, params, batch, state, self.cut)
+        found = self.learning_signals(params, feedback, batch, recorded)
+        return observed(self.xp, self.model, batch, recorded, found)

@@ -1,0 +1,85 @@
+"""Learning signals: what the readout's error tells every neuron."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from neko.models import initializers
+from neko.models.network import Params, split
+from neko.objective import Batch, Objective
+from neko.rules.forward import Recorded
+from neko.rules.jacobian import Jacobians
+from neko.typing import Array
+
+
+class LearningSignal(NamedTuple):
+    """The learning signal of a layer, and what else its traces are summed with.
+
+    ``signal`` (time, batch, n) is L_t of step t; ``future`` (time, batch, n) is the future credit ``L_t + κ L_{t+1} +
+    …``, the signal of all later steps that the emission still reaches; ``valid`` (time, batch) marks the frames that
+    count in a firing rate, None without a rate term; ``per_sequence`` says that the rate term is of each sequence by
+    itself; ``kappa`` is the decay of the filtered trace ``ē_t = κ ē_{t-1} + e_t``.
+    """
+
+    signal: Array
+    future: Array
+    valid: Array | None
+    per_sequence: bool
+    kappa: float
+
+
+def random_feedback(xp: Any, network: Any, seed: int) -> Params:
+    """A matrix (outputs, n) from the readout's error to every layer.
+
+    Its entries have the variance of ``w_out``, so that the signal has the size that symmetric feedback would give it.
+    """
+    rng, n_out = np.random.default_rng(seed), network.readout.units
+    return {
+        f"feedback.{i}": xp.asarray(initializers.fan_in_normal(rng, (cell.units, n_out)).T)
+        for i, cell in enumerate(network.cells)
+    }
+
+
+def broadcast(
+    xp: Any, network: Any, objective: Objective, feedback: Params, batch: Batch, recorded: Recorded
+) -> list[LearningSignal]:
+    """The error through a feedback matrix of each layer's own, ``L_t = B c err_t``."""
+    kappa, error = network.readout.kappa, network.readout.gain * recorded.error
+    weights = [feedback[f"feedback.{i}"] for i in range(len(network.cells))]
+    return [LearningSignal(error @ b, recorded.credit @ b, *rate_term(objective, batch), kappa) for b in weights]
+
+
+def symmetric(
+    xp: Any, network: Any, objective: Objective, params: Params, batch: Batch, recorded: Recorded
+) -> list[LearningSignal]:
+    """The error through the transposed readout; a lower layer gets it by the instantaneous path of each step through
+    the layers above, ``L^l_t = (L^{l+1}_t ∂z_t/∂I_t) W_in^T``."""
+    term = rate_term(objective, batch)
+    w_out = xp.matrix_transpose(params["readout.w_out"])
+    error = network.readout.gain * recorded.error
+    result = [LearningSignal(error @ w_out, recorded.credit @ w_out, *term, network.readout.kappa)]
+    instant = result[0].signal
+    for i in range(len(network.cells) - 1, 0, -1):
+        instant = through(xp, network.cells[i], params[f"layers.{i}.w_in"], recorded.jacobians[i], instant)
+        result.insert(0, LearningSignal(instant, instant, *term, 0.0))
+    return result
+
+
+def rate_term(objective: Objective, batch: Batch) -> tuple[Array | None, bool]:
+    """The frames that count in a firing rate, None without a regularizer, and whether rates are of each sequence."""
+    if objective.regularizer is None:
+        return None, False
+    return batch.valid, objective.regularizer.per_sequence
+
+
+def through(xp: Any, cell: Any, w_in: Array, jacobians: Jacobians, signal: Array) -> Array:
+    """Signal at a layer's input in the same step: ``Σ_c (signal ∂z_t/∂I_t[c]) W_in[c]^T``."""
+    total, slopes = None, jacobians.all_steps().current[-1]
+    for current, weights in zip(cell.input_currents, split(w_in, len(cell.input_currents)), strict=True):
+        slope = slopes[current]
+        if slope is not None:
+            term = (signal * slope) @ xp.matrix_transpose(weights)
+            total = term if total is None else total + term
+    return xp.zeros((*signal.shape[:-1], w_in.shape[0])) if total is None else total

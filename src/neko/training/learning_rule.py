@@ -1,0 +1,381 @@
+"""A learning rule: a gradient rule composed with an update."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+
+from neko import identity, tree, updates
+from neko.arguments import check_integer
+from neko.backend.programs import Programs
+from neko.data.intake import Examples
+from neko.errors import NonFiniteError
+from neko.identity import representation
+from neko.io import snapshot
+from neko.models.adapted import check_names
+from neko.models.network import Params
+from neko.rules.base import Gradient, GradientRule
+from neko.training import stream as streams
+from neko.training.learner import Learner, Measures
+from neko.training.step import Step, Weights
+
+
+class LearningRule(Learner):
+    """A gradient rule composed with an update: what a `Trainer` trains.
+
+    ``neko.Eprop(model, mode='random', optimizer='sgd')`` is short for ``LearningRule(rules.Eprop(model,
+    mode='random'), 'sgd')``, and so for every rule.
+
+    Parameters
+    ----------
+    gradient : GradientRule
+        Where the gradient comes from.
+    optimizer : str, object or update
+        A name ('adam', 'sgd', …), an optimizer of the model's framework, 'naive', or any update.
+    learning_rate : float or callable, optional
+        Rate of a named optimizer, or a schedule ``step -> rate``; default 1e-3.
+    clip_norm : float, optional
+        Scale the whole gradient down to this L2 norm where it is longer.
+    chunk : int, optional
+        Compute the gradient from so many steps at a time, of a rule that streams: the memory no longer grows with the
+        length of a sequence. For BPTT this truncates the credit; other rules give the same numbers.
+    online : bool
+        Update the weights after every chunk (``chunk=1``: after every step) instead of at the end of a batch.
+    stream : bool
+        Carry the network's and the rule's state from one call to the next, so that an endless stream is learnt as one
+        sequence; `reset` starts anew. Every batch holds the same sequences in the same order; one that has ended
+        stays in it, masked. The loss of a batch is that of its own frames: under ``reduction='sum'`` the losses add up
+        to the loss of the sequence, under 'mean' each is a mean of its own.
+    jit : bool
+        Compile the step where the framework compiles; without it errors point to the line that made them.
+
+    Attributes
+    ----------
+    feedback : dict of Array
+        Backward weights of the gradient rule; empty for most rules, and before the first batch.
+    update_state : object
+        The state of the update, such as the conductances of devices; None before the first batch.
+    steps : int
+        Number of updates so far.
+
+    Raises
+    ------
+    TypeError
+        For what is no gradient rule.
+    ValueError
+        For `online` without `chunk`; for `chunk` or `stream` of a rule that carries no state.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import neko
+    >>> model = neko.Evaluator(neko.ALIF(8, 2, "torch"), loss="categorical_crossentropy")
+    >>> rule = neko.LearningRule(neko.rules.Eprop(model, mode="random"), "sgd", learning_rate=0.1)
+    >>> sorted(rule.step(np.ones((3, 20, 4)), np.eye(2)[[0, 1, 1]]))
+    ['loss']
+    """
+
+    pausable = True
+
+    def __init__(
+        self,
+        gradient: GradientRule,
+        optimizer: Any = "adam",
+        *,
+        learning_rate: Any = None,
+        clip_norm: float | None = None,
+        chunk: int | None = None,
+        online: bool = False,
+        stream: bool = False,
+        jit: bool = True,
+    ) -> None:
+        if not isinstance(gradient, GradientRule):
+            raise TypeError(f"gradient={gradient!r}: expected a gradient rule, for example neko.rules.Eprop(model)")
+        self.gradient = gradient
+        self.model = gradient.model
+        self.xp = self.model.xp
+        self.chunk = None if chunk is None else check_integer("chunk", chunk)
+        self.online = online
+        self.stream = stream
+        if online and chunk is None:
+            raise ValueError("online=True needs chunk: the number of steps between updates, for example chunk=1")
+        for option, value in (("stream", stream), ("chunk", chunk)):
+            self._check_streams(option, value)
+        self.optimizer = optimizer
+        self.learning_rate = learning_rate
+        self.schedule = updates.resolve(self.xp, optimizer, learning_rate)
+        self.update = self.schedule.update
+        self.clip_norm = updates.check_clip_norm(clip_norm)
+        self.feedback: Params = {}
+        self.update_state: Any = None
+        self.steps = 0
+        self._carry: Any = None
+        self._sequences: int | None = None
+        self._fault: Any = None
+        self._jit = jit
+        self._programs = Programs(self.xp, jit)
+        self._known: list[str] | None = None
+        # Chunks of an online rule are cut before the step.
+        self._step = Step(gradient, self.update, self.clip_norm, None if online else self.chunk, stream or online)
+        self._compile()
+
+    def _check_streams(self, option: str, value: Any) -> None:
+        """ValueError for an option that needs a rule and a model with a state to carry on."""
+        if not value:
+            return
+        if not self.gradient.streams:
+            name = type(self.gradient).__name__
+            raise ValueError(f"{option}={value!r}: {name} carries no state from chunk to chunk; use Eprop for streams")
+        if self.model.model.persistent:
+            raise ValueError(
+                f"{option}={value!r}: {self.model.model!r} has no state to carry on; only a network of cells has one"
+            )
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join([repr(self.gradient), *representation.options(self)])})"
+
+    @property
+    def name(self) -> str:
+        """What figures and tables call the rule."""
+        return self.gradient.name
+
+    @property
+    def ordered(self) -> bool:
+        return self.stream
+
+    def step(self, x: Any, y: Any, mask: Any = None) -> dict[str, float]:
+        """One update from a batch; returns the loss and the metrics of the forward pass before it.
+
+        A chunk of a stream in which no frame counts changes no weight, and gives an empty dict.
+
+        Raises
+        ------
+        NonFiniteError
+            When a loss, gradient or parameter is not finite; the model keeps its parameters from before the step.
+        """
+        measures = self.learn(self.model.examples(x, y, mask, chunks=self.stream))
+        self.check()
+        return self.model.finalise(measures)
+
+    def gradients(self, x: Any, y: Any, mask: Any = None) -> tuple[Any, Params]:
+        """Loss and gradients of a batch, without an update: a scalar and arrays by parameter name."""
+        return self.gradients_of(self.model.examples(x, y, mask))
+
+    def gradients_of(self, batch: Examples) -> tuple[Any, Params]:
+        """As `gradients`, of examples that are prepared already."""
+        self.start()
+        self._check_target(batch)
+        result = self._look(self.model.model.buffers, batch)
+        return result.forward.loss, self._step.whole(result.gradients)
+
+    def traces(self, x: Any, y: Any, mask: Any = None) -> list[Any]:
+        """Eligibility traces and learning signals of a batch at every step, per layer; see `neko.rules.observed`."""
+        batch = self.model.examples(x, y, mask)
+        self.start()
+        with self.xp.scope():
+            timed = self.model.batch(batch.x, batch.y, batch.mask)
+            return self.gradient.traces(self.model.params, self.feedback, timed)
+
+    def learn(self, portion: Examples) -> Measures:
+        self.start()
+        self._check_target(portion)
+        if self.online:
+            return self._learn_online(portion)
+        if not self.stream:
+            return self._advance(portion)
+        counts = self._follow(portion)
+        if not counts.any():
+            self._read(portion)
+            return {}
+        return self._advance(portion, counts.any(axis=1))
+
+    def _learn_online(self, batch: Examples) -> Measures:
+        """An update after every chunk."""
+        counts = self._follow(batch) if self.stream else batch.counts()
+        last = streams.ends(counts)
+        measures: Measures = {}
+        # In a stream what comes after the last frame that counts moves the state of the next chunk.
+        end = batch.x.shape[1] if self.stream else int(last.max()) + 1
+        for begin in range(0, end, self.chunk or end):
+            steps = slice(begin, begin + (self.chunk or end))
+            part = self._cut(batch, steps)
+            if not counts[:, steps].any():
+                self._read(part)
+                continue
+            found = self._advance(part, (last >= steps.start) & (last < steps.stop))
+            measures = found if not measures else tree.map(lambda a, b: a + b, measures, found)
+        if not self.stream:
+            self.reset()
+        return measures
+
+    def _cut(self, batch: Examples, steps: slice) -> Examples:
+        """Some steps of a batch."""
+        y = batch.y if self.model.objective.is_sequence_level(batch.y) else batch.y[:, steps]
+        return Examples(batch.x[:, steps], y, None if batch.mask is None else batch.mask[:, steps], None)
+
+    def check(self) -> None:
+        if self._fault is None:
+            return
+        number, tensor = (int(n) for n in self.xp.to_numpy(self._fault))
+        if number < 0:
+            return
+        self.steps, self._fault = number, None
+        bounds = "" if self.clip_norm is not None else ", clip_norm=1.0"
+        if tensor == 0:
+            remedy = (
+                f"look at targets and inputs of this batch, or try smaller weights, a smaller learning_rate{bounds}"
+            )
+        else:
+            remedy = (
+                f"try a learning_rate below {self.schedule.rate(number):g}{bounds}, or a smaller dampening of the "
+                "surrogate"
+            )
+        raise NonFiniteError(
+            number, self._step.tensors()[tensor], f"{remedy}; the model keeps its parameters from before the step"
+        )
+
+    def finish(self, totals: Measures) -> dict[str, float]:
+        return super().finish(totals) | self.update.report(self.update_state)
+
+    def identity(self) -> dict[str, Any]:
+        return {"rule": self.name, **self.options(), **self.model.identity()}
+
+    def options(self) -> dict[str, Any]:
+        """Every option of the rule by value, the defaults too."""
+        own = identity.options(self, optimizer=self.update, learning_rate=self.schedule.learning_rate)
+        return {**own, **self.gradient.options()}
+
+    def exported(self) -> dict[str, Any]:
+        self.check()
+        xp = self.xp
+        with xp.scope():
+            return {
+                "params": snapshot.exported(xp, self.model.params),
+                "buffers": snapshot.exported(xp, self.model.model.buffers),
+                "feedback": snapshot.exported(xp, self.feedback),
+                "update": self.update.exported(xp, self.update_state),
+                "carry": snapshot.exported(xp, self._carry),
+                "sequences": self._sequences,
+                "steps": self.steps,
+            }
+
+    def load(self, saved: dict[str, Any], batches: Iterable[Examples]) -> None:
+        xp, model = self.xp, self.model
+        next(iter(batches))  # which builds the model
+        self.start()
+        sequences = saved["sequences"]
+        with xp.scope():
+            template = None if saved["carry"] is None else self.gradient.initial_carry(sequences)
+            params = snapshot.loaded(xp, model.params, saved["params"], "params")
+            buffers = snapshot.loaded(xp, model.model.buffers, saved["buffers"], "buffers")
+            feedback = snapshot.loaded(xp, self.feedback, saved["feedback"], "feedback")
+            if saved["update"] is None:  # of an optimizer that was changed on purpose: it begins anew
+                update = self.update.init(self._learnt(params, feedback))
+            else:
+                update = self.update.loaded(xp, self.update_state, saved["update"])
+            carry = snapshot.loaded(xp, template, saved["carry"], "carry")
+        model.params, self.feedback, self.update_state = params, feedback, update
+        if model.model.persistent:
+            model.model.buffers = buffers
+        self._carry, self._sequences, self.steps = carry, sequences, saved["steps"]
+
+    def reset(self) -> None:
+        """Forget the state of the stream; parameters stay."""
+        self._carry = None
+        self._sequences = None
+
+    def start(self, x: Any = None) -> None:
+        """Draw feedback and the update's state if that is not done, of a model that is built (for inputs like `x`)."""
+        if x is not None:
+            self.model.build(x)
+        if self._objective is not self.model.objective:
+            self._compile()
+        if self._known is not None:
+            check_names(self.model.model, self._known)
+            return
+        self._known = list(self.model.params)
+        with self.xp.scope():
+            self.feedback = self.gradient.initial_feedback()
+            self.update_state = self.update.init(self._learnt(self.model.params, self.feedback))
+            self._hold(self._step.held(self._weights()))
+
+    def _learnt(self, params: Params, feedback: Params) -> Params:
+        """What the update trains."""
+        return {**params, **{name: feedback[name] for name in self.gradient.learnt_feedback()}}
+
+    def _weights(self) -> Weights:
+        """What the next update starts from."""
+        return Weights(self.model.params, self.feedback, self.update_state)
+
+    def _hold(self, weights: Weights) -> None:
+        """Keep the weights of an update."""
+        self.model.params, self.feedback, self.update_state = weights
+
+    def _compile(self) -> None:
+        """The steps as the framework compiles them, with the objective of now in them."""
+        compiled: Callable[..., Any] = self.xp.jit if self._jit else self._scoped
+        self._train = compiled(self._step.advance)
+        self._differentiate = compiled(self._step.differentiate)
+        self._objective = self.model.objective
+
+    def _scoped(self, f: Callable[..., Any]) -> Callable[..., Any]:
+        """f as it is, in the backend's scope."""
+
+        def run(*args: Any) -> Any:
+            with self.xp.scope():
+                return f(*args)
+
+        return run
+
+    def _check_target(self, batch: Examples) -> None:
+        """ValueError for a target that chunks of a stream cannot have."""
+        option = "stream=True" if self.stream else "online=True" if self.online else None
+        if option is not None:
+            objective = self.model.objective
+            streams.check_target(option, objective.target, objective.is_sequence_level(batch.y))
+
+    def _follow(self, batch: Examples) -> np.ndarray:
+        """Which frames of this chunk of the stream count, (batch, time)."""
+        self._sequences = streams.check_size(self._sequences, batch.size)
+        return batch.counts()
+
+    def _read(self, batch: Examples) -> None:
+        """Go on through frames of which none counts: an update would be of nothing but the optimizer's momentum."""
+        with self.xp.scope():
+            start = self.gradient.initial_carry(batch.size) if self._carry is None else self._carry
+        self._carry = self._look(start, batch).carry
+
+    def _look(self, start: Any, batch: Examples) -> Gradient:
+        """What the rule finds for a batch with the weights as the update holds them; nothing of it is applied."""
+        with self.xp.scope():
+            params, feedback, _ = self._step.held(self._weights())
+        result, _ = self._differentiate(params, feedback, start, batch.x, batch.y, batch.mask)
+        return result
+
+    def _advance(self, batch: Examples, closing: np.ndarray | None = None) -> Measures:
+        """An update; `closing` (batch,) marks the sequences that end in these frames."""
+        xp, model = self.xp, self.model.model
+        self._programs.count((batch.x, batch.y, batch.mask))
+        with xp.scope():
+            if self._fault is None:
+                self._fault = xp.asarray(np.full(2, -1.0))
+            weights, carry, measures, self._fault = self._train(
+                self._weights(),
+                model.buffers if model.persistent else self._carry,
+                self._fault,
+                xp.scalar(self.schedule.rate(self.steps)),
+                xp.scalar(float(self.steps)),
+                batch.x,
+                batch.y,
+                batch.mask,
+                None if closing is None else xp.asarray(closing, dtype=xp.dtype),
+            )
+            self._hold(weights)
+        if model.persistent:
+            model.buffers = carry
+        else:
+            self._carry = carry
+        self.steps += 1
+        return measures  # type: ignore[no-any-return]

@@ -1,0 +1,76 @@
+"""Every rule under its own name as one trains with it: ``Eprop(model, mode=…, optimizer=…)``."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from neko import rules
+from neko.arguments import of_constructor
+from neko.identity import representation
+from neko.rules.base import GradientRule
+from neko.training.learning_rule import LearningRule
+
+
+class Pair(LearningRule):
+    """A gradient rule of one kind with an update; options go to the one or the other by their names.
+
+    Attributes
+    ----------
+    rule : type
+        The class of the gradient rule.
+    """
+
+    rule: ClassVar[type[GradientRule]]
+
+    def __init__(self, model: Any, **options: Any) -> None:
+        own, others = (
+            {name for name in of_constructor(kind) if name not in ("self", "model", "gradient")}
+            for kind in (self.rule, LearningRule)
+        )
+        for name in options:
+            if name not in own | others:
+                raise TypeError(f"{self.rule.__name__} has no option {name!r}: expected one of {sorted(own | others)}")
+        gradient = self.rule(model, **{name: options.pop(name) for name in own if name in options})
+        super().__init__(gradient, **options)
+
+    def __repr__(self) -> str:
+        told = [*representation.options(self.gradient), *representation.options(self)]
+        return f"{type(self).__name__}({', '.join([repr(self.model), *told])})"
+
+
+@functools.cache
+def pair(rule: type[GradientRule]) -> type[Pair]:
+    """The `Pair` of a gradient rule, under the rule's own name."""
+    doc = f"{rule.__doc__}\n    The other options are those of `neko.LearningRule`."
+    return type(rule.__name__, (Pair,), {"rule": rule, "__doc__": doc, "__module__": __name__})
+
+
+def resolve(rule: Any) -> Callable[..., LearningRule]:
+    """What makes a learning rule from an evaluator.
+
+    Parameters
+    ----------
+    rule : str, class or callable
+        A name (``'bptt'``, ``'eprop:random'``, ``'file.py:Name'``), a gradient rule's class, or what makes a gradient
+        rule or a learning rule from an evaluator.
+    """
+    made = rules.resolve(rule)
+    if isinstance(made, functools.partial):
+        return functools.partial(resolve(made.func), *made.args, **made.keywords)
+    if isinstance(made, type):
+        return pair(made) if issubclass(made, GradientRule) else made
+
+    def make(model: Any, **options: Any) -> LearningRule:
+        found = made(model, **options)
+        return LearningRule(found) if isinstance(found, GradientRule) else found
+
+    return make
+
+
+def __getattr__(name: str) -> Any:
+    """The pair of the rule whose class has this name."""
+    if name[:1].isupper():
+        return pair(getattr(rules, name))
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

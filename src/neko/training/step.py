@@ -1,0 +1,118 @@
+"""One update of the weights as a pure function."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from neko.backend.update import Update, choose
+from neko.models.network import Params
+from neko.objective import Batch
+from neko.rules.base import Gradient, GradientRule
+from neko.typing import Array
+from neko.updates import clip_by_global_norm
+
+
+class Weights(NamedTuple):
+    """What an update changes: parameters of the model, backward weights of the rule, and the state of the update."""
+
+    params: Params
+    feedback: Params
+    update: Any
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """From weights and a batch to the weights after the update: gradient, clipping, update, decay, constraints.
+
+    Parameters
+    ----------
+    gradient : GradientRule
+        Where the gradient comes from.
+    update : Update
+        What makes new weights of it.
+    clip_norm : float, optional
+        Scale the whole gradient down to this L2 norm where it is longer.
+    chunk : int, optional
+        Steps from which the gradient is computed at a time.
+    carries : bool
+        Whether the state at the end is where the next batch starts.
+    """
+
+    gradient: GradientRule
+    update: Update
+    clip_norm: float | None
+    chunk: int | None
+    carries: bool
+
+    def differentiate(
+        self, params: Params, feedback: Params, carry: Any, x: Any, y: Array, mask: Array | None, closing: Any = None
+    ) -> tuple[Gradient, Batch]:
+        """The gradient of a batch by the weights as they are, and the batch with time leading."""
+        batch = self.gradient.model.batch(x, y, mask, closing)
+        if self.chunk is None:
+            return self.gradient.differentiate(params, feedback, batch, carry), batch
+        return self.gradient.in_chunks(params, feedback, batch, carry, self.chunk), batch
+
+    def advance(
+        self, weights: Weights, carry: Any, fault: Array, rate: Array, number: Array, *data: Any
+    ) -> tuple[Weights, Any, dict[str, Any], Array]:
+        """Weights, carry and measures after update `number`, and the first fault.
+
+        A step whose loss, gradients or new weights are not finite changes nothing, nor does any step after it. `fault`
+        (2,) holds the number of that step and which tensor it was (see `tensors`), -1 while there is none: so the
+        device need not tell the host after every step.
+        """
+        xp, model = self.gradient.xp, self.gradient.model
+        kept = self.update.kept(weights.update)
+        params, feedback, state = self.held(weights)
+        if self.carries and carry is None:
+            carry = self.gradient.initial_carry(data[0].shape[0])
+        result, batch = self.differentiate(params, feedback, carry, *data)
+        gradients = self.whole(result.gradients)
+        names = sorted(gradients)
+        found = [result.forward.loss, *(gradients[name] for name in names)]
+        if self.clip_norm is not None:
+            gradients = clip_by_global_norm(xp, gradients, self.clip_norm)
+        learnt = {name: params[name] if name in params else feedback[name] for name in names}
+        updated, state = self.update.step(learnt, gradients, state, rate)
+        learnt = dict(updated)
+        for name, share in self.gradient.decay().items():
+            learnt[name] = (1.0 - share) * learnt[name]
+        learnt = {**learnt, **model.model.constrain({name: learnt[name] for name in params})}
+        after = Weights({n: learnt[n] for n in params}, {n: learnt.get(n, b) for n, b in feedback.items()}, state)
+        found += [learnt[name] for name in names]
+        if any(learnt[name] is not updated[name] for name in names):
+            after = self.held(after)
+        finite = xp.stack([xp.all(xp.isfinite(a)) for a in found])
+        good = xp.logical_and(fault[0] < 0.0, xp.all(finite))
+        first = xp.astype(xp.argmax(1.0 - xp.astype(finite, xp.dtype)), xp.dtype)
+        fault = xp.where(xp.logical_or(good, fault[0] >= 0.0), fault, xp.stack([number, first]))
+        params, feedback = (choose(xp, good, after[i], weights[i]) for i in range(2))
+        weights = Weights(params, feedback, self.update.chosen(xp, good, after.update, kept))
+        carry = choose(xp, good, result.carry, carry) if self.carries or model.model.persistent else None
+        return weights, carry, model.measure(result.forward, batch), fault
+
+    def held(self, weights: Weights) -> Weights:
+        """The weights as the update holds what was set from outside."""
+        if not self.update.holds:
+            return weights
+        params, feedback, state = weights
+        learnt = {**params, **{name: feedback[name] for name in self.gradient.learnt_feedback()}}
+        learnt, state = self.update.hold(learnt, state)
+        return Weights({n: learnt[n] for n in params}, {n: learnt.get(n, b) for n, b in feedback.items()}, state)
+
+    def whole(self, gradients: Params) -> Params:
+        """The gradients of a rule; ValueError where it left out that of a parameter."""
+        missing = sorted(self.gradient.model.params.keys() - gradients.keys())
+        if missing:
+            raise ValueError(
+                f"{type(self.gradient).__name__}.differentiate gave no gradient of {missing!r}: expected one of every "
+                "parameter, zeros where nothing is learnt"
+            )
+        return gradients
+
+    def tensors(self) -> list[str]:
+        """What is looked at, in the order in which a fault counts it."""
+        names = sorted([*self.gradient.model.params, *self.gradient.learnt_feedback()])
+        return ["loss", *(f"gradient of {n}" for n in names), *(f"{n} after the update" for n in names)]
