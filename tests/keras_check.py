@@ -81,12 +81,12 @@ def main() -> None:
         assert seeds
         assert all(not np.array_equal(before[name], after[name]) for name in seeds)
     np.testing.assert_allclose(
-        adapt.adapt(noisy, task_type="classification").predict(x),
+        adapt(noisy, task_type="classification").predict(x),
         keras.ops.convert_to_numpy(keras.ops.softmax(noisy(x, training=False))),
         rtol=1e-4,
         atol=1e-6,
     )
-    sampler = neko.rules.Langevin(rule.model, warmup=2, step_size=1e-5)
+    sampler = neko.Langevin(rule.model, warmup=2, step_size=1e-5)
     history = neko.Trainer(sampler).train(x, y, epochs=4, batch_size=10, progress=False)
     assert np.isfinite(history["logdensity"]).all()
     for check in keras_users.ALL if "all" in sys.argv[1:] else keras_users.QUICK:

@@ -99,7 +99,7 @@ def refused(f, words):
 
 
 def adapted(model, x, **options):
-    made = adapt.adapt(model, **options)
+    made = adapt(model, **options)
     made.prepare(x)
     return made
 
@@ -147,14 +147,14 @@ def check_inputs_and_outputs():
         made = two(kind)
         expected = host(made({"left": X, "right": OTHER} if kind == "dict" else [OTHER, X]))
         for x in (ordered, list(ordered), {"left": X, "right": OTHER}):
-            model = adapt.adapt(made)
+            model = adapt(made)
             assert model.several(x)
             model.prepare(x)
             np.testing.assert_allclose(outputs(model, x), expected, rtol=1e-5, atol=1e-6)
-    refused(lambda: adapt.adapt(two("list")).prepare((X, OTHER, X)), "x has 3 inputs")
-    refused(lambda: adapt.adapt(two("list")).prepare({"left": X, "wrong": OTHER}), "'wrong'")
+    refused(lambda: adapt(two("list")).prepare((X, OTHER, X)), "x has 3 inputs")
+    refused(lambda: adapt(two("list")).prepare({"left": X, "wrong": OTHER}), "'wrong'")
     assert outputs(adapted(SubclassedTwo(), (X, OTHER)), (X, OTHER)).shape == (8, 3)
-    assert not adapt.adapt(keras.Sequential([layers.Dense(3)])).several([X, X])
+    assert not adapt(keras.Sequential([layers.Dense(3)])).several([X, X])
 
     entry = keras.Input((4,))
     hidden = layers.Dense(5)(entry)
@@ -246,7 +246,7 @@ def check_states():
     np.testing.assert_allclose(found, expected, rtol=1e-5)
     assert abs(found[0] - found[1]) > 1e-4
     # Without weights yet it is built for the batches that will come, and begins at rest.
-    model = adapt.adapt(made())
+    model = adapt(made())
     model.prepare(x, batch_size=4)
     assert [tuple(b.shape) for name, b in model.buffers.items() if "rnn_state" in name] == [(4, 3)] * 2
     assert not any(host(b).any() for name, b in model.buffers.items() if "rnn_state" in name)

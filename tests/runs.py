@@ -39,7 +39,8 @@ def trainer_of(kind, backend):
 
     if kind == "comparison":
         primary = neko.Eprop(evaluator_of(backend), mode="random")
-        return neko.GradientComparison(primary, ["bptt", "eprop:adaptive"], sync_feedback=False, every=2)
+        followed = neko.GradientComparison(primary, ["bptt", "eprop:adaptive"], sync_feedback=False, every=2)
+        return neko.Trainer(followed)
     return neko.Trainer(learner(kind, backend))
 
 

@@ -12,6 +12,7 @@ from neko.bayes import SAMPLERS, Normal
 from neko.devices import DEVICES
 from neko.models.base import Pass, Trainable
 from neko.rules import RULES
+from neko.training.pairs import resolve
 from neko.updates import Manhattan
 from significance import FALSE_ALARM, MISSED, missed_normal, p_normal
 
@@ -59,9 +60,9 @@ def learning(model, rule, update, x):
     Random feedback descends only once the readout has come to agree with it, which takes longer than a test: here the
     readout begins there.
     """
-    made = neko.rules.resolve(rule)(model, optimizer=UPDATES[update], **STEP.get(update, {}))
+    made = resolve(rule)(model, optimizer=UPDATES[update], **STEP.get(update, {}))
     model.build(x)
-    feedback = made.initial_feedback().get("feedback.0")
+    feedback = made.gradient.initial_feedback().get("feedback.0")
     if feedback is not None:
         model.params = {**model.params, "readout.w_out": model.xp.permute_dims(feedback, (1, 0))}
     return made
@@ -111,7 +112,7 @@ class Line(Trainable):
 def biased(factor):
     """A drift that is not the gradient."""
 
-    class Biased(neko.BPTT):
+    class Biased(neko.rules.BPTT):
         def differentiate(self, params, feedback, batch, carry):
             found = super().differentiate(params, feedback, batch, carry)
             return found._replace(gradients={"w": factor * found.gradients["w"]})
@@ -244,7 +245,7 @@ def test_the_portions_do_not_matter(xp):
         (lambda model: neko.HMC(model, leapfrog_steps=0), ValueError, "leapfrog_steps=0"),
         (lambda model: neko.SGLD(model, step_size=-1.0), ValueError, "step_size=-1.0"),
         (lambda model: neko.Langevin(model).posterior, ValueError, "no draws after 0 epochs"),
-        (lambda model: neko.rules.get_sampler("nuts"), ValueError, "'hmc', 'langevin', 'sgld'"),
+        (lambda model: SAMPLERS.get("nuts"), ValueError, "'hmc', 'langevin', 'sgld'"),
     ],
 )
 def test_a_wrong_choice_is_named(wrong, error, words):

@@ -20,20 +20,12 @@ from neko.cli import app
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-EXAMPLES = [
-    "neko.callbacks.checkpoints",
-    "neko.cells.base",
-    "neko.compare",
-    "neko.evaluator",
-    "neko.history",
-    "neko.inference",
-    "neko.losses",
-    "neko.models",
-    "neko.rules.eprop",
-    "neko.rules.langevin",
-    "neko.updates.manhattan",
-    "neko.verification",
-]
+SOURCE = ROOT / "src"
+EXAMPLES = sorted(
+    ".".join(path.relative_to(SOURCE).with_suffix("").parts).removesuffix(".__init__")
+    for path in SOURCE.rglob("*.py")
+    if ">>> " in path.read_text(encoding="utf-8")
+)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -20,7 +20,7 @@ import neko
 from neko import backend as backends
 from neko import cells, datasets, devices
 from neko.cli import app
-from neko.io import checkpoint
+from neko.models import weights as checkpoint
 from neko.training import callbacks
 from neko.updates import schedules
 

@@ -96,7 +96,7 @@ def run_config():
 
 def test_importing_neko_loads_nothing_that_is_optional():
     code = (
-        "import sys, neko, neko.cli, neko.run, neko.datasets, neko.posterior, neko.plots, neko.callbacks;"
+        "import sys, neko, neko.cli, neko.runs, neko.datasets, neko.bayes, neko.plots, neko.training.callbacks;"
         "print(sorted({m.split('.')[0] for m in sys.modules} & "
         "{'scipy', 'sklearn', 'pandas', 'arviz', 'tensorboardX', 'torch', 'jax', 'tensorflow', 'keras'}))"
     )

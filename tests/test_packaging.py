@@ -49,7 +49,9 @@ OWN = {"neko"} | set(sys.stdlib_module_names)
 
 
 def is_framework_code(path):
-    return path.parent.name == "adaptors" or (path.parent.name == "backend" and path.name.startswith("_"))
+    return path.name in ("torch_module.py", "keras_model.py") or (
+        path.parent.name == "backend" and path.name.startswith("_")
+    )
 
 
 def test_what_is_imported_at_once_is_a_dependency():

@@ -12,7 +12,7 @@ import pytest
 import neko
 from neko import backend as backends
 from neko.errors import CheckpointError
-from neko.io import checkpoint
+from neko.models import weights as checkpoint
 from neko.training.callbacks import Callback
 
 import runs

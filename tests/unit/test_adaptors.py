@@ -78,7 +78,7 @@ def test_evaluation_runs_in_evaluation_mode_and_leaves_the_modes_alone():
     assert torch.equal(before["1.running_mean"], mine.state_dict()["1.running_mean"]), "a part in evaluation mode"
     mine.eval()
     expected = torch.softmax(mine(torch.tensor(x)), -1).detach().numpy()
-    alone = adapt.adapt(mine, task_type="classification")
+    alone = adapt(mine, task_type="classification")
     np.testing.assert_allclose(alone.predict(x), expected, rtol=1e-5, atol=1e-7)
 
 
@@ -133,8 +133,8 @@ def test_a_rule_that_reads_cells_refuses_a_module():
 @pytest.mark.parametrize(
     ("wrong", "error", "words"),
     [
-        (lambda: adapt.adapt("alif"), TypeError, "torch.nn.Module or a keras.Model"),
-        (lambda: adapt.adapt(module(), task_type="ranking"), ValueError, "task_type='ranking'"),
+        (lambda: adapt("alif"), TypeError, "torch.nn.Module or a keras.Model"),
+        (lambda: adapt(module(), task_type="ranking"), ValueError, "task_type='ranking'"),
         (lambda: neko.BPTT(evaluator(module()), truncation=3), ValueError, "no steps to cut"),
         (lambda: sgd(torch.nn.ReLU()).step(*data()), ValueError, "no trainable parameter"),
         (lambda: sgd(torch.nn.Flatten(0)).step(*data()), ValueError, r"expected \(batch, outputs\)"),

@@ -27,9 +27,10 @@ class Scripted(Learner):
         self.model.build(X)
         self.measures, self.epochs = measures, 0
 
-    def epoch(self, batches, done):
-        for _ in batches:
-            done()
+    def learn(self, portion):
+        return {}
+
+    def finish(self, totals):
         found = {name: values[self.epochs] for name, values in self.measures.items()}
         self.epochs += 1
         xp = self.model.xp
@@ -39,11 +40,11 @@ class Scripted(Learner):
     def identity(self):
         return {"rule": "scripted"}
 
-    def state(self):
+    def exported(self):
         params = {name: w.numpy() for name, w in self.model.params.items()}
         return {"epochs": self.epochs, "params": params}
 
-    def restore(self, saved, batches):
+    def load(self, saved, batches):
         self.epochs = saved["epochs"]
 
 

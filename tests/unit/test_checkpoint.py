@@ -19,7 +19,7 @@ from safetensors.numpy import load, save, save_file
 import neko
 from neko import backend as backends
 from neko.errors import CheckpointError
-from neko.io import checkpoint
+from neko.models import weights as checkpoint
 
 QUICK = settings(
     max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]

@@ -7,7 +7,7 @@ import pytest
 
 import neko
 from neko.cells import CELLS
-from neko.data import frames
+from neko.training import stream
 
 RNG = np.random.default_rng(0)
 LENGTHS = (9, 4, 7)
@@ -134,4 +134,4 @@ def test_the_tasks_of_the_library_can_be_learnt_online():
 
 def test_the_last_frame_that_counts():
     mask = np.array([[1.0, 1.0, 0.0], [0.0, 0.0, 1.0], [0.0, 0.0, 0.0]])
-    assert frames.ends(mask).tolist() == [1, 2, -1]
+    assert stream.ends(mask > 0).tolist() == [1, 2, -1]

@@ -21,9 +21,10 @@ from neko.cells import surrogates
 from neko.devices import ConstantStep, SoftBounds
 from neko.errors import CheckpointError
 from neko.identity import fingerprint
-from neko.io import checkpoint
 from neko.losses import Loss
+from neko.models import weights as checkpoint
 from neko.rules import RULES
+from neko.training.pairs import pair
 from neko.updates import Cosine, Manhattan, Warmup
 
 X = (np.random.default_rng(0).random((6, 5, 3)) < 0.5).astype(np.float32)
@@ -74,12 +75,17 @@ def constructor_options(kind):
     return {p.name for p in parameters if p.kind is not p.VAR_KEYWORD} - ELSEWHERE
 
 
+def rule_options(rule):
+    """Names of all options of a gradient rule and of the learning rule it is in."""
+    return (constructor_options(rule) | constructor_options(neko.LearningRule)) - {"gradient"}
+
+
 @pytest.mark.parametrize("name", [*RULES, *SAMPLERS])
 def test_no_option_of_a_rule_or_sampler_is_missing(name):
-    kind = {**RULES, **SAMPLERS}[name]
-    names = constructor_options(kind)
+    kind = SAMPLERS[name] if name in SAMPLERS else pair(RULES[name])
+    names = constructor_options(SAMPLERS[name]) if name in SAMPLERS else rule_options(RULES[name])
     assert len(names) >= 4
-    for option in names - ({"stream"} if name == "rtrl" else set()):
+    for option in names - ({"stream", "chunk", "online"} if name == "rtrl" else set()):
         along = ALONG.get(option, {})
         then, now = (
             kind(evaluator(), **along).identity(),
@@ -185,7 +191,7 @@ class Halving:
 
 
 def biased(factor):
-    class Biased(neko.BPTT):
+    class Biased(neko.rules.BPTT):
         def differentiate(self, params, feedback, batch, carry):
             found = super().differentiate(params, feedback, batch, carry)
             return found._replace(gradients={name: factor * g for name, g in found.gradients.items()})
@@ -214,7 +220,7 @@ def test_an_update_is_all_its_numbers(path, made):
 
 
 def test_another_class_of_ones_own_is_another_rule():
-    then, again, now = (biased(f)(evaluator()).identity() for f in (0.3, 0.3, 0.4))
+    then, again, now = (neko.LearningRule(biased(f)(evaluator())).identity() for f in (0.3, 0.3, 0.4))
     assert then == again
     assert [path for path, _, _ in identity.differences(then, now)] == ["class"]
 
@@ -536,7 +542,7 @@ def test_a_longer_patience_is_a_change(tmp_path):
 
 def test_a_comparison_is_all_its_rules(tmp_path):
     def go(epochs, other):
-        trainer = neko.GradientComparison(neko.BPTT(evaluator()), [other])
+        trainer = neko.Trainer(neko.GradientComparison(neko.BPTT(evaluator()), [other]))
         keep = neko.Checkpoints(tmp_path, resume=True)
         trainer.train(X, Y, epochs=epochs, callbacks=[keep], progress=False)
 

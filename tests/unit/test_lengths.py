@@ -77,7 +77,7 @@ def test_lengths_may_be_stated_where_nothing_compiles(monkeypatch):
 
 def test_compiling_again_and_again_is_warned_of(monkeypatch):
     """By a loop of one's own over `step`, which nobody pads; once."""
-    from neko.training import programs
+    from neko.backend import programs
 
     monkeypatch.setattr(programs, "MANY", 3)
     rule = neko.BPTT(evaluator("jax"))

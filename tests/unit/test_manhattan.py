@@ -19,8 +19,8 @@ def run(xp, rule, *, steps=1, gradients=GRADIENTS, compiled=True):
     """Parameters after some steps with one gradient, the state, and the bound update."""
     scheduled = updates.resolve(xp, rule)
     params = {name: xp.asarray(p) for name, p in START.items()}
-    state = scheduled.init(params)
-    step = xp.jit(scheduled.step) if compiled else scheduled.step
+    state = scheduled.update.init(params)
+    step = xp.jit(scheduled.update.step) if compiled else scheduled.update.step
     arrays = {name: xp.asarray(g) for name, g in gradients.items()}
     for t in range(steps):
         params, state = step(params, arrays, state, xp.asarray(scheduled.rate(t)))
@@ -30,7 +30,7 @@ def run(xp, rule, *, steps=1, gradients=GRADIENTS, compiled=True):
 def test_it_equals_sign_descent_of_the_framework_bit_for_bit(xp):
     found, _, _ = run(xp, Manhattan(delta=0.03), steps=4)
     signs = {name: np.sign(g) for name, g in GRADIENTS.items()}
-    sgd = updates.resolve(xp, "sgd", 0.03)
+    sgd = updates.resolve(xp, "sgd", 0.03).update
     params = {name: xp.asarray(p) for name, p in START.items()}
     state = sgd.init(params)
     for _ in range(4):
@@ -56,11 +56,11 @@ def test_gathered_gradients_make_one_step_by_the_sign_of_their_sum(xp):
     for steps, moves in ((2, 0), (3, 1), (5, 1), (6, 2)):
         found, _, _ = run(xp, rule, steps=steps)
         np.testing.assert_allclose(found["b"], [-0.1 * moves, 0.0, 0.1 * moves])
-    scheduled = updates.resolve(xp, Manhattan(delta=0.1, accumulate=2))
+    update = updates.resolve(xp, Manhattan(delta=0.1, accumulate=2)).update
     params = {"b": xp.zeros((2,))}
-    state = scheduled.init(params)
+    state = update.init(params)
     for g in ([1.0, -1.0], [-3.0, 1.0]):
-        params, state = scheduled.step(params, {"b": xp.asarray(np.array(g))}, state, xp.asarray(0.1))
+        params, state = update.step(params, {"b": xp.asarray(np.array(g))}, state, xp.asarray(0.1))
     np.testing.assert_allclose(xp.to_numpy(params["b"]), [0.1, 0.0])
 
 
@@ -72,7 +72,7 @@ def test_without_noise_and_away_from_bounds_a_device_is_the_plain_rule(xp):
     for name in START:
         np.testing.assert_allclose(found[name], plain[name], rtol=1e-10, atol=1e-13)
     nonzero = np.mean([g != 0 for group in GRADIENTS.values() for g in group.ravel()])
-    assert scheduled.report(state) == {"pulses": pytest.approx(5 * nonzero), "at_bounds": 0.0}
+    assert scheduled.update.report(state) == {"pulses": pytest.approx(5 * nonzero), "at_bounds": 0.0}
     g = scheduled.update.conductances(state)
     assert g["w"][0].shape == (2, 3)
     np.testing.assert_allclose((g["w"][0] - g["w"][1]) * 2.0 / 1e-3, found["w"], rtol=1e-9, atol=1e-12)
@@ -85,7 +85,7 @@ def test_a_noisy_device_is_not_moved_by_a_zero_gradient(xp):
     once, _, _ = run(xp, rule, gradients=zero)
     often, state, scheduled = run(xp, rule, steps=6, gradients=zero)
     assert all(np.array_equal(once[name], often[name]) for name in START)
-    assert scheduled.report(state)["pulses"] == 0.0
+    assert scheduled.update.report(state)["pulses"] == 0.0
     moved, _, _ = run(xp, rule, steps=6)
     assert not np.array_equal(moved["w"], once["w"])
 
@@ -241,7 +241,7 @@ def test_a_change_in_place_is_written_too():
     rule.step(x, y)
     model.params["layers.0.w_in"][:] = 0.123  # without spikes it has no gradient
     rule.step(x, y)
-    plus, minus = rule.update.update.conductances(rule.update_state)["layers.0.w_in"]
+    plus, minus = rule.update.conductances(rule.update_state)["layers.0.w_in"]
     np.testing.assert_allclose((plus - minus) / (2e-3 - 1e-6), 0.123, rtol=1e-5)
     np.testing.assert_allclose(model.params["layers.0.w_in"].numpy(), 0.123, rtol=1e-5)
 
@@ -258,9 +258,7 @@ def test_the_papers_names_are_the_usual_compositions():
     material = neko.ManhattanMaterialRule(model, SoftBounds(dg_min_std=0.1), gradient=neko.Eprop)
     history = neko.Trainer(material).train(x, y, epochs=2, progress=False)
     assert history["pulses"][1] > history["pulses"][0] > 0.0
-    assert neko.ManhattanMaterialRule(model).update.update.rule.device == ConstantStep(
-        g_min=1e-6, g_max=2e-3, dg_min=1e-5
-    )
+    assert neko.ManhattanMaterialRule(model).update.rule.device == ConstantStep(g_min=1e-6, g_max=2e-3, dg_min=1e-5)
 
 
 def test_numpys_numbers_are_pythons():

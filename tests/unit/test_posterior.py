@@ -191,7 +191,7 @@ def test_the_notice_of_arviz_is_not_seen(tmp_path, monkeypatch):
         pytest.skip("this ArviZ gives no notice")
     for stamp in tmp_path.rglob("daily_warning"):
         stamp.unlink()
-    code = "from neko.posterior import arviz; arviz()"
+    code = "from neko.bayes.posterior import arviz; arviz()"
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)
 
 

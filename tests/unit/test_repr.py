@@ -40,8 +40,8 @@ def test_an_evaluator_names_loss_metrics_and_what_is_not_the_default():
             ["thinning"],
         ),
         (
-            functools.partial(neko.SGLD, starts=[{"w": np.zeros((9, 9))}] * 2),
-            ["drift='bptt'", "starts=<list of 2>"],
+            functools.partial(neko.SGLD, drift="rtrl", starts=[{"w": np.zeros((9, 9))}] * 2),
+            ["drift='rtrl'", "starts=<list of 2>"],
             ["nan", "[["],
         ),
     ],

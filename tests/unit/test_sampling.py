@@ -242,15 +242,15 @@ def test_the_drift_of_a_mini_batch_is_unbiased(reduction, network):
         model = neko.Evaluator(cells, loss="half_squared_error", reduction=reduction)
         model.build(x)
     exact = neko.Langevin(model, prior=0.5)
-    exact.look([(x, y, mask)])
-    arguments = exact.drift.feedback, model.model.buffers
+    exact.look([model.examples(x, y, mask)])
+    arguments = exact.feedback, model.model.buffers
     value, drift = exact.logdensity_and_drift(model.params, *arguments, exact.data)
     estimator = neko.SGLD(model, prior=0.5)
-    estimator.look([(x, y, mask)])
+    estimator.look([model.examples(x, y, mask)])
     for size in (1, 2, 4):
         found, naive = [], []
         for chosen in map(list, itertools.combinations(range(len(x)), size)):
-            arrays = model.arrays(x[chosen], y[chosen], mask[chosen])
+            arrays = model.examples(x[chosen], y[chosen], mask[chosen])[:3]
             found.append(estimator.estimate(model.params, *arguments, arrays))
             loss, _, share = estimator.batch_loss(model.params, *arguments, arrays)
             naive.append(float(loss / share))
@@ -259,7 +259,7 @@ def test_the_drift_of_a_mini_batch_is_unbiased(reduction, network):
             mean = np.mean([d[name].numpy() for _, d in found], axis=0)
             np.testing.assert_allclose(mean, g.numpy(), rtol=1e-9, atol=1e-9)
         if reduction == "mean":
-            whole, _, share = estimator.batch_loss(model.params, *arguments, model.arrays(x, y, mask))
+            whole, _, share = estimator.batch_loss(model.params, *arguments, model.examples(x, y, mask)[:3])
             assert abs(np.mean(naive) / float(whole / share) - 1.0) > 1e-3, "means of batches are biased"
 
 

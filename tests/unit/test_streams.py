@@ -94,7 +94,7 @@ def test_a_piece_of_other_sequences_is_refused(rule):
     for size in (1, 2):
         stream = streaming(rule)
         stream.step(X[:, :6], FRAMES[:, :6])
-        with pytest.raises(ValueError, match=rf"piece of {size} sequences in a stream of 3: .* reset\(\)"):
+        with pytest.raises(ValueError, match=rf"chunk of {size} sequences in a stream of 3: .* reset\(\)"):
             stream.step(X[:size, 6:], FRAMES[:size, 6:])
         stream.reset()
         stream.step(X[:size], FRAMES[:size])
@@ -105,7 +105,7 @@ def test_a_piece_of_other_sequences_is_refused(rule):
 def test_a_piece_does_not_know_the_end_of_its_sequence(rule, target):
     stream = streaming(rule, target=target)
     for door in (stream.step, stream.gradients):
-        with pytest.raises(ValueError, match=f"stream=True with target='{target}': a piece does not know"):
+        with pytest.raises(ValueError, match=f"stream=True with target='{target}': a chunk does not know"):
             door(X[:, :4], LABELS)
     stream.step(X[:, :4], FRAMES[:, :4])  # targets at every step say themselves where they hold
 
@@ -115,14 +115,14 @@ def test_a_trainer_keeps_the_pieces_of_a_stream_in_order():
     x, y = np.linspace(0.0, 0.1, 24).reshape(12, 2, 1), np.zeros((12, 2, 2))
 
     class Watch(neko.BPTT):
-        def accumulate(self, x, y, mask=None):
-            seen.append(float(x[0, 0, 0]))
-            return super().accumulate(x, y, mask)
+        def learn(self, portion):
+            seen.append(float(portion.x[0, 0, 0]))
+            return super().learn(portion)
 
     seen = []
     rule = Watch(neko.Evaluator(neko.RNN(4, 2, "torch"), loss="mse"), stream=True)
     neko.Trainer(rule).train(x, y, epochs=2, batch_size=1, progress=False)
-    assert seen == x[:, 0, 0].tolist() * 2
+    assert seen == x[:, 0, 0].astype(np.float32).tolist() * 2
     with pytest.raises(ValueError, match="shuffle=True of a stream"):
         neko.Trainer(rule).train(x, y, batch_size=1, shuffle=True, progress=False)
 
@@ -156,14 +156,14 @@ def test_an_interrupted_sequence_leaves_nothing_behind():
 
 
 def test_a_rule_that_leaves_out_a_gradient_is_told():
-    class Half(neko.BPTT):
+    class Half(neko.rules.BPTT):
         def differentiate(self, params, feedback, batch, carry):
             found = super().differentiate(params, feedback, batch, carry)
             return found._replace(gradients={k: g for k, g in found.gradients.items() if k != "readout.b_out"})
 
     for door in ("step", "gradients"):
         with pytest.raises(ValueError, match=r"Half\.differentiate gave no gradient of \['readout\.b_out'\]"):
-            getattr(Half(evaluator()), door)(X, FRAMES)
+            getattr(neko.LearningRule(Half(evaluator())), door)(X, FRAMES)
 
 
 @pytest.mark.parametrize("per_sequence", [False, True])

@@ -220,7 +220,7 @@ def test_ctrl_c_waits_for_the_epoch_of_a_sampler(handler):
     log = []
     with pytest.raises(KeyboardInterrupt):
         train(Within(), Told(log), rule=rule)
-    assert log == [("begin", 0, 0), ("epoch", 1, 0), ("interrupted", 1, 0)]
+    assert log == [("begin", 0, 0), ("batch", 0, 1), ("epoch", 1, 0), ("interrupted", 1, 0)]
 
 
 def test_a_process_that_ignores_ctrl_c_goes_on():

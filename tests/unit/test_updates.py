@@ -62,8 +62,8 @@ def run(xp, update, *, compiled=True, scale=1.0):
     start, gradients = problem(scale)
     with xp.scope():
         params = {name: xp.asarray(p) for name, p in start.items()}
-        state = update.init(params)
-        step = xp.jit(update.step) if compiled else update.step
+        state = update.update.init(params)
+        step = xp.jit(update.update.step) if compiled else update.update.step
         path = []
         for t, g in enumerate(gradients):
             g = {name: xp.asarray(a) for name, a in g.items()}
@@ -118,7 +118,7 @@ def test_frameworks_agree_in_single_precision(name):
 
 @pytest.mark.parametrize("name", ["sgd", "momentum", "nesterov", "adam", "adamax", "rmsprop", "adagrad"])
 def test_a_zero_gradient_moves_nothing(xp, name):
-    update = updates.resolve(xp, name, RATE)
+    update = updates.resolve(xp, name, RATE).update
     params = {"w": xp.asarray([1.5, -2.0])}
     moved, _ = update.step(params, {"w": xp.zeros((2,))}, update.init(params), xp.asarray(RATE))
     np.testing.assert_array_equal(xp.to_numpy(moved["w"]), [1.5, -2.0])
@@ -173,7 +173,7 @@ def test_state_starts_anew_with_init(xp):
 
 
 def test_parameters_set_from_outside_are_where_the_next_step_starts(xp):
-    update = updates.resolve(xp, "sgd", 0.5)
+    update = updates.resolve(xp, "sgd", 0.5).update
     params = {"w": xp.asarray([1.0])}
     state = update.init(params)
     _, state = update.step(params, {"w": xp.ones((1,))}, state, xp.asarray(0.5))
@@ -210,7 +210,7 @@ def test_torch_scheduler_is_stepped_and_bound_optimizers_are_refused():
         updates.resolve(xp, torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1))
     for wrong in (torch.optim.LBFGS, lambda params: None):
         with pytest.raises(TypeError, match="needs no closure"):
-            updates.resolve(xp, wrong).init({"w": torch.zeros(1)})
+            updates.resolve(xp, wrong).update.init({"w": torch.zeros(1)})
 
 
 @pytest.mark.skipif("tensorflow" not in backends.installed(), reason="needs tensorflow")

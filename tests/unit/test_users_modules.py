@@ -172,7 +172,7 @@ RIGHT = RNG.standard_normal((8, 2)).astype(np.float32)
 
 @pytest.mark.parametrize("x", [(X, RIGHT), [X, RIGHT], {"right": RIGHT, "left": X}], ids=["tuple", "list", "dict"])
 def test_several_inputs_by_position_and_by_name(x):
-    model = adapt.adapt(Two())
+    model = adapt(Two())
     assert model.several(x)
     model.prepare(x)
     given = tree.map(model.xp.asarray, x)
@@ -183,12 +183,12 @@ def test_several_inputs_by_position_and_by_name(x):
 
 
 def test_a_list_is_several_inputs_only_where_the_module_takes_them():
-    one = adapt.adapt(torch.nn.Linear(3, 2))
+    one = adapt(torch.nn.Linear(3, 2))
     assert not one.several([X, X])
-    assert not adapt.adapt(Two()).several([[0.0, 1.0], [2.0, 3.0]])
+    assert not adapt(Two()).several([[0.0, 1.0], [2.0, 3.0]])
     assert not neko.LIF(4, 2, "torch").several((X, X))
     with pytest.raises(ValueError, match="as many examples in each"):
-        adapt.adapt(Two()).prepare((X, RIGHT[:3]))
+        adapt(Two()).prepare((X, RIGHT[:3]))
 
 
 class Record(torch.nn.Module):
@@ -270,7 +270,7 @@ class Ends(torch.nn.Module):
     ids=["softmax", "log_softmax", "sigmoid", "relu", "over the batch", "constant"],
 )
 def test_an_ending_in_code_is_seen_by_value(end, ending, bounded):
-    model = adapt.adapt(Ends(end), task_type="classification")
+    model = adapt(Ends(end), task_type="classification")
     model.prepare(X)
     assert (model.ending, model.bounded) == (ending, bounded)
     if ending == "softmax":
@@ -280,7 +280,7 @@ def test_an_ending_in_code_is_seen_by_value(end, ending, bounded):
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_an_ending_in_half_precision_is_seen_by_value(dtype):
     for end, ending in ((lambda y: torch.softmax(y, -1), "softmax"), (torch.sigmoid, None)):
-        model = adapt.adapt(Ends(end).to(dtype))
+        model = adapt(Ends(end).to(dtype))
         model.prepare(X)
         assert model.ending == ending
 
@@ -292,11 +292,11 @@ def test_an_ending_in_evaluation_only_is_refused():
             return y if self.training else torch.softmax(y, -1)
 
     with pytest.raises(ValueError, match="softmax in evaluation and not in training"):
-        adapt.adapt(Both(None)).prepare(X)
+        adapt(Both(None)).prepare(X)
 
 
 def test_names_that_are_not_there_are_not_written():
-    model = adapt.adapt(torch.nn.Linear(3, 2))
+    model = adapt(torch.nn.Linear(3, 2))
     with pytest.raises(ValueError, match=r"\['kernel'\] cannot be written"):
         model.params = {"kernel": torch.ones(2, 3)}
 
@@ -311,7 +311,7 @@ def test_names_that_are_not_there_are_not_written():
     ],
 )
 def test_an_ending_of_layers_is_seen_even_in_one_row(last, ending):
-    model = adapt.adapt(torch.nn.Sequential(torch.nn.Sequential(torch.nn.Linear(3, 4), last)))
+    model = adapt(torch.nn.Sequential(torch.nn.Sequential(torch.nn.Linear(3, 4), last)))
     model.prepare(X[:1])
     assert model.ending == ending
 
@@ -341,7 +341,7 @@ def test_a_module_of_half_precision_learns_in_single(dtype):
     with torch.no_grad():
         module.weight.fill_(2.0)
     assert (learning.model.params["weight"] == 2.0).all(), "what a user writes is what counts"
-    assert learning.state()["params"]["weight"].dtype == np.float32
+    assert learning.exported()["params"]["weight"].dtype == np.float32
 
 
 class Tied(torch.nn.Module):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
-from neko import tree
 from neko.io import snapshot
 from neko.typing import Array
 
@@ -63,7 +62,13 @@ class Update(ABC):
 
 
 def choose(xp: Any, good: Array, new: Any, old: Any) -> Any:
-    """The arrays of `new` where the scalar `good` is true, those of `old` elsewhere, zeros for an `old` of None."""
-    if old is None:
-        return tree.map(lambda a: xp.where(good, a, xp.zeros_like(a)), new)
-    return tree.map(lambda a, b: xp.where(good, a, b), new, old)
+    """The arrays of a tree `new` where the scalar `good` is true, those of `old` elsewhere, zeros for what is None
+    there."""
+    if new is None:
+        return None
+    if isinstance(new, dict):
+        return {key: choose(xp, good, part, None if old is None else old[key]) for key, part in new.items()}
+    if isinstance(new, tuple | list):
+        parts = [choose(xp, good, a, b) for a, b in zip(new, old or [None] * len(new), strict=True)]
+        return type(new)(*parts) if hasattr(new, "_fields") else type(new)(parts)
+    return xp.where(good, new, xp.zeros_like(new) if old is None else old)

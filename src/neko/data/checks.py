@@ -6,39 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from neko.containers import as_numpy
+from neko.containers import as_numpy, counting, first
 
 TOLERANCE = 1e-3
 """By how much probabilities may miss the sum 1."""
-
-
-def first(bad: Any) -> tuple[int, ...]:
-    """Index of the first True."""
-    return tuple(int(i) for i in np.unravel_index(int(bad.argmax()), bad.shape))
-
-
-def counting(values: np.ndarray, valid: Any) -> np.ndarray:
-    """Where entries count: everywhere, or at the frames at which `valid` (batch, time) is not 0."""
-    if valid is None:
-        return np.ones(values.shape, bool)
-    counts = as_numpy("mask", valid) != 0
-    return np.broadcast_to(counts.reshape(*counts.shape, *(1,) * (values.ndim - 2)), values.shape)
-
-
-def finite(name: str, a: Any, valid: Any = None) -> None:
-    """ValueError for an array with an entry that is infinite or not a number, where frames are valid."""
-    values = as_numpy(name, a)
-    if values.dtype.kind != "f":
-        return
-    # A finite sum has finite terms, and is found twice as fast as every entry is looked at.
-    with np.errstate(over="ignore", invalid="ignore"):
-        if np.isfinite(np.sum(values)):
-            return
-    bad = np.logical_not(np.isfinite(values)) & counting(values, valid)
-    if bad.any():
-        where = first(bad)
-        place = f"[{', '.join(map(str, where))}]" if where else ""
-        raise ValueError(f"{name}{place} is {values[where]}: expected finite numbers; mask or fill what is missing")
 
 
 def mask(a: Any, *, chunks: bool = False) -> None:

@@ -93,8 +93,8 @@ class Intake:
         self.check_mask(mask, shape, chunks)
         valid = mask if self.timed else None
         for a in tree.leaves(x):
-            checks.finite("x", a)
-        checks.finite("y", y, valid)
+            containers.check_finite("x", a)
+        containers.check_finite("y", y, valid)
         if loss.sparse:
             checks.classes(y, model.outputs, valid)
             return
@@ -151,7 +151,7 @@ class Intake:
         mask = None if mask is None else model.native("mask", mask)
         self.check_mask(mask, model.shape(x), chunks=False)
         for a in tree.leaves(x):
-            checks.finite("x", a)
+            containers.check_finite("x", a)
         return x, mask
 
     def lengths(self, steps: Sequence[int] | None = None) -> Lengths | None:

@@ -9,7 +9,6 @@ import numpy as np
 
 from neko import containers, identity, tree
 from neko.arguments import check_choice
-from neko.data import checks
 from neko.typing import Array
 
 TASKS = ("classification", "regression")
@@ -161,7 +160,7 @@ class Trainable(ABC):
         x = self.receive(x)
         self.prepare(x)
         for a in tree.leaves(x):
-            checks.finite("x", a)
+            containers.check_finite("x", a)
         with self.xp.scope():
             return self.as_input(x)
 

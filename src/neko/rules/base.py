@@ -113,6 +113,10 @@ class GradientRule(ABC):
         """The carry before the first step of `size` sequences; of a rule that streams."""
         return None
 
+    def carry_template(self, size: int) -> Any:
+        """A carry with the form of those that `differentiate` returns, for one that is read from a file."""
+        return self.initial_carry(size)
+
     def traces(self, params: Params, feedback: Params, batch: Batch) -> list[Any]:
         """Eligibility traces and learning signals over time, per layer, of a rule that has them."""
         raise TypeError(f"{type(self).__name__} has no eligibility traces: expected a three-factor rule such as Eprop")

@@ -198,16 +198,18 @@ class LearningRule(Learner):
         measures: Measures = {}
         # In a stream what comes after the last frame that counts moves the state of the next chunk.
         end = batch.x.shape[1] if self.stream else int(last.max()) + 1
-        for begin in range(0, end, self.chunk or end):
-            steps = slice(begin, begin + (self.chunk or end))
-            part = self._cut(batch, steps)
-            if not counts[:, steps].any():
-                self._read(part)
-                continue
-            found = self._advance(part, (last >= steps.start) & (last < steps.stop))
-            measures = found if not measures else tree.map(lambda a, b: a + b, measures, found)
-        if not self.stream:
-            self.reset()
+        try:
+            for begin in range(0, end, self.chunk or end):
+                steps = slice(begin, begin + (self.chunk or end))
+                part = self._cut(batch, steps)
+                if not counts[:, steps].any():
+                    self._read(part)
+                    continue
+                found = self._advance(part, (last >= steps.start) & (last < steps.stop))
+                measures = found if not measures else tree.map(lambda a, b: a + b, measures, found)
+        finally:
+            if not self.stream:
+                self.reset()
         return measures
 
     def _cut(self, batch: Examples, steps: slice) -> Examples:
@@ -267,7 +269,7 @@ class LearningRule(Learner):
         self.start()
         sequences = saved["sequences"]
         with xp.scope():
-            template = None if saved["carry"] is None else self.gradient.initial_carry(sequences)
+            template = None if saved["carry"] is None else self.gradient.carry_template(sequences)
             params = snapshot.loaded(xp, model.params, saved["params"], "params")
             buffers = snapshot.loaded(xp, model.model.buffers, saved["buffers"], "buffers")
             feedback = snapshot.loaded(xp, self.feedback, saved["feedback"], "feedback")
@@ -317,7 +319,7 @@ class LearningRule(Learner):
         """The steps as the framework compiles them, with the objective of now in them."""
         compiled: Callable[..., Any] = self.xp.jit if self._jit else self._scoped
         self._train = compiled(self._step.advance)
-        self._differentiate = compiled(self._step.differentiate)
+        self._differentiate = compiled(self._step.look)
         self._objective = self.model.objective
 
     def _scoped(self, f: Callable[..., Any]) -> Callable[..., Any]:
@@ -351,8 +353,8 @@ class LearningRule(Learner):
         """What the rule finds for a batch with the weights as the update holds them; nothing of it is applied."""
         with self.xp.scope():
             params, feedback, _ = self._step.held(self._weights())
-        result, _ = self._differentiate(params, feedback, start, batch.x, batch.y, batch.mask)
-        return result
+        found: Gradient = self._differentiate(params, feedback, start, batch.x, batch.y, batch.mask)
+        return found
 
     def _advance(self, batch: Examples, closing: np.ndarray | None = None) -> Measures:
         """An update; `closing` (batch,) marks the sequences that end in these frames."""

@@ -24,6 +24,15 @@ class Pair(LearningRule):
 
     rule: ClassVar[type[GradientRule]]
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        """TypeError for a gradient that nobody would ask for."""
+        super().__init_subclass__(**options)
+        if "differentiate" in vars(cls):
+            raise TypeError(
+                f"{cls.__name__}.differentiate: a learning rule asks its gradient rule; write it in a subclass of "
+                f"neko.rules.{cls.rule.__name__}, and train LearningRule({cls.__name__}(model))"
+            )
+
     def __init__(self, model: Any, **options: Any) -> None:
         own, others = (
             {name for name in of_constructor(kind) if name not in ("self", "model", "gradient")}

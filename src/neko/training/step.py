@@ -45,14 +45,15 @@ class Step:
     chunk: int | None
     carries: bool
 
-    def differentiate(
-        self, params: Params, feedback: Params, carry: Any, x: Any, y: Array, mask: Array | None, closing: Any = None
-    ) -> tuple[Gradient, Batch]:
-        """The gradient of a batch by the weights as they are, and the batch with time leading."""
-        batch = self.gradient.model.batch(x, y, mask, closing)
+    def look(self, params: Params, feedback: Params, carry: Any, x: Any, y: Array, mask: Array | None) -> Gradient:
+        """The gradient of a batch by the weights as they are."""
+        return self.differentiate(params, feedback, self.gradient.model.batch(x, y, mask), carry)
+
+    def differentiate(self, params: Params, feedback: Params, batch: Batch, carry: Any) -> Gradient:
+        """The gradient of a batch with time leading, at once or in chunks."""
         if self.chunk is None:
-            return self.gradient.differentiate(params, feedback, batch, carry), batch
-        return self.gradient.in_chunks(params, feedback, batch, carry, self.chunk), batch
+            return self.gradient.differentiate(params, feedback, batch, carry)
+        return self.gradient.in_chunks(params, feedback, batch, carry, self.chunk)
 
     def advance(
         self, weights: Weights, carry: Any, fault: Array, rate: Array, number: Array, *data: Any
@@ -67,8 +68,9 @@ class Step:
         kept = self.update.kept(weights.update)
         params, feedback, state = self.held(weights)
         if self.carries and carry is None:
-            carry = self.gradient.initial_carry(data[0].shape[0])
-        result, batch = self.differentiate(params, feedback, carry, *data)
+            carry = self.gradient.initial_carry(int(data[0].shape[0]))
+        batch = model.batch(*data)
+        result = self.differentiate(params, feedback, batch, carry)
         gradients = self.whole(result.gradients)
         names = sorted(gradients)
         found = [result.forward.loss, *(gradients[name] for name in names)]
@@ -86,7 +88,7 @@ class Step:
             after = self.held(after)
         finite = xp.stack([xp.all(xp.isfinite(a)) for a in found])
         good = xp.logical_and(fault[0] < 0.0, xp.all(finite))
-        first = xp.astype(xp.argmax(1.0 - xp.astype(finite, xp.dtype)), xp.dtype)
+        first = xp.astype(xp.argmax(1.0 - xp.astype(finite, xp.dtype), axis=0), xp.dtype)
         fault = xp.where(xp.logical_or(good, fault[0] >= 0.0), fault, xp.stack([number, first]))
         params, feedback = (choose(xp, good, after[i], weights[i]) for i in range(2))
         weights = Weights(params, feedback, self.update.chosen(xp, good, after.update, kept))

@@ -74,7 +74,7 @@ class ThreeFactor(GradientRule):
         def step(part: Batch, carry: Carry, keep: bool) -> tuple[Chunk, Carry]:
             return self.chunk(params, feedback, part, carry, keep)
 
-        start = self.at_rest(batch.x.shape[1], None) if carry is None else carry
+        start = self.initial_carry(batch.x.shape[1]) if carry is None else carry
         chunk, later = by_chunks(self.xp, step, batch, start, length, carry is not None)
         gradients = self.with_rate_term(chunk, batch)
         return self.gradient(chunk._replace(gradients=gradients), batch, None if carry is None else later)
@@ -139,16 +139,15 @@ class ThreeFactor(GradientRule):
         rates = mean_rates(self.xp, counts, batch.valid)
         return Gradient(Forward(chunk.loss, chunk.outputs, rates), chunk.gradients, carry)
 
-    def at_rest(self, size: int, traces: Any) -> Carry:
-        """The carry of a network at rest."""
+    def initial_carry(self, size: int) -> Carry:
         state = self.model.network.initial_state(self.xp, size)
-        return Carry(state, traces, tuple(self.xp.zeros_like(layer[-1]) for layer in state.layers))
+        return Carry(state, None, tuple(self.xp.zeros_like(layer[-1]) for layer in state.layers))
 
     @abstractmethod
     def kappas(self) -> list[float]:
         """Decay of the filtered trace of every layer, as in its `LearningSignal`."""
 
-    def initial_carry(self, size: int) -> Carry:
+    def carry_template(self, size: int) -> Carry:
         xp, network, traces = self.xp, self.model.network, []
         for cell, kappa, i in zip(network.cells, self.kappas(), range(len(network.cells)), strict=True):
             before = tree.map(lambda a: xp.expand_dims(a, axis=0), cell.initial_state(xp, size))
@@ -158,7 +157,7 @@ class ThreeFactor(GradientRule):
             jacobians = step_jacobians(xp, self.cut(cell), trace)
             pre = joined(xp, presynaptic(xp, cell, trace))
             traces.append(eligibility.initial_traces(xp, jacobians, pre, cell.units, kappa))
-        return self.at_rest(size, tuple(traces))
+        return self.initial_carry(size)._replace(traces=tuple(traces))
 
     def traces(self, params: Params, feedback: Params, batch: Batch) -> list[LayerTraces]:
         state = self.model.network.initial_state(self.xp, batch.x.shape[1])
