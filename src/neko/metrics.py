@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from neko.arguments import check_integer
 from neko.losses import categorical_crossentropy, mean_absolute_error, mean_squared_error
+from neko.registry import Registry
 from neko.typing import Array
 
 
@@ -75,6 +76,11 @@ class Metric:
         return self.of_classes and not (self.of_events and link == "sigmoid")
 
 
+METRICS: Registry[Metric] = Registry(
+    "metric", "neko.metrics", made=Metric, other="top_k(k) or a function (xp, context) -> (total, weight)"
+)
+
+
 def weighted(xp: Any, values: Array, weight: Array) -> tuple[Array, Array]:
     """(Σ w v, Σ w)."""
     return xp.sum(values * weight), xp.sum(weight)
@@ -87,6 +93,7 @@ def dense(xp: Any, context: Context) -> Array:
     return xp.one_hot(context.target, context.prediction.shape[-1])
 
 
+@METRICS.register("accuracy", of_classes=True, of_events=True)
 def accuracy(xp: Any, context: Context) -> tuple[Array, Array]:
     """Share of examples (or frames) whose largest output is the target's class; under a binary cross-entropy, of all
     their events the share whose probability is above ½ where the target is."""
@@ -120,22 +127,26 @@ def top_k(k: int) -> Metric:
     return Metric(f"top_{k}_accuracy", measure, of_classes=True)
 
 
+@METRICS.register("perplexity", finalise=exponential, of_classes=True, of_probabilities=True)
 def perplexity(xp: Any, context: Context) -> tuple[Array, Array]:
     """Cross-entropy in nats; its exponential is the perplexity."""
     return weighted(xp, categorical_crossentropy(xp, context.outputs, dense(xp, context)), context.weight)
 
 
+@METRICS.register("mean_squared_error")
 def squared(xp: Any, context: Context) -> tuple[Array, Array]:
     """Mean squared error of the prediction over examples (or frames) and outputs; of class probabilities, the Brier
     score divided by the number of classes."""
     return weighted(xp, mean_squared_error(xp, context.prediction, dense(xp, context)), context.weight)
 
 
+@METRICS.register("mean_absolute_error")
 def absolute(xp: Any, context: Context) -> tuple[Array, Array]:
     """Mean absolute error of the prediction over examples (or frames) and outputs."""
     return weighted(xp, mean_absolute_error(xp, context.prediction, dense(xp, context)), context.weight)
 
 
+@METRICS.register("firing_rate")
 def firing_rate(xp: Any, context: Context) -> tuple[Array, Array]:
     """Mean rate of all spiking neurons over the valid frames, in Hz (`dt` is in ms)."""
     spiking = [rate for rate in context.rates if rate is not None]
@@ -145,17 +156,7 @@ def firing_rate(xp: Any, context: Context) -> tuple[Array, Array]:
     return hertz * context.frames, context.frames
 
 
-METRICS: dict[str, Metric] = {
-    metric.name: metric
-    for metric in (
-        Metric("accuracy", accuracy, of_classes=True, of_events=True),
-        Metric("perplexity", perplexity, exponential, of_classes=True, of_probabilities=True),
-        Metric("mean_squared_error", squared),
-        Metric("mean_absolute_error", absolute),
-        Metric("firing_rate", firing_rate),
-        top_k(5),
-    )
-}
+METRICS.register("top_5_accuracy", of_classes=True)(top_k(5).measure)
 
 
 def resolve(metric: Any) -> Metric:
@@ -175,13 +176,9 @@ def resolve(metric: Any) -> Metric:
     >>> resolve(confidence).name
     'confidence'
     """
-    if isinstance(metric, Metric):
-        return metric
-    if callable(metric):
-        return Metric(getattr(metric, "__name__", type(metric).__name__), metric)
-    expected = f"expected one of {sorted(METRICS)}, top_k(k), or a function (xp, context) -> (total, weight)"
-    if not isinstance(metric, str):
-        raise TypeError(f"metric {metric!r}: {expected}")
-    if metric not in METRICS:
-        raise ValueError(f"metric {metric!r}: {expected}")
-    return METRICS[metric]
+    found = METRICS.get(metric) if isinstance(metric, str) else metric
+    if isinstance(found, Metric):
+        return found
+    if not callable(found):
+        raise TypeError(f"metric {found!r}: {METRICS.expected(found)}")
+    return Metric(getattr(found, "__name__", type(found).__name__), found)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
+Thing = TypeVar("Thing")
 
 
 class Registry(Mapping[str, T], Generic[T]):
@@ -27,6 +28,10 @@ class Registry(Mapping[str, T], Generic[T]):
         The package (or module) whose files register entries.
     required : tuple of str
         What every entry must say of itself, such as the oracle that a rule is proven against.
+    made : callable, optional
+        ``made(name, thing, **about)`` makes the entry of what is registered; by default that is the entry itself.
+    other : str
+        What errors name as accepted besides names.
 
     Examples
     --------
@@ -40,16 +45,29 @@ class Registry(Mapping[str, T], Generic[T]):
     ValueError: shape 'disk': expected one of ['disc']; did you mean 'disc'?
     """
 
-    def __init__(self, kind: str, package: str, required: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        kind: str,
+        package: str,
+        required: tuple[str, ...] = (),
+        *,
+        made: Callable[..., T] | None = None,
+        other: str = "",
+    ) -> None:
         self.kind = kind
         self.package = package
         self.required = required
+        self.made = made
+        self.other = other
         self._entries: dict[str, T] = {}
         self._about: dict[str, dict[str, Any]] = {}
+        self._aliases: dict[str, str] = {}
         self._read = False
 
-    def register(self, name: str, **about: Any) -> Callable[[T], T]:
+    def register(self, name: str, *, aliases: tuple[str, ...] = (), **about: Any) -> Callable[[Thing], Thing]:
         """A decorator that enters what it decorates under a name, with what there is to say of it.
+
+        An alias is found like a name, and is not listed as an entry of its own.
 
         Raises
         ------
@@ -59,11 +77,15 @@ class Registry(Mapping[str, T], Generic[T]):
         missing = [word for word in self.required if not about.get(word)]
         if missing:
             raise ValueError(f"{self.kind} {name!r}: expected {', '.join(f'{word}=…' for word in missing)}")
-        if name in self._entries:
-            raise ValueError(f"{self.kind} {name!r} is registered already: expected another name")
+        for word in (name, *aliases):
+            if word in self._entries or word in self._aliases:
+                raise ValueError(f"{self.kind} {word!r} is registered already: expected another name")
 
-        def enter(thing: T) -> T:
-            self._entries[name], self._about[name] = thing, about
+        def enter(thing: Thing) -> Thing:
+            entry: Any = thing if self.made is None else self.made(name, thing, **about)
+            self._entries[name] = entry
+            self._about[name] = {"summary": (thing.__doc__ or "").strip().partition("\n")[0], **about}
+            self._aliases.update(dict.fromkeys(aliases, name))
             return thing
 
         return enter
@@ -78,17 +100,21 @@ class Registry(Mapping[str, T], Generic[T]):
         ImportError, FileNotFoundError
             For a file or module that cannot be read.
         """
-        found = self._all().get(name) if isinstance(name, str) else None
-        if found is not None:
-            return found
-        if isinstance(name, str) and is_place(name):
-            return load(name)
+        if isinstance(name, str):
+            entries = self._all()
+            name = self._aliases.get(name, name)
+            if name in entries:
+                return entries[name]
+            if is_place(name):
+                return load(name)
         raise ValueError(f"{self.kind} {name!r}: {self.expected(name)}")
 
     def expected(self, name: Any) -> str:
         """What an error says of an unknown name: the names there are, and the nearest one."""
-        near = difflib.get_close_matches(str(name), list(self), 1)
-        return f"expected one of {sorted(self)}" + (f"; did you mean {near[0]!r}?" if near else "")
+        names = sorted([*self, *self._aliases])
+        near = difflib.get_close_matches(str(name), names, 1)
+        other = f" or {self.other}" if self.other else ""
+        return f"expected one of {names}{other}" + (f"; did you mean {near[0]!r}?" if near else "")
 
     def about(self, name: str) -> dict[str, Any]:
         """What an entry says of itself."""
@@ -97,7 +123,7 @@ class Registry(Mapping[str, T], Generic[T]):
 
     def summary(self, name: str) -> str:
         """The first line of an entry's docstring."""
-        return str(self.about(name).get("summary") or (self.get(name).__doc__ or "").strip().partition("\n")[0])
+        return str(self.about(name)["summary"])
 
     def __getitem__(self, name: str) -> T:
         return self._all()[name]

@@ -7,6 +7,7 @@ from dataclasses import KW_ONLY, dataclass, fields
 from typing import Any, NamedTuple
 
 from neko.arguments import is_real, plain
+from neko.registry import Registry
 from neko.typing import Array
 
 
@@ -121,3 +122,23 @@ class Device(ABC):
             change = change * (1.0 + self.dg_min_std * xp.random.normal(key, tuple(state.g.shape)))
         moved = self.program(xp, state, state.g + change)
         return moved._replace(pulses=state.pulses + xp.abs(direction))
+
+
+DEVICES: Registry[type[Device]] = Registry("device", "neko.devices")
+
+
+def resolve(device: Any) -> Device:
+    """The device of a name (or ``file.py:Name``), of a class with its defaults, or as it is.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name; the message lists the names there are.
+    TypeError
+        For what is no device.
+    """
+    found = DEVICES.get(device) if isinstance(device, str) else device
+    made = found() if isinstance(found, type) and issubclass(found, Device) else found
+    if not isinstance(made, Device):
+        raise TypeError(f"device={device!r}: expected a Device, for example SoftBounds(), or a name of {[*DEVICES]}")
+    return made

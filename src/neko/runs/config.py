@@ -15,9 +15,9 @@ from typing import Any
 import yaml
 
 from neko import __version__
-from neko.io import files
 from neko import backend as backends
 from neko.arguments import plain
+from neko.io import files
 
 CONFIG = "config.yaml"
 PACKAGES = {"torch": ("torch",), "jax": ("jax", "optax"), "tensorflow": ("tensorflow", "keras")}

@@ -8,19 +8,18 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from neko import cells, datasets, devices, plots, rules
-from neko.io import files
-from neko.io import checkpoint
 from neko import backend as backends
-from neko.training.callbacks import Callback, Checkpoints, EarlyStopping
-from neko.runs.config import CONFIG, Config, read_config, versions, warn_of_versions, write_config
+from neko import cells, datasets, devices, plots, rules
 from neko.datasets import Dataset
 from neko.errors import CheckpointError
 from neko.evaluator import Evaluator
-from neko.training.history import History
-from neko.training.loop import Loop
+from neko.io import checkpoint, files
 from neko.models import Model
 from neko.objective import FiringRate
+from neko.runs.config import CONFIG, Config, read_config, versions, warn_of_versions, write_config
+from neko.training.callbacks import Callback, Checkpoints, EarlyStopping
+from neko.training.history import History
+from neko.training.loop import Loop
 from neko.training.trainer import Trainer
 from neko.updates import Manhattan
 

@@ -4,9 +4,11 @@ from neko.updates.base import Scheduled, Update, resolve
 from neko.updates.clipping import check_clip_norm, clip_by_global_norm
 from neko.updates.manhattan import Manhattan
 from neko.updates.naive import Naive
+from neko.updates.registry import UPDATES, names
 from neko.updates.schedules import Constant, Cosine, Exponential, Warmup
 
 __all__ = [
+    "UPDATES",
     "Constant",
     "Cosine",
     "Exponential",
@@ -17,5 +19,6 @@ __all__ = [
     "Warmup",
     "check_clip_norm",
     "clip_by_global_norm",
+    "names",
     "resolve",
 ]

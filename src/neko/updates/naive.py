@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from neko.updates.registry import UPDATES
 
+
+@UPDATES.register("naive")
 @dataclass(frozen=True)
 class Naive:
     """``new = old - gradient``: no rate and no state, so that a weight's change shows the gradient itself.
