@@ -90,7 +90,7 @@ class Registry(Mapping[str, T], Generic[T]):
 
         return enter
 
-    def get(self, name: Any, default: Any = None) -> Any:  # type: ignore[override]
+    def get(self, name: Any, default: Any = None) -> Any:
         """The entry of a name, or the object that ``file.py:Name`` or ``module:Name`` stands for.
 
         Raises
