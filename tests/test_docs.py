@@ -20,19 +20,11 @@ from neko.cli import app
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+SOURCE = ROOT / "src"
 EXAMPLES = [
-    "neko.callbacks.checkpoints",
-    "neko.cells.base",
-    "neko.compare",
-    "neko.evaluator",
-    "neko.history",
-    "neko.inference",
-    "neko.losses",
-    "neko.models",
-    "neko.rules.eprop",
-    "neko.rules.langevin",
-    "neko.updates.manhattan",
-    "neko.verification",
+    ".".join(path.relative_to(SOURCE).with_suffix("").parts)
+    for path in sorted(SOURCE.rglob("*.py"))
+    if ">>> " in path.read_text(encoding="utf-8")
 ]
 
 
@@ -88,8 +80,9 @@ def test_the_command_lines_of_the_readme_run_in_order(tmp_path, monkeypatch):
         for part in line.split("#")[0].split("&&"):
             result = CliRunner().invoke(app, shlex.split(part)[1:])
             assert result.exit_code == 0, f"{part}\n{result.output}"
-    for file in ("runs/one/config.yaml", "runs/posterior.png", "runs/compare.png", "runs/compare.csv"):
-        assert (tmp_path / file).stat().st_size > 100
+    for file in ("one/config.yaml", "*/figures/posterior.png", "*/figures/comparison.png", "*/comparison.csv"):
+        (found,) = (tmp_path / "runs").glob(file)
+        assert found.stat().st_size > 100
 
 
 @pytest.mark.slow

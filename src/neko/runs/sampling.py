@@ -46,6 +46,7 @@ class Sampling(Run):
     def prepare(self, progress: bool) -> None:
         """Adam before each chain; what an earlier call has done is not done again."""
         config, data = self.config, self.data
+        bayes.SAMPLERS.get(config.sampler)  # a wrong name: better told now than after Adam
         for chain in range(config.chains if config.pretrain else 0):
             if progress:
                 console.tell(f"Adam before chain {chain + 1} of {config.chains}: {config.pretrain} epochs")
