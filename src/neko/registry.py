@@ -194,14 +194,14 @@ def from_name(name: str) -> Any:
 
 
 def from_file(path: Path) -> Any:
-    """A module from a file."""
+    """A module from a file, under a name that no other module can have."""
     if not path.is_file():
         raise FileNotFoundError(f"no file {str(path)!r}: expected path/to/file.py:Name")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
+    spec = importlib.util.spec_from_file_location(f"file {path.resolve()}", path)
     if spec is None or spec.loader is None:
         raise ImportError(f"{path} cannot be imported")
     module = importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = module  # dataclasses look themselves up
+    sys.modules[module.__name__] = module  # dataclasses look themselves up
     try:
         spec.loader.exec_module(module)
     except Exception as error:  # a person's code may raise anything

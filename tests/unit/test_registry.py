@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from neko.datasets import DATASETS
 from neko.devices import DEVICES
 from neko.losses import LOSSES
 from neko.metrics import METRICS
-from neko.registry import Registry
+from neko.registry import Registry, load
 from neko.updates import UPDATES
 
 REGISTRIES = (LOSSES, METRICS, DEVICES, DATASETS, UPDATES)
@@ -73,30 +74,31 @@ def test_a_file_of_a_person_is_a_place_to_take_any_of_them_from(tmp_path):
     )
     assert losses.resolve(f"{file}:hinge").name == "hinge"
     assert metrics.resolve(f"{file}:sure").name == "sure"
-    assert type(devices.resolve(f"{file}:Slow")).__name__ == "Slow"
-    assert devices.resolve(f"{file}:slow").dg_min == 1e-6
+    assert devices.get(f"{file}:Slow").__name__ == "Slow"
+    assert devices.get(f"{file}:slow").dg_min == 1e-6
     assert datasets.load(f"{file}:load", n=np.int64(5)).x_train.shape == (5, 3, 4)
     with pytest.raises(TypeError, match=r"load' has no option 'm': expected one of \('n',\)"):
         datasets.load(f"{file}:load", m=5)
     with pytest.raises(TypeError, match=r"gave a int: expected a neko\.datasets\.Dataset"):
         datasets.load(f"{file}:nothing")
-    with pytest.raises(TypeError, match=r"expected a Device.*'soft_bounds'"):
-        devices.resolve(f"{file}:load")
     with pytest.raises(ValueError, match=r"has no 'lod': expected one of .*'load'"):
         datasets.load(f"{file}:lod")
+
+
+def test_a_file_may_have_the_name_of_a_module(tmp_path):
+    (tmp_path / "json.py").write_text("import dataclasses\n@dataclasses.dataclass\nclass Own:\n    n: int = 3\n")
+    before = sys.modules["json"]
+    assert load(f"{tmp_path / 'json.py'}:Own")().n == 3
+    assert sys.modules["json"] is before
 
 
 def test_objects_are_taken_where_names_are():
     digits = datasets.load("digits")
     assert datasets.load(lambda: digits) is digits
-    device = devices.LinearStep(gamma_up=0.5)
-    assert devices.resolve(device) is device
-    assert devices.resolve(devices.LinearStep) == devices.resolve("linear") == devices.LinearStep()
-    for wrong in (3, None):
-        with pytest.raises(TypeError, match="expected a name or a function"):
+    assert datasets.entry(datasets.load).name == "load"
+    for wrong in (3, None, ["digits"]):
+        with pytest.raises(ValueError, match="expected one of"):
             datasets.load(wrong)
-        with pytest.raises(TypeError, match="expected a Device"):
-            devices.resolve(wrong)
 
 
 @pytest.mark.parametrize("name", backend.installed())

@@ -16,17 +16,9 @@ def entry(name: Any) -> Entry:
     ------
     ValueError
         For an unknown name; the message lists the names there are.
-    TypeError
-        For what is neither a name nor a function.
     """
-    found = DATASETS.get(name) if isinstance(name, str) else name
-    if isinstance(found, Entry):
-        return found
-    if not callable(found):
-        raise TypeError(
-            f"data set {name!r}: expected a name or a function that gives a Dataset; names are {[*DATASETS]}"
-        )
-    return Entry(name if isinstance(name, str) else getattr(name, "__name__", repr(name)), found)
+    found = name if callable(name) else DATASETS.get(name)
+    return found if isinstance(found, Entry) else Entry(getattr(name, "__name__", str(name)), found)
 
 
 def load(name: Any, **options: Any) -> Dataset:

@@ -1,6 +1,6 @@
 """Models of analog synapses: how a conductance answers a pulse."""
 
-from neko.devices.base import DEVICES, Device, DeviceState, resolve
+from neko.devices.base import DEVICES, Device, DeviceState
 from neko.devices.constant import ConstantStep
 from neko.devices.linear import LinearStep
 from neko.devices.pair import DifferentialPair, PairState
@@ -18,5 +18,4 @@ __all__ = [
     "PairState",
     "SoftBounds",
     "get",
-    "resolve",
 ]

@@ -125,20 +125,3 @@ class Device(ABC):
 
 
 DEVICES: Registry[type[Device]] = Registry("device", "neko.devices")
-
-
-def resolve(device: Any) -> Device:
-    """The device of a name (or ``file.py:Name``), of a class with its defaults, or as it is.
-
-    Raises
-    ------
-    ValueError
-        For an unknown name; the message lists the names there are.
-    TypeError
-        For what is no device.
-    """
-    found = DEVICES.get(device) if isinstance(device, str) else device
-    made = found() if isinstance(found, type) and issubclass(found, Device) else found
-    if not isinstance(made, Device):
-        raise TypeError(f"device={device!r}: expected a Device, for example SoftBounds(), or a name of {[*DEVICES]}")
-    return made

@@ -9,7 +9,7 @@ from typing import Any
 from neko.runs.config import COMMANDS, CompareConfig, Config, SampleConfig, TrainConfig
 from neko.runs.record import CONFIG, read_config, versions, warn_of_versions, write_config
 
-_FOLDER = ("CHECKPOINTS", "FIGURES", "HISTORY", "RUNS", "Run", "draw", "load", "of", "run")
+_FOLDER = ("CHECKPOINTS", "FIGURES", "HISTORY", "RUNS", "Run", "load", "of", "run")
 
 
 def __getattr__(name: str) -> Any:

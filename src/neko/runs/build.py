@@ -58,8 +58,11 @@ def optimizer_options(config: TrainConfig) -> dict[str, Any]:
     if optimizer in backends.OPTIMIZERS:
         return {"optimizer": optimizer, "learning_rate": rate}
     update = UPDATES.get(optimizer)
+    if update is Manhattan and device is None:
+        return {"optimizer": Manhattan(delta=rate)}
     if update is Manhattan:
-        return {"optimizer": Manhattan(delta=rate) if device is None else Manhattan(device=devices.resolve(device))}
+        held = devices.get(device)
+        return {"optimizer": Manhattan(device=held() if isinstance(held, type) else held)}
     if hasattr(update, "init") and hasattr(update, "step"):
         return {"optimizer": update() if isinstance(update, type) else update, "learning_rate": rate}
     return {"optimizer": update}

@@ -243,14 +243,3 @@ def load(folder: str | Path, *, processor: str | None = None) -> Trainer:
     if processor is not None:
         config = dataclasses.replace(config, processor=processor)
     return of(config, folder).trainer
-
-
-def draw(folder: str | Path) -> list[Path]:
-    """Draw the figures of a run's folder from its history and last checkpoint; their paths.
-
-    Raises
-    ------
-    ValueError
-        If the folder holds no run, or its files are damaged.
-    """
-    return of(read_config(Path(folder) / CONFIG), folder).draw()
