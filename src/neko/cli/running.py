@@ -48,8 +48,6 @@ def run(
         raise ValueError(f"{source} is of neko {chosen.command}: expected one of neko {kind.command}")
     chosen = kind.of(dataclasses.asdict(chosen) | given)
     folder = resume or out or new_folder(chosen)
-    if resume is not None:
-        runs.warn_of_versions(folder, chosen.backend)
     found = runs.of(chosen, folder)
     try:
         found.go(resume=resume is not None, changed=changed or (), progress=True)

@@ -7,7 +7,7 @@ import importlib
 from typing import Any
 
 from neko.runs.config import COMMANDS, CompareConfig, Config, SampleConfig, TrainConfig
-from neko.runs.record import CONFIG, read_config, versions, warn_of_versions, write_config
+from neko.runs.record import CONFIG, read_config, write_config
 
 _FOLDER = ("CHECKPOINTS", "FIGURES", "HISTORY", "RUNS", "Run", "load", "of", "run")
 
@@ -27,7 +27,5 @@ __all__ = [  # noqa: PLE0604
     "SampleConfig",
     "TrainConfig",
     "read_config",
-    "versions",
-    "warn_of_versions",
     "write_config",
 ]

@@ -19,7 +19,7 @@ from neko.errors import CheckpointError
 from neko.io import checkpoint, console, files
 from neko.registry import Registry
 from neko.runs.config import Config
-from neko.runs.record import CONFIG, read_config, write_config
+from neko.runs.record import CONFIG, read_config, warn_of_versions, write_config
 from neko.training.callbacks import Callback, Checkpoints
 from neko.training.loop import Loop
 from neko.training.trainer import Trainer
@@ -103,6 +103,8 @@ class Run(ABC):
         if not resume and (self.folder / CONFIG).exists():
             remedy = f"neko {self.config.command} --resume"
             raise ValueError(f"{self.folder} holds a run: expected another folder, or to go on with it ({remedy})")
+        if resume:
+            warn_of_versions(self.folder, self.config.backend)
         data, config = self.data, self.config
         kept = Checkpoints(
             self.folder / CHECKPOINTS,
