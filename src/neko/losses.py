@@ -78,6 +78,7 @@ class Loss:
 
 
 LOSSES: Registry[Loss] = Registry("loss", "neko.losses", made=Loss, other="a function (xp, outputs, target)")
+resolve = LOSSES.resolve
 
 
 @LOSSES.register("categorical_crossentropy", distribution=True, link="softmax")
@@ -160,21 +161,3 @@ def class_weighted(loss: Loss, weights: Sequence[float]) -> Loss:
         return xp.sum(dense * xp.asarray(values), axis=-1) * loss.function(xp, outputs, target)
 
     return dataclasses.replace(loss, function=function)
-
-
-def resolve(loss: Any) -> Loss:
-    """The loss of a name; a `Loss` as it is; a function ``(xp, outputs, target)`` as a loss with dense target.
-
-    Raises
-    ------
-    ValueError
-        For an unknown name; the message lists the right ones.
-    TypeError
-        For what is neither a name nor callable.
-    """
-    found = LOSSES.get(loss) if isinstance(loss, str) else loss
-    if isinstance(found, Loss):
-        return found
-    if not callable(found):
-        raise TypeError(f"loss={found!r}: {LOSSES.expected(found)}")
-    return Loss(getattr(found, "__name__", type(found).__name__), found)

@@ -79,6 +79,7 @@ class Metric:
 METRICS: Registry[Metric] = Registry(
     "metric", "neko.metrics", made=Metric, other="top_k(k) or a function (xp, context) -> (total, weight)"
 )
+resolve = METRICS.resolve
 
 
 def weighted(xp: Any, values: Array, weight: Array) -> tuple[Array, Array]:
@@ -157,28 +158,3 @@ def firing_rate(xp: Any, context: Context) -> tuple[Array, Array]:
 
 
 METRICS.register("top_5_accuracy", of_classes=True)(top_k(5).measure)
-
-
-def resolve(metric: Any) -> Metric:
-    """The metric of a name; a `Metric` as it is; a function ``(xp, context) -> (total, weight)`` by its own name.
-
-    Raises
-    ------
-    ValueError
-        For an unknown name; the message lists the right ones.
-    TypeError
-        For what is neither a name nor callable.
-
-    Examples
-    --------
-    >>> def confidence(xp, context):
-    ...     return weighted(xp, xp.max(context.prediction, axis=-1), context.weight)
-    >>> resolve(confidence).name
-    'confidence'
-    """
-    found = METRICS.get(metric) if isinstance(metric, str) else metric
-    if isinstance(found, Metric):
-        return found
-    if not callable(found):
-        raise TypeError(f"metric {found!r}: {METRICS.expected(found)}")
-    return Metric(getattr(found, "__name__", type(found).__name__), found)

@@ -28,8 +28,8 @@ class Registry(Mapping[str, T], Generic[T]):
         The package (or module) whose files register entries.
     required : tuple of str
         What every entry must say of itself, such as the oracle that a rule is proven against.
-    made : callable, optional
-        ``made(name, thing, **about)`` makes the entry of what is registered; by default that is the entry itself.
+    made : type, optional
+        Class of the entries: what is registered becomes ``made(name, thing, **about)``. By default it is the entry.
     other : str
         What errors name as accepted besides names.
 
@@ -51,7 +51,7 @@ class Registry(Mapping[str, T], Generic[T]):
         package: str,
         required: tuple[str, ...] = (),
         *,
-        made: Callable[..., T] | None = None,
+        made: Any = None,
         other: str = "",
     ) -> None:
         self.kind = kind
@@ -82,8 +82,7 @@ class Registry(Mapping[str, T], Generic[T]):
                 raise ValueError(f"{self.kind} {word!r} is registered already: expected another name")
 
         def enter(thing: Thing) -> Thing:
-            entry: Any = thing if self.made is None else self.made(name, thing, **about)
-            self._entries[name] = entry
+            self._entries[name] = self._entry(name, thing, **about)
             self._about[name] = {"summary": (thing.__doc__ or "").strip().partition("\n")[0], **about}
             self._aliases.update(dict.fromkeys(aliases, name))
             return thing
@@ -109,6 +108,27 @@ class Registry(Mapping[str, T], Generic[T]):
                 return load(name)
         raise ValueError(f"{self.kind} {name!r}: {self.expected(name)}")
 
+    def resolve(self, thing: Any) -> T:
+        """The entry of a name, an entry as it is, or the entry that a function of a person makes under its own name.
+
+        Raises
+        ------
+        ValueError, ImportError, FileNotFoundError
+            As `get`.
+        TypeError
+            For what is neither a name, an entry nor callable.
+        """
+        found = self.get(thing) if isinstance(thing, str) else thing
+        if self.made is not None and isinstance(found, self.made):
+            return found
+        if not callable(found):
+            raise TypeError(f"{self.kind} {thing!r}: {self.expected(thing)}")
+        return self._entry(getattr(found, "__name__", type(found).__name__), found)
+
+    def _entry(self, name: str, thing: Any, **about: Any) -> Any:
+        """What is kept of a thing."""
+        return thing if self.made is None else self.made(name, thing, **about)
+
     def expected(self, name: Any) -> str:
         """What an error says of an unknown name: the names there are, and the nearest one."""
         names = sorted([*self, *self._aliases])
@@ -119,7 +139,7 @@ class Registry(Mapping[str, T], Generic[T]):
     def about(self, name: str) -> dict[str, Any]:
         """What an entry says of itself."""
         self.get(name)
-        return self._about[name]
+        return self._about[self._aliases.get(name, name)]
 
     def summary(self, name: str) -> str:
         """The first line of an entry's docstring."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -31,7 +32,7 @@ def test_an_entry_is_found_by_name_and_by_alias():
 
     assert shapes.get("disc") is shapes.get("round") is shapes["disc"] is Disc
     assert list(shapes) == ["disc"]
-    assert shapes.about("disc")["corners"] == "none"
+    assert shapes.about("disc")["corners"] == shapes.about("round")["corners"] == "none"
     assert shapes.summary("disc") == "A disc."
     for taken in ({"name": "disc"}, {"name": "round"}, {"name": "new", "aliases": ("disc",)}):
         with pytest.raises(ValueError, match="is registered already"):
@@ -41,9 +42,18 @@ def test_an_entry_is_found_by_name_and_by_alias():
 
 
 def test_an_entry_may_be_made_of_what_is_registered():
-    pairs = Registry("pair", "neko.registry", made=lambda name, thing, *, order: (name, thing, order))
+    class Pair(NamedTuple):
+        name: str
+        thing: object
+        order: int = 0
+
+    pairs = Registry("pair", "neko.registry", made=Pair)
     assert pairs.register("len", order=1)(len) is len
-    assert pairs["len"] == ("len", len, 1)
+    assert pairs.resolve("len") is pairs["len"] == Pair("len", len, 1)
+    assert pairs.resolve(pairs["len"]) is pairs["len"]
+    assert pairs.resolve(max) == Pair("max", max)
+    with pytest.raises(TypeError, match=r"pair 3: expected one of \['len'\]"):
+        pairs.resolve(3)
 
 
 @pytest.mark.parametrize("registry", REGISTRIES, ids=lambda r: r.kind)
@@ -96,9 +106,10 @@ def test_objects_are_taken_where_names_are():
     digits = datasets.load("digits")
     assert datasets.load(lambda: digits) is digits
     assert datasets.entry(datasets.load).name == "load"
-    for wrong in (3, None, ["digits"]):
-        with pytest.raises(ValueError, match="expected one of"):
-            datasets.load(wrong)
+    for resolve in (datasets.load, losses.resolve, metrics.resolve):
+        for wrong in (3, None, ["digits"]):
+            with pytest.raises(TypeError, match=r"expected one of .* or .*function"):
+                resolve(wrong)
 
 
 @pytest.mark.parametrize("name", backend.installed())

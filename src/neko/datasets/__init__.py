@@ -8,17 +8,7 @@ from typing import Any
 from neko.datasets.dataset import Dataset
 from neko.datasets.entry import DATASETS, Entry
 
-
-def entry(name: Any) -> Entry:
-    """What is known of the data set of a name, of ``file.py:load_mine``, or of a function that gives one.
-
-    Raises
-    ------
-    ValueError
-        For an unknown name; the message lists the names there are.
-    """
-    found = name if callable(name) else DATASETS.get(name)
-    return found if isinstance(found, Entry) else Entry(getattr(name, "__name__", str(name)), found)
+entry = DATASETS.resolve
 
 
 def load(name: Any, **options: Any) -> Dataset:

@@ -59,4 +59,6 @@ class Entry(NamedTuple):
         return " and ".join(sorted(places)) or "built in"
 
 
-DATASETS: Registry[Entry] = Registry("data set", "neko.datasets", ("about", "licence"), made=Entry)
+DATASETS: Registry[Entry] = Registry(
+    "data set", "neko.datasets", ("about", "licence"), made=Entry, other="a function that gives a Dataset"
+)
