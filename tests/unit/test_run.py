@@ -120,6 +120,15 @@ class MyRule(neko.BPTT):
 class MyDevice(SoftBounds):
     "Soft bounds by another name."
 
+class MyUpdate:
+    "Gradient descent by another name."
+    def init(self, params):
+        return None
+    def step(self, params, gradients, state, rate):
+        return {name: w - rate * gradients[name] for name, w in params.items()}, state
+
+slow = MyDevice(dg_min=1e-6)
+
 def load_mine():
     rng = np.random.default_rng(0)
     x = rng.normal(size=(24, 5, 3)).astype(np.float32)
@@ -128,7 +137,15 @@ def load_mine():
 
 
 @pytest.mark.parametrize(
-    "option", [("--data", "load_mine"), ("--cell", "MyCell"), ("--rule", "MyRule"), ("--device", "MyDevice")]
+    "option",
+    [
+        ("--data", "load_mine"),
+        ("--cell", "MyCell"),
+        ("--rule", "MyRule"),
+        ("--device", "MyDevice"),
+        ("--device", "slow"),
+        ("--optimizer", "MyUpdate"),
+    ],
 )
 def test_a_file_of_a_person_brings_a_part(option, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -41,7 +41,7 @@ class Config:
 
     command: ClassVar[str]
     method: ClassVar[str]
-    """The field that says how it learns."""
+    """Name of the field that says how the network learns; its value is part of the name of a new folder."""
 
     data: str = option("digits", "Data set: {neko.datasets:DATASETS}; or file.py:function.")
     cell: str = option("alif", "Neuron model: {neko.cells:CELLS}; or file.py:Class.")
@@ -84,7 +84,7 @@ class Config:
 
 
 def other(name: str, default: Any) -> Any:
-    """A field that all runs have, with another default."""
+    """A field of `Config` with another default."""
     (field,) = (field for field in dataclasses.fields(Config) if field.name == name)
     return dataclasses.field(default=default, metadata=field.metadata)
 

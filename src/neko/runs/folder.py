@@ -69,21 +69,21 @@ class Run(ABC):
         return trainer
 
     def batches(self) -> list[tuple[Any, Any, Any]]:
-        """What a learner is shown that goes on: the first batch."""
+        """The batches that a learner needs to take up a saved state: the first one is enough for most."""
         parts = (self.data.x_train, self.data.y_train, self.data.mask_train)
         x, y, mask = (None if part is None else part[: self.config.batch_size] for part in parts)
         return [(x, y, mask)]
 
     @abstractmethod
     def learner(self) -> Any:
-        """What learns, new."""
+        """What learns, as the configuration describes it, before its first epoch."""
 
     @abstractmethod
     def title(self) -> str:
-        """What is told when it begins."""
+        """The line that is printed when the run begins."""
 
     def prepare(self, progress: bool) -> None:  # noqa: B027
-        """What comes before the first epoch; most runs need nothing."""
+        """Work before the first epoch; most runs need none."""
 
     def options(self) -> dict[str, Any]:
         """More arguments of `Trainer.train`."""
@@ -141,8 +141,8 @@ class Run(ABC):
 RUNS: Registry[type[Run]] = Registry("command", "neko.runs")
 
 
-class Begun(Callback):
-    """Writes the configuration into the folder, once it is known that the run can go on."""
+class ConfigWriter(Callback):
+    """Writes the configuration into the folder, once the last checkpoint, if there is one, was found to fit it."""
 
     order = 2
 
@@ -155,7 +155,7 @@ class Begun(Callback):
         write_config(self.config, self.folder)
 
 
-class Records(Begun):
+class Records(ConfigWriter):
     """Writes configuration and history into the folder; `first` is the number of the epoch that the call began with."""
 
     first = 0

@@ -15,7 +15,7 @@ from neko.datasets import Dataset
 from neko.evaluator import Evaluator
 from neko.io import checkpoint, console
 from neko.runs import build
-from neko.runs.folder import RUNS, Begun, Run
+from neko.runs.folder import RUNS, ConfigWriter, Run
 from neko.training.callbacks import Checkpoints
 from neko.training.trainer import Trainer
 
@@ -34,7 +34,7 @@ class Sampling(Run):
         return data
 
     def batches(self) -> list[tuple[Any, Any, Any]]:
-        """All of them: the chains are of the whole data set."""
+        """All batches: the posterior is that of the whole data set."""
         size, data = self.config.batch_size, self.data
         starts = range(0, len(data.x_train), size)
         return [(data.x_train[i : i + size], data.y_train[i : i + size], None) for i in starts]
@@ -58,7 +58,7 @@ class Sampling(Run):
                 data.y_train,
                 epochs=config.pretrain,
                 seed=config.seed,
-                callbacks=[kept, Begun(config, self.folder)],
+                callbacks=[kept, ConfigWriter(config, self.folder)],
                 progress=progress,
             )
 
