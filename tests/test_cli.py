@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import errno
 import functools
 import os
@@ -13,9 +14,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import typer
 from typer.testing import CliRunner
 
 import neko
+from neko import datasets, runs
 from neko.cli import app
 from neko.io import checkpoint
 
@@ -63,41 +66,30 @@ def test_a_wrong_choice_lists_the_right_ones(arguments, right, tmp_path, monkeyp
 
 
 def test_sample_shows_uncertainty_and_mixing(tmp_path):
-    figure = tmp_path / "posterior.png"
     arguments = ["--hidden", "12", "--pretrain", "3", "--epochs", "12", "--warmup", "4", "--thinning", "1"]
-    result = run("sample", *arguments, "--batch-size", "4000", "--figure", str(figure))
+    result = run("sample", *arguments, "--batch-size", "4000", "--out", str(tmp_path / "run"))
     assert result.exit_code == 0, result.output
-    for words in ("AUROC", "acceptance", "R-hat", "step size", "accuracy after Adam"):
+    for words in ("AUROC", "acceptance", "R-hat", "step size", "accuracy after Adam", "seconds a transition"):
         assert words in result.output
-    assert figure.stat().st_size > 1000
+    assert (tmp_path / "run/figures/posterior.png").stat().st_size > 1000
+    shown = run("show", str(tmp_path / "run"))
+    for words in ("AUROC", "accuracy after Adam", "logdensity"):
+        assert words in shown.output
 
 
 @pytest.mark.parametrize("sampler", ["hmc", "sgld"])
 def test_sample_takes_every_sampler(tmp_path, sampler):
-    arguments = [
-        "--hidden",
-        "8",
-        "--pretrain",
-        "1",
-        "--epochs",
-        "4",
-        "--warmup",
-        "1",
-        "--thinning",
-        "1",
-        "--chains",
-        "1",
-    ]
-    result = run("sample", "--sampler", sampler, *arguments, "--step-size", "1e-6", "--figure", str(tmp_path / "a.png"))
+    arguments = ["--hidden", "8", "--pretrain", "1", "--epochs", "4", "--warmup", "1", "--thinning", "1"]
+    arguments += ["--chains", "1", "--step-size", "1e-6"]
+    result = run("sample", "--sampler", sampler, *arguments, "--out", str(tmp_path / "run"))
     assert result.exit_code == 0, result.output
     assert "AUROC" in result.output
     assert "R-hat" not in result.output
 
 
 def test_compare_draws_and_writes_numbers(tmp_path):
-    figure, numbers = tmp_path / "compare.png", tmp_path / "compare.csv"
     arguments = ["--hidden", "8", "--epochs", "1", "--rules", "bptt,eprop:symmetric,eprop:random"]
-    result = run("compare", *arguments, "--figure", str(figure), "--csv", str(numbers))
+    result = run("compare", *arguments, "--out", str(tmp_path))
     assert result.exit_code == 0, result.output
     hidden, readout = result.output.split("The readout against bptt")
     for kind in ("layers.0.w_in", "layers.0.w_rec", "all hidden"):
@@ -106,8 +98,9 @@ def test_compare_draws_and_writes_numbers(tmp_path):
     assert "readout" not in hidden
     for kind in ("readout.w_out", "readout.b_out"):
         assert cosine(readout, kind, "eprop:random") == 1.0
-    assert figure.stat().st_size > 1000
-    assert numbers.read_text().startswith("batch,rule,tensor,cosine")
+    assert (tmp_path / "figures/comparison.png").stat().st_size > 1000
+    assert (tmp_path / "comparison.csv").read_text().startswith("batch,rule,tensor,cosine")
+    assert hidden[hidden.index("Gradients") :] in run("show", str(tmp_path)).output
 
 
 def cosine(table, kind, rule):
@@ -138,12 +131,14 @@ def test_sample_goes_on_from_its_checkpoints(tmp_path, monkeypatch):
     """A longer run of the same chains has the draws that one run would have had."""
     monkeypatch.chdir(tmp_path)
     small = ["--hidden", "6", "--pretrain", "1", "--warmup", "2", "--thinning", "1", "--batch-size", "4000"]
-    for folder, lengths in (("a", ["4", "7"]), ("b", ["7"])):
-        for epochs in lengths:
-            arguments = [*small, "--epochs", epochs, "--checkpoints", folder, "--checkpoint-every", "2"]
-            result = run("sample", *arguments)
-            assert result.exit_code == 0, result.output
-    first, second = (checkpoint.read(checkpoint.listed(tmp_path / name)[-1]) for name in "ab")
+    for arguments in (
+        [*small, "--epochs", "4", "--checkpoint-every", "2", "--out", "a"],
+        ["--resume", "a", "--epochs", "7"],
+        [*small, "--epochs", "7", "--checkpoint-every", "2", "--out", "b"],
+    ):
+        result = run("sample", *arguments)
+        assert result.exit_code == 0, result.output
+    first, second = (checkpoint.read(checkpoint.listed(tmp_path / name / "checkpoints")[-1]) for name in "ab")
     assert first["history"] == second["history"]
     for chain, other in zip(first["learner"]["chains"], second["learner"]["chains"], strict=True):
         for name, draws in chain["draws"].items():
@@ -151,49 +146,37 @@ def test_sample_goes_on_from_its_checkpoints(tmp_path, monkeypatch):
             assert np.array_equal(draws, other["draws"][name]), name
 
 
-def test_sample_stopped_by_ctrl_c_says_how_to_go_on(tmp_path, monkeypatch):
-    monkeypatch.setattr("neko.rules.Langevin.epoch", interrupted)
-    for options, words in (([], "with --checkpoints"), (["--checkpoints", str(tmp_path / "c")], "the same command")):
-        result = run("sample", "--hidden", "4", "--pretrain", "0", "--figure", str(tmp_path / "a.png"), *options)
-        assert result.exit_code == 130
-        assert words in " ".join(result.output.split())
-
-
-@pytest.mark.parametrize("command", ["demo", "compare", "sample"])
-def test_a_file_that_cannot_be_written_is_named_before_the_work(command, tmp_path, monkeypatch):
+@pytest.mark.parametrize("command", ["demo", "train", "compare", "sample"])
+def test_a_place_that_cannot_be_written_is_named_before_the_work(command, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("neko.datasets.load", lambda name: pytest.fail("worked first"))
     (tmp_path / "file").write_text("mine")
-    for figure, words in (
+    figures = (
         ("figure.docx", "figure 'figure.docx': expected a path that ends in one of"),
         ("file/figure.png", "file: File exists: expected a folder that can be written"),
         (str(tmp_path), "expected"),
-    ):
-        result = run(command, "--figure", figure)
+    )
+    folders = (("file", "file is a file: expected a folder"), ("file/run", "file is a file: expected a folder"))
+    for place, words in figures if command == "demo" else folders:
+        result = run(command, "--figure" if command == "demo" else "--out", place)
         assert result.exit_code == 2
         assert words in " ".join(result.output.split()), result.output
-    if command == "sample":
-        result = run(command, "--checkpoints", "file/chains")
-        assert result.exit_code == 2
-        assert "file/chains: Not a directory: expected a folder that can be written" in " ".join(result.output.split())
     assert (tmp_path / "file").read_text() == "mine"
 
 
-def test_a_full_disk_keeps_the_old_figure(tmp_path, monkeypatch):
-    figure = tmp_path / "compare.png"
-    figure.write_bytes(b"old")
+def test_a_full_disk_keeps_what_was_there(tmp_path, monkeypatch):
+    run_of = ["compare", "--hidden", "4", "--rules", "bptt,eprop"]
+    assert run(*run_of, "--epochs", "1", "--out", str(tmp_path)).exit_code == 0
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
 
     def full(*args, **kwargs):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", full)
-    arguments = ["--hidden", "4", "--epochs", "1", "--rules", "bptt,eprop", "--figure", str(figure)]
-    result = run("compare", *arguments, "--csv", str(tmp_path / "compare.csv"))
+    result = run("compare", "--resume", str(tmp_path), "--epochs", "2")
     assert result.exit_code == 2
-    assert "compare.csv" in result.output
     assert "not written: No space left on device; make room there" in " ".join(result.output.split())
-    assert figure.read_bytes() == b"old"
-    assert os.listdir(tmp_path) == ["compare.png"]
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
 def interrupted(*args, **kwargs):
@@ -273,7 +256,7 @@ def test_every_work_takes_a_processor(arguments, tmp_path, monkeypatch):
 def test_ctrl_c_ends_every_command_in_a_line(arguments, tmp_path, monkeypatch):
     """Before anything is kept, so that nobody is told to go on with what is not there."""
     monkeypatch.chdir(tmp_path)
-    for place in ("datasets.load", "config.read_config", "run.read_config", "datasets.entry", "verification.verify"):
+    for place in ("datasets.load", "runs.read_config", "datasets.entry", "verification.verify"):
         monkeypatch.setattr(f"neko.{place}", interrupted)
     result = run(*arguments)
     assert result.exit_code == 130
@@ -301,35 +284,57 @@ def test_train_stopped_before_its_first_checkpoint_can_go_on(tmp_path, monkeypat
 
 def test_compare_stopped_by_ctrl_c_keeps_what_was_compared(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    after(3, monkeypatch, "compare.GradientComparison:compare")
-    result = run("compare", "--hidden", "6", "--epochs", "9", "--rules", "bptt,eprop:random")
+    with monkeypatch.context() as patch:
+        after(3, patch, "training.comparison.GradientComparison:compare")
+        result = run("compare", "--hidden", "6", "--epochs", "1", "--rules", "bptt,eprop:random", "--out", "a")
     assert result.exit_code == 130
-    assert "Stopped after 3 batches" in result.output
-    with Path("runs/compare.csv").open() as file:
+    assert "Stopped; to go on: neko compare --resume a" in result.output
+    with Path("a/comparison.csv").open() as file:
         assert {row["batch"] for row in csv.DictReader(file)} == {"0", "1", "2"}
-    assert Path("runs/compare.png").stat().st_size > 1000
-    assert "layers.0.w_in" in result.output
+    assert run("compare", "--resume", "a").exit_code == 0
+    assert run("compare", "--config", "a/config.yaml", "--out", "b").exit_code == 0
+    assert Path("a/comparison.csv").read_bytes() == Path("b/comparison.csv").read_bytes()
 
 
 def test_adam_before_the_chains_survives_ctrl_c(tmp_path, monkeypatch):
     """A run that was stopped in it has the draws of one that was not, and its progress was seen."""
-    small = ["sample", "--hidden", "6", "--pretrain", "2", "--warmup", "2", "--thinning", "1", "--epochs", "5"]
-    small += ["--batch-size", "4000", "--chains", "2", "--data", "digits", "--figure", str(tmp_path / "a.png")]
+    small = ["--hidden", "6", "--pretrain", "2", "--warmup", "2", "--thinning", "1", "--epochs", "5"]
+    small += ["--batch-size", "4000", "--chains", "2", "--data", "digits"]
     with monkeypatch.context() as patch:
         after(30, patch, "rules.base.Rule:accumulate")
-        result = run(*small, "--checkpoints", str(tmp_path / "a"))
+        result = run("sample", *small, "--out", str(tmp_path / "a"))
     assert result.exit_code == 130
-    assert "Stopped in the Adam before chain 2 of 2; the same command goes on." in result.output
+    assert f"Stopped; to go on: neko sample --resume {tmp_path / 'a'}" in result.output
+    assert "Adam before chain 2 of 2" in result.stderr
     assert "epoch 2/2" in result.stderr
     assert [len(checkpoint.listed(tmp_path / "a" / f"adam-{c}")) for c in (0, 1)] == [1, 1]
-    for folder in "ab":
-        result = run(*small, "--checkpoints", str(tmp_path / folder))
+    for arguments in (["--resume", str(tmp_path / "a")], [*small, "--out", str(tmp_path / "b")]):
+        result = run("sample", *arguments)
         assert result.exit_code == 0, result.output
         assert "langevin with 2 chains: 5 epochs" in result.stderr
-    first, second = (checkpoint.read(checkpoint.listed(tmp_path / name)[-1])["learner"] for name in "ab")
+    first, second = (
+        checkpoint.read(checkpoint.listed(tmp_path / name / "checkpoints")[-1])["learner"] for name in "ab"
+    )
     for chain, other in zip(first["chains"], second["chains"], strict=True):
         for name, draws in chain["draws"].items():
             assert np.array_equal(draws, other["draws"][name]), name
+
+
+@pytest.mark.parametrize("command", ["train", "sample", "compare"])
+def test_the_command_line_is_the_configuration(command):
+    """Every field is an option, with its default and its help; names of the help come from the registries."""
+    kind = runs.COMMANDS[command]
+    output = run(command, "--help").output
+    names = {parameter.name: parameter for parameter in typer.main.get_command(app).commands[command].params}
+    fields = dataclasses.fields(kind)
+    assert names.keys() - {"out", "config", "resume", "changed", "help"} == {field.name for field in fields}
+    for field in fields:
+        if field.default is not dataclasses.MISSING:
+            assert names[field.name].default == field.default
+        assert field.metadata["help"] == names[field.name].help, "no help is looked up before it is asked for"
+    for word in (*datasets.DATASETS, "dendritic", "tensorflow"):
+        assert word in output
+    assert "{" not in output
 
 
 def test_verify_tells_each_check_as_it_ends(monkeypatch):

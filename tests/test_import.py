@@ -89,14 +89,14 @@ def test_the_default_is_the_first_that_is_installed(monkeypatch):
 
 def run_config():
     """A configuration with nothing chosen."""
-    from neko.runs.config import Config
+    from neko.runs.config import TrainConfig
 
-    return Config()
+    return TrainConfig()
 
 
 def test_importing_neko_loads_nothing_that_is_optional():
     code = (
-        "import sys, neko, neko.cli, neko.runs, neko.datasets, neko.bayes, neko.plots, neko.training.callbacks;"
+        "import sys, neko, neko.cli, neko.runs, neko.runs.folder, neko.datasets, neko.bayes, neko.plots;"
         "print(sorted({m.split('.')[0] for m in sys.modules} & "
         "{'scipy', 'sklearn', 'pandas', 'arviz', 'tensorboardX', 'torch', 'jax', 'tensorflow', 'keras'}))"
     )

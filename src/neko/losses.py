@@ -10,6 +10,7 @@ from typing import Any
 
 from neko.arguments import check_choice
 from neko.backend import recording
+from neko.registry import Registry
 from neko.typing import Array
 
 LINKS = ("identity", "softmax", "sigmoid", "log")
@@ -76,67 +77,58 @@ class Loss:
         return logs - xp.log(xp.maximum(1.0 - outputs, SMALLEST)) if self.link == "sigmoid" else logs
 
 
+LOSSES: Registry[Loss] = Registry("loss", "neko.losses", made=Loss, other="a function (xp, outputs, target)")
+resolve = LOSSES.resolve
+
+
+@LOSSES.register("categorical_crossentropy", distribution=True, link="softmax")
 def categorical_crossentropy(xp: Any, outputs: Array, target: Array) -> Array:
     """``-Σ_k t_k log softmax(y)_k`` for logits y and a distribution t (one-hot or soft)."""
     return -xp.sum(xp.astype(target, xp.dtype) * xp.log_softmax(outputs), axis=-1)
 
 
+@LOSSES.register("sparse_categorical_crossentropy", sparse=True, link="softmax")
 def sparse_categorical_crossentropy(xp: Any, outputs: Array, target: Array) -> Array:
     """``-log softmax(y)_t`` for logits y and a class number t."""
     return categorical_crossentropy(xp, outputs, xp.one_hot(target, outputs.shape[-1]))
 
 
+@LOSSES.register("binary_crossentropy", aliases=("bce",), link="sigmoid")
 def binary_crossentropy(xp: Any, outputs: Array, target: Array) -> Array:
     """``mean_k (log(1 + e^{y_k}) - t_k y_k)`` for logits y of independent events and t in [0, 1]."""
     return xp.mean(xp.softplus(outputs) - xp.astype(target, xp.dtype) * outputs, axis=-1)
 
 
+@LOSSES.register("mean_squared_error", aliases=("mse",))
 def mean_squared_error(xp: Any, outputs: Array, target: Array) -> Array:
     """``mean_k (y_k - t_k)²``."""
     return xp.mean(xp.square(outputs - xp.astype(target, xp.dtype)), axis=-1)
 
 
+@LOSSES.register("half_squared_error")
 def half_squared_error(xp: Any, outputs: Array, target: Array) -> Array:
     """``½ Σ_k (y_k - t_k)²``, whose error is ``y - t``: the regression loss of Bellec et al. (2020)."""
     return 0.5 * xp.sum(xp.square(outputs - xp.astype(target, xp.dtype)), axis=-1)
 
 
+@LOSSES.register("mean_absolute_error", aliases=("mae",))
 def mean_absolute_error(xp: Any, outputs: Array, target: Array) -> Array:
     """``mean_k |y_k - t_k|``."""
     return xp.mean(xp.abs(outputs - xp.astype(target, xp.dtype)), axis=-1)
 
 
+@LOSSES.register("poisson", link="log")
 def poisson(xp: Any, outputs: Array, target: Array) -> Array:
     """``mean_k (e^{y_k} - t_k y_k)``: negative log likelihood of counts t with log rate y, without its constant."""
     return xp.mean(xp.exp(outputs) - xp.astype(target, xp.dtype) * outputs, axis=-1)
 
 
+@LOSSES.register("kl_divergence", aliases=("kl",), distribution=True, link="softmax")
 def kl_divergence(xp: Any, outputs: Array, target: Array) -> Array:
     """``Σ_k t_k (log t_k - log softmax(y)_k)`` for logits y and a distribution t; ``0 log 0 = 0``."""
     target = xp.astype(target, xp.dtype)
     log_target = xp.log(xp.where(target > 0.0, target, xp.ones_like(target)))
     return xp.sum(target * (log_target - xp.log_softmax(outputs)), axis=-1)
-
-
-LOSSES: dict[str, Loss] = {
-    loss.name: loss
-    for loss in (
-        Loss("categorical_crossentropy", categorical_crossentropy, distribution=True, link="softmax"),
-        Loss("sparse_categorical_crossentropy", sparse_categorical_crossentropy, sparse=True, link="softmax"),
-        Loss("binary_crossentropy", binary_crossentropy, link="sigmoid"),
-        Loss("mean_squared_error", mean_squared_error),
-        Loss("half_squared_error", half_squared_error),
-        Loss("mean_absolute_error", mean_absolute_error),
-        Loss("poisson", poisson, link="log"),
-        Loss("kl_divergence", kl_divergence, distribution=True, link="softmax"),
-    )
-}
-ALIASES = {
-    "bce": "binary_crossentropy",
-    "mse": "mean_squared_error",
-    "mae": "mean_absolute_error",
-    "kl": "kl_divergence",
-}
 
 
 def class_weighted(loss: Loss, weights: Sequence[float]) -> Loss:
@@ -169,26 +161,3 @@ def class_weighted(loss: Loss, weights: Sequence[float]) -> Loss:
         return xp.sum(dense * xp.asarray(values), axis=-1) * loss.function(xp, outputs, target)
 
     return dataclasses.replace(loss, function=function)
-
-
-def resolve(loss: Any) -> Loss:
-    """The loss of a name; a `Loss` as it is; a function ``(xp, outputs, target)`` as a loss with dense target.
-
-    Raises
-    ------
-    ValueError
-        For an unknown name; the message lists the right ones.
-    TypeError
-        For what is neither a name nor callable.
-    """
-    if isinstance(loss, Loss):
-        return loss
-    if callable(loss):
-        return Loss(getattr(loss, "__name__", type(loss).__name__), loss)
-    expected = f"expected one of {sorted([*LOSSES, *ALIASES])} or a function (xp, outputs, target)"
-    if not isinstance(loss, str):
-        raise TypeError(f"loss={loss!r}: {expected}")
-    name = ALIASES.get(loss, loss)
-    if name not in LOSSES:
-        raise ValueError(f"loss={loss!r}: {expected}")
-    return LOSSES[name]

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from neko.arguments import check_integer
 from neko.losses import categorical_crossentropy, mean_absolute_error, mean_squared_error
+from neko.registry import Registry
 from neko.typing import Array
 
 LAYER_RATE = "rate of layer "
@@ -78,6 +79,12 @@ class Metric:
         return self.of_classes and not (self.of_events and link == "sigmoid")
 
 
+METRICS: Registry[Metric] = Registry(
+    "metric", "neko.metrics", made=Metric, other="top_k(k) or a function (xp, context) -> (total, weight)"
+)
+resolve = METRICS.resolve
+
+
 def weighted(xp: Any, values: Array, weight: Array) -> tuple[Array, Array]:
     """(Σ w v, Σ w)."""
     return xp.sum(values * weight), xp.sum(weight)
@@ -90,6 +97,7 @@ def dense(xp: Any, context: Context) -> Array:
     return xp.one_hot(context.target, context.prediction.shape[-1])
 
 
+@METRICS.register("accuracy", of_classes=True, of_events=True)
 def accuracy(xp: Any, context: Context) -> tuple[Array, Array]:
     """Share of examples (or frames) whose largest output is the target's class; under a binary cross-entropy, of all
     their events the share whose probability is above ½ where the target is."""
@@ -123,22 +131,26 @@ def top_k(k: int) -> Metric:
     return Metric(f"top_{k}_accuracy", measure, of_classes=True)
 
 
+@METRICS.register("perplexity", finalise=exponential, of_classes=True, of_probabilities=True)
 def perplexity(xp: Any, context: Context) -> tuple[Array, Array]:
     """Cross-entropy in nats; its exponential is the perplexity."""
     return weighted(xp, categorical_crossentropy(xp, context.outputs, dense(xp, context)), context.weight)
 
 
+@METRICS.register("mean_squared_error")
 def squared(xp: Any, context: Context) -> tuple[Array, Array]:
     """Mean squared error of the prediction over examples (or frames) and outputs; of class probabilities, the Brier
     score divided by the number of classes."""
     return weighted(xp, mean_squared_error(xp, context.prediction, dense(xp, context)), context.weight)
 
 
+@METRICS.register("mean_absolute_error")
 def absolute(xp: Any, context: Context) -> tuple[Array, Array]:
     """Mean absolute error of the prediction over examples (or frames) and outputs."""
     return weighted(xp, mean_absolute_error(xp, context.prediction, dense(xp, context)), context.weight)
 
 
+@METRICS.register("firing_rate")
 def firing_rate(xp: Any, context: Context) -> tuple[Array, Array]:
     """Mean rate of all spiking neurons over the valid frames, in Hz (`dt` is in ms)."""
     spiking = [rate for rate in context.rates if rate is not None]
@@ -148,43 +160,4 @@ def firing_rate(xp: Any, context: Context) -> tuple[Array, Array]:
     return hertz * context.frames, context.frames
 
 
-METRICS: dict[str, Metric] = {
-    metric.name: metric
-    for metric in (
-        Metric("accuracy", accuracy, of_classes=True, of_events=True),
-        Metric("perplexity", perplexity, exponential, of_classes=True, of_probabilities=True),
-        Metric("mean_squared_error", squared),
-        Metric("mean_absolute_error", absolute),
-        Metric("firing_rate", firing_rate),
-        top_k(5),
-    )
-}
-
-
-def resolve(metric: Any) -> Metric:
-    """The metric of a name; a `Metric` as it is; a function ``(xp, context) -> (total, weight)`` by its own name.
-
-    Raises
-    ------
-    ValueError
-        For an unknown name; the message lists the right ones.
-    TypeError
-        For what is neither a name nor callable.
-
-    Examples
-    --------
-    >>> def confidence(xp, context):
-    ...     return weighted(xp, xp.max(context.prediction, axis=-1), context.weight)
-    >>> resolve(confidence).name
-    'confidence'
-    """
-    if isinstance(metric, Metric):
-        return metric
-    if callable(metric):
-        return Metric(getattr(metric, "__name__", type(metric).__name__), metric)
-    expected = f"expected one of {sorted(METRICS)}, top_k(k), or a function (xp, context) -> (total, weight)"
-    if not isinstance(metric, str):
-        raise TypeError(f"metric {metric!r}: {expected}")
-    if metric not in METRICS:
-        raise ValueError(f"metric {metric!r}: {expected}")
-    return METRICS[metric]
+METRICS.register("top_5_accuracy", of_classes=True)(top_k(5).measure)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
+Thing = TypeVar("Thing")
 
 
 class Registry(Mapping[str, T], Generic[T]):
@@ -27,6 +28,10 @@ class Registry(Mapping[str, T], Generic[T]):
         The package (or module) whose files register entries.
     required : tuple of str
         What every entry must say of itself, such as the oracle that a rule is proven against.
+    made : type, optional
+        Class of the entries: what is registered becomes ``made(name, thing, **about)``. By default it is the entry.
+    other : str
+        What errors name as accepted besides names.
 
     Examples
     --------
@@ -40,16 +45,29 @@ class Registry(Mapping[str, T], Generic[T]):
     ValueError: shape 'disk': expected one of ['disc']; did you mean 'disc'?
     """
 
-    def __init__(self, kind: str, package: str, required: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        kind: str,
+        package: str,
+        required: tuple[str, ...] = (),
+        *,
+        made: Any = None,
+        other: str = "",
+    ) -> None:
         self.kind = kind
         self.package = package
         self.required = required
+        self.made = made
+        self.other = other
         self._entries: dict[str, T] = {}
         self._about: dict[str, dict[str, Any]] = {}
+        self._aliases: dict[str, str] = {}
         self._read = False
 
-    def register(self, name: str, **about: Any) -> Callable[[T], T]:
+    def register(self, name: str, *, aliases: tuple[str, ...] = (), **about: Any) -> Callable[[Thing], Thing]:
         """A decorator that enters what it decorates under a name, with what there is to say of it.
+
+        An alias is found like a name, and is not listed as an entry of its own.
 
         Raises
         ------
@@ -59,16 +77,19 @@ class Registry(Mapping[str, T], Generic[T]):
         missing = [word for word in self.required if not about.get(word)]
         if missing:
             raise ValueError(f"{self.kind} {name!r}: expected {', '.join(f'{word}=…' for word in missing)}")
-        if name in self._entries:
-            raise ValueError(f"{self.kind} {name!r} is registered already: expected another name")
+        for word in (name, *aliases):
+            if word in self._entries or word in self._aliases:
+                raise ValueError(f"{self.kind} {word!r} is registered already: expected another name")
 
-        def enter(thing: T) -> T:
-            self._entries[name], self._about[name] = thing, about
+        def enter(thing: Thing) -> Thing:
+            self._entries[name] = self._entry(name, thing, **about)
+            self._about[name] = {"summary": (thing.__doc__ or "").strip().partition("\n")[0], **about}
+            self._aliases.update(dict.fromkeys(aliases, name))
             return thing
 
         return enter
 
-    def get(self, name: Any, default: Any = None) -> Any:  # type: ignore[override]
+    def get(self, name: Any, default: Any = None) -> Any:
         """The entry of a name, or the object that ``file.py:Name`` or ``module:Name`` stands for.
 
         Raises
@@ -78,26 +99,51 @@ class Registry(Mapping[str, T], Generic[T]):
         ImportError, FileNotFoundError
             For a file or module that cannot be read.
         """
-        found = self._all().get(name) if isinstance(name, str) else None
-        if found is not None:
-            return found
-        if isinstance(name, str) and is_place(name):
-            return load(name)
+        if isinstance(name, str):
+            entries = self._all()
+            name = self._aliases.get(name, name)
+            if name in entries:
+                return entries[name]
+            if is_place(name):
+                return load(name)
         raise ValueError(f"{self.kind} {name!r}: {self.expected(name)}")
+
+    def resolve(self, thing: Any) -> T:
+        """The entry of a name, an entry as it is, or the entry that a function of a person makes under its own name.
+
+        Raises
+        ------
+        ValueError, ImportError, FileNotFoundError
+            As `get`.
+        TypeError
+            For what is neither a name, an entry nor callable.
+        """
+        found = self.get(thing) if isinstance(thing, str) else thing
+        if self.made is not None and isinstance(found, self.made):
+            return found
+        if not callable(found):
+            raise TypeError(f"{self.kind} {thing!r}: {self.expected(thing)}")
+        return self._entry(getattr(found, "__name__", type(found).__name__), found)
+
+    def _entry(self, name: str, thing: Any, **about: Any) -> Any:
+        """What is kept of a thing."""
+        return thing if self.made is None else self.made(name, thing, **about)
 
     def expected(self, name: Any) -> str:
         """What an error says of an unknown name: the names there are, and the nearest one."""
-        near = difflib.get_close_matches(str(name), list(self), 1)
-        return f"expected one of {sorted(self)}" + (f"; did you mean {near[0]!r}?" if near else "")
+        names = sorted([*self, *self._aliases])
+        near = difflib.get_close_matches(str(name), names, 1)
+        other = f" or {self.other}" if self.other else ""
+        return f"expected one of {names}{other}" + (f"; did you mean {near[0]!r}?" if near else "")
 
     def about(self, name: str) -> dict[str, Any]:
         """What an entry says of itself."""
         self.get(name)
-        return self._about[name]
+        return self._about[self._aliases.get(name, name)]
 
     def summary(self, name: str) -> str:
         """The first line of an entry's docstring."""
-        return str(self.about(name).get("summary") or (self.get(name).__doc__ or "").strip().partition("\n")[0])
+        return str(self.about(name)["summary"])
 
     def __getitem__(self, name: str) -> T:
         return self._all()[name]
@@ -168,14 +214,14 @@ def from_name(name: str) -> Any:
 
 
 def from_file(path: Path) -> Any:
-    """A module from a file."""
+    """A module from a file, under a name that no other module can have."""
     if not path.is_file():
         raise FileNotFoundError(f"no file {str(path)!r}: expected path/to/file.py:Name")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
+    spec = importlib.util.spec_from_file_location(f"file {path.resolve()}", path)
     if spec is None or spec.loader is None:
         raise ImportError(f"{path} cannot be imported")
     module = importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = module  # dataclasses look themselves up
+    sys.modules[module.__name__] = module  # dataclasses look themselves up
     try:
         spec.loader.exec_module(module)
     except Exception as error:  # a person's code may raise anything

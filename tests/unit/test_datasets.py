@@ -25,7 +25,7 @@ def nothing(monkeypatch, tmp_path):
     monkeypatch.setenv("NEKO_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(fetch, "PAUSE", 0.0)
     closed = tuple(file._replace(urls=("http://127.0.0.1:1/mnist",)) for file in mnist.FILES.values())
-    monkeypatch.setitem(datasets.DATASETS, "mnist", datasets.DATASETS["mnist"]._replace(files=closed))
+    monkeypatch.setitem(datasets.DATASETS._entries, "mnist", datasets.DATASETS["mnist"]._replace(files=closed))
 
 
 def test_digits_are_split_evenly_over_classes():

@@ -14,7 +14,6 @@ from typer.testing import CliRunner
 from neko import datasets, runs
 from neko.cli import app
 from neko.io import console
-from neko.runs.config import Config, write_config
 from neko.training.history import History
 
 ENCODINGS = ["ascii", "cp932", "cp437", "latin-1", "utf-8"]
@@ -24,7 +23,7 @@ ENCODINGS = ["ascii", "cp932", "cp437", "latin-1", "utf-8"]
 def folder(tmp_path_factory):
     """A run whose name no small encoding has."""
     path = tmp_path_factory.mktemp("runs") / "κ é 猫 [one]"
-    write_config(Config(backend="torch", processor="cpu"), path)
+    runs.write_config(runs.TrainConfig(backend="torch", processor="cpu"), path)
     history = History()
     history.append({"loss": 1.5, "val_loss": 2.5})
     history.save(path / runs.HISTORY)

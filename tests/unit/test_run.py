@@ -26,7 +26,7 @@ from neko.training.history import History
 
 if not backends.installed():
     pytest.skip("no framework is installed", allow_module_level=True)
-SMALL = runs.Config(hidden=8, epochs=2, rule="bptt", cell="lif")
+SMALL = runs.TrainConfig(hidden=8, epochs=2, rule="bptt", cell="lif")
 
 
 def command(*arguments):
@@ -37,8 +37,130 @@ def words(result):
     return " ".join(result.output.split())
 
 
+SAMPLE = runs.SampleConfig(hidden=6, pretrain=1, epochs=5, warmup=2, thinning=1, batch_size=4000, checkpoint_every=2)
+COMPARE = runs.CompareConfig(hidden=6, epochs=1, rules="bptt,eprop:random", every=4)
+
+
+@pytest.mark.parametrize("config", [SMALL, SAMPLE, COMPARE], ids=lambda c: c.command)
+def test_every_command_is_written_repeated_gone_on_with_and_shown(config, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    trainer = runs.run(config, "a", progress=False)
+    written = yaml.safe_load(Path("a/config.yaml").read_text())
+    assert written["command"] == config.command
+    assert runs.read_config("a/config.yaml") == config
+    result = command(config.command, "--config", "a/config.yaml", "--out", "b")
+    assert result.exit_code == 0, result.output
+    assert Path("a/history.csv").read_bytes() == Path("b/history.csv").read_bytes()
+    longer = config.epochs + 1
+    assert command(config.command, "--resume", "b", "--epochs", longer).exit_code == 0
+    runs.run(dataclasses.replace(config, epochs=longer), "whole", progress=False)
+    assert Path("b/history.csv").read_bytes() == Path("whole/history.csv").read_bytes()
+    read = runs.load("a")
+    assert read.history == trainer.history
+    for name, w in trainer.rule.model.params.items():
+        assert np.array_equal(read.rule.model.params[name], w), name
+    figures = {path.name: path.read_bytes() for path in Path("a/figures").iterdir()}
+    assert figures
+    for name in figures:
+        Path("a/figures", name).unlink()
+    shown = command("show", "a")
+    assert shown.exit_code == 0, shown.output
+    assert config.command in words(shown)
+    assert {path.name for path in Path("a/figures").iterdir()} == figures.keys()
+
+
+def test_a_sampler_that_is_read_back_has_its_draws(tmp_path):
+    drawn = runs.run(SAMPLE, tmp_path, progress=False).rule.posterior
+    found = runs.load(tmp_path).rule.posterior
+    assert found.draws.keys() == drawn.draws.keys()
+    for name, draws in drawn.draws.items():
+        assert np.array_equal(found.draws[name], draws), name
+    assert np.array_equal(found.predictions, drawn.predictions)
+
+
+def test_a_configuration_of_another_command_is_refused(tmp_path):
+    runs.write_config(COMPARE, tmp_path)
+    assert "is of neko compare: expected one of neko train" in words(
+        command("train", "--config", tmp_path / runs.CONFIG)
+    )
+    (tmp_path / runs.CONFIG).write_text("command: dream\noptions: {}\n")
+    assert "command='dream': expected one of ('train', 'sample', 'compare')" in words(command("show", tmp_path))
+
+
+def test_what_is_changed_on_purpose_is_named(tmp_path):
+    runs.run(SMALL, tmp_path, progress=False)
+    faster = ["train", "--resume", tmp_path, "--epochs", 3, "--learning-rate", 0.01]
+    assert "only --epochs may change, or what --changed names" in words(command(*faster))
+    assert "learning_rate" in words(command(*faster, "--changed", "clip_norm"))
+    assert runs.read_config(tmp_path / runs.CONFIG) == SMALL
+    result = command(*faster, "--changed", "learning_rate")
+    assert result.exit_code == 0, result.output
+    assert runs.read_config(tmp_path / runs.CONFIG) == dataclasses.replace(SMALL, epochs=3, learning_rate=0.01)
+    assert "expected" not in words(command("show", tmp_path))
+    result = command("train", "--changed", "learning_rate", "--out", tmp_path / "b")
+    assert "only a run that goes on can change" in words(result)
+
+
+MINE = """
+from dataclasses import dataclass
+import numpy as np
+import neko
+from neko.cells import LIF
+from neko.datasets import Dataset
+from neko.devices import SoftBounds
+
+@dataclass(frozen=True, eq=False, repr=False)
+class MyCell(LIF):
+    "LIF by another name."
+
+class MyRule(neko.BPTT):
+    "BPTT by another name."
+
+@dataclass(frozen=True)
+class MyDevice(SoftBounds):
+    "Soft bounds by another name."
+
+class MyUpdate:
+    "Gradient descent by another name."
+    def init(self, params):
+        return None
+    def step(self, params, gradients, state, rate):
+        return {name: w - rate * gradients[name] for name, w in params.items()}, state
+
+slow = MyDevice(dg_min=1e-6)
+
+def load_mine():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(24, 5, 3)).astype(np.float32)
+    return Dataset(x[:16], np.arange(16) % 2, x[16:], np.arange(8) % 2, 2)
+"""
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        ("--data", "load_mine"),
+        ("--cell", "MyCell"),
+        ("--rule", "MyRule"),
+        ("--device", "MyDevice"),
+        ("--device", "slow"),
+        ("--optimizer", "MyUpdate"),
+    ],
+)
+def test_a_file_of_a_person_brings_a_part(option, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("mine.py").write_text(MINE)
+    flag, name = option
+    manhattan = ["--optimizer", "manhattan"] if flag == "--device" else []
+    result = command("train", "--hidden", 6, "--epochs", 1, *manhattan, flag, f"mine.py:{name}")
+    assert result.exit_code == 0, result.output
+    (folder,) = Path("runs").iterdir()
+    assert getattr(runs.read_config(folder / runs.CONFIG), flag[2:]) == f"mine.py:{name}"
+    assert runs.load(folder).history.epochs == 1
+
+
 def test_a_run_leaves_its_folder(tmp_path):
-    trainer = runs.train(SMALL, tmp_path / "run", progress=False)
+    trainer = runs.run(SMALL, tmp_path / "run", progress=False)
     written = yaml.safe_load((tmp_path / "run" / runs.CONFIG).read_text())
     assert written["options"] == dataclasses.asdict(SMALL)
     assert {"neko", "python", "numpy", SMALL.backend} <= written["versions"].keys()
@@ -54,22 +176,22 @@ def test_a_run_leaves_its_folder(tmp_path):
 @pytest.mark.parametrize("backend", backends.installed())
 def test_equal_configurations_give_equal_histories(backend, tmp_path):
     config = dataclasses.replace(SMALL, backend=backend, rule="eprop:adaptive")
-    trained = runs.train(config, tmp_path / "a", progress=False)
+    trained = runs.run(config, tmp_path / "a", progress=False)
     repeated = runs.read_config(tmp_path / "a" / runs.CONFIG)
     assert repeated == config
     read = runs.load(tmp_path / "a")
     x = neko.datasets.load("digits").x_test[:50]
     assert np.array_equal(read.rule.model.predict(x), trained.rule.model.predict(x))
-    runs.train(repeated, tmp_path / "b", progress=False)
+    runs.run(repeated, tmp_path / "b", progress=False)
     first, second = ((tmp_path / name / runs.HISTORY).read_bytes() for name in "ab")
     assert first == second
-    runs.train(dataclasses.replace(config, seed=1), tmp_path / "c", progress=False)
+    runs.run(dataclasses.replace(config, seed=1), tmp_path / "c", progress=False)
     assert (tmp_path / "c" / runs.HISTORY).read_bytes() != first
 
 
 def test_going_on_equals_one_run(tmp_path):
-    runs.train(dataclasses.replace(SMALL, epochs=3), tmp_path / "whole", progress=False)
-    runs.train(SMALL, tmp_path / "part", progress=False)
+    runs.run(dataclasses.replace(SMALL, epochs=3), tmp_path / "whole", progress=False)
+    runs.run(SMALL, tmp_path / "part", progress=False)
     result = command("train", "--resume", tmp_path / "part", "--epochs", 3)
     assert result.exit_code == 0, result.output
     assert (tmp_path / "part" / runs.HISTORY).read_bytes() == (tmp_path / "whole" / runs.HISTORY).read_bytes()
@@ -96,12 +218,14 @@ def test_the_command_repeats_goes_on_and_shows(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("data", ["pattern", "copy", "evidence"])
-def test_masks_and_regressions_are_trained(data, monkeypatch):
+def test_masks_and_regressions_are_trained(data):
     """What the loader says of frames and outputs reaches the trainer."""
     small = {"pattern": {"time": 60}, "copy": {"train": 12, "test": 4}, "evidence": {"train": 6, "test": 2}}
     loaded = neko.datasets.load(data, **{k: v for k, v in small[data].items() if k != "time"}).one_hot()
     loaded = loaded._replace(x_train=5.0 * loaded.x_train)  # few neurons need much to spike
-    trainer = runs.trainer_of(dataclasses.replace(SMALL, hidden=4), loaded)
+    run = runs.of(dataclasses.replace(SMALL, hidden=4, data=data), "nowhere")
+    run.data = loaded
+    trainer = neko.Trainer(run.learner())
     history = trainer.train(loaded.x_train, loaded.y_train, loaded.mask_train, progress=False)
     found = trainer.rule.model.evaluate(loaded.x_train, loaded.y_train, loaded.mask_train)
     y = trainer.rule.model.model.predict(loaded.x_train)
@@ -154,7 +278,7 @@ def test_numbers_without_a_point_are_read(tmp_path):
 
 
 def test_a_wrong_folder_is_named(tmp_path):
-    runs.train(SMALL, tmp_path / "run", progress=False)
+    runs.run(SMALL, tmp_path / "run", progress=False)
     before = {p: p.read_bytes() for p in (tmp_path / "run").rglob("*") if p.is_file()}
     for arguments, expected in (
         (["train", "--out", tmp_path / "run"], "holds a run"),
@@ -173,7 +297,7 @@ def test_a_wrong_folder_is_named(tmp_path):
 
 
 def test_a_damaged_history_or_checkpoint_is_named(tmp_path):
-    runs.train(SMALL, tmp_path, progress=False)
+    runs.run(SMALL, tmp_path, progress=False)
     file = checkpoint.listed(tmp_path / runs.CHECKPOINTS)[-1]
     whole = file.read_bytes()
     file.write_bytes(whole[: len(whole) // 2])
@@ -187,7 +311,7 @@ def test_a_damaged_history_or_checkpoint_is_named(tmp_path):
 
 @pytest.mark.filterwarnings("default")
 def test_other_versions_are_told(tmp_path):
-    runs.train(SMALL, tmp_path, progress=False)
+    runs.run(SMALL, tmp_path, progress=False)
     text = (tmp_path / runs.CONFIG).read_text()
     (tmp_path / runs.CONFIG).write_text(text.replace(f"neko: {neko.__version__}", "neko: 0.0.1"))
     result = command("train", "--resume", tmp_path, "--epochs", 3)
@@ -206,7 +330,7 @@ def test_a_diverging_run_says_so_and_keeps_its_checkpoints(tmp_path):
 
 def test_patience_stops_early(tmp_path):
     config = dataclasses.replace(SMALL, learning_rate=0.0, patience=2, epochs=9, optimizer="sgd")
-    assert runs.train(config, tmp_path, progress=False).history.epochs == 3
+    assert runs.run(config, tmp_path, progress=False).history.epochs == 3
 
 
 def test_a_run_stopped_by_ctrl_c_says_how_to_go_on(tmp_path):
@@ -237,8 +361,8 @@ def test_a_run_stopped_by_ctrl_c_says_how_to_go_on(tmp_path):
     assert checkpoint.read(last)["position"]["epoch"] >= 1
     config = runs.read_config(tmp_path / "run" / runs.CONFIG)
     done = checkpoint.read(last)["position"]["epoch"]
-    runs.train(dataclasses.replace(config, epochs=done + 1), tmp_path / "run", resume=True, progress=False)
-    runs.train(dataclasses.replace(config, epochs=done + 1), tmp_path / "whole", progress=False)
+    runs.run(dataclasses.replace(config, epochs=done + 1), tmp_path / "run", resume=True, progress=False)
+    runs.run(dataclasses.replace(config, epochs=done + 1), tmp_path / "whole", progress=False)
     assert (tmp_path / "run" / runs.HISTORY).read_bytes() == (tmp_path / "whole" / runs.HISTORY).read_bytes()
 
 
@@ -246,7 +370,7 @@ def test_a_run_is_read_back_as_it_was_left(tmp_path):
     """Model, history, optimizer and feedback: one more batch changes both alike, bit for bit."""
     options = {"rule": "eprop:adaptive", "cell": "alif", "target": "mean", "firing_rate": 30.0, "clip_norm": 1.0}
     config = dataclasses.replace(SMALL, dtype="float64", processor="cpu", **options)
-    trained = runs.train(config, tmp_path, progress=False)
+    trained = runs.run(config, tmp_path, progress=False)
     assert yaml.safe_load((tmp_path / runs.CONFIG).read_text())["options"]["processor"] == "cpu"
     before = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
     read = runs.load(str(tmp_path))
@@ -267,8 +391,8 @@ def test_a_run_is_read_back_as_it_was_left(tmp_path):
 
 def test_conductances_are_read_back(tmp_path):
     config = dataclasses.replace(SMALL, optimizer="manhattan", device="soft_bounds")
-    trained = runs.train(config, tmp_path, progress=False)
-    found, expected = (t.rule.exported()["update"]["pairs"] for t in (runs.load(tmp_path, processor="cpu"), trained))
+    trained = runs.run(config, tmp_path, progress=False)
+    found, expected = (t.rule.state()["update"]["pairs"] for t in (runs.load(tmp_path, processor="cpu"), trained))
     assert found.keys() == trained.rule.model.params.keys()
     for name, pair in found.items():
         for side in ("plus", "minus"):
@@ -278,7 +402,7 @@ def test_conductances_are_read_back(tmp_path):
 def test_what_is_no_run_is_not_read(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"expected the config.yaml of a run"):
         runs.load(tmp_path)
-    runs.train(SMALL, tmp_path, progress=False)
+    runs.run(SMALL, tmp_path, progress=False)
     text = (tmp_path / runs.CONFIG).read_text()
     for old, new in (("rule: bptt", "rule: eprop"), ("cell: lif", "cell: alif"), ("hidden: 8", "hidden: 9")):
         (tmp_path / runs.CONFIG).write_text(text.replace(old, new))
@@ -294,23 +418,23 @@ def test_what_is_no_run_is_not_read(tmp_path):
 
 
 def test_numbers_of_numpy_are_numbers(tmp_path):
-    config = runs.Config(
+    config = runs.TrainConfig(
         hidden=np.int64(8), epochs=np.uint8(2), seed=np.int32(3), learning_rate=np.float32(0.5), clip_norm=np.int64(2)
     )
-    assert config == runs.Config(hidden=8, epochs=2, seed=3, learning_rate=0.5, clip_norm=2.0)
-    assert {type(value) for value in dataclasses.asdict(config).values()} <= {str, int, float, type(None)}
+    assert config == runs.TrainConfig(hidden=8, epochs=2, seed=3, learning_rate=0.5, clip_norm=2.0)
+    assert {type(value) for value in dataclasses.asdict(config).values()} <= {str, int, float, bool, type(None)}
     runs.write_config(config, tmp_path)
     assert runs.read_config(tmp_path / runs.CONFIG) == config
     for wrong in ({"hidden": np.float64(8.0)}, {"hidden": np.bool_(True)}, {"learning_rate": np.bool_(True)}):
         with pytest.raises(ValueError, match="expected"):
-            runs.Config(**wrong)
+            runs.TrainConfig(**wrong)
 
 
 def test_all_unknown_options_are_named_with_the_nearest():
     with pytest.raises(ValueError, match=r"options 'hiden', 'epoch': .*did you mean 'hidden' and 'epochs'\?"):
-        runs.Config.of({"hiden": 3, "epoch": 2, "seed": 1})
-    with pytest.raises(ValueError, match=r"option 'zzz': expected one of .*'seed'\]$"):
-        runs.Config.of({"zzz": 3})
+        runs.TrainConfig.of({"hiden": 3, "epoch": 2, "seed": 1})
+    with pytest.raises(ValueError, match=r"option 'zzz': expected one of .*'patience'\]$"):
+        runs.TrainConfig.of({"zzz": 3})
 
 
 @pytest.mark.parametrize("name", ["cpu", "cuda", "cuda:0", "CUDA", "gpu", "mps", "tpu", "/GPU:0", "xpu:1"])
@@ -337,7 +461,7 @@ def test_a_processor_that_is_not_here_is_named(backend):
 def test_a_run_whose_options_were_edited_does_not_go_on(tmp_path):
     """Edits of config.yaml, and data that are others by now, are told with both values."""
     folder = tmp_path / "run"
-    runs.train(SMALL, folder, progress=False)
+    runs.run(SMALL, folder, progress=False)
     for option, expected in (
         ({"learning_rate": 0.1}, r"learning_rate=0\.001: this run has 0\.1"),
         ({"target": "last"}, r"objective\.target='every': this run has 'last'"),
@@ -348,7 +472,7 @@ def test_a_run_whose_options_were_edited_does_not_go_on(tmp_path):
     ):
         runs.write_config(dataclasses.replace(SMALL, **option), folder)
         with pytest.raises(CheckpointError, match=expected):
-            runs.train(runs.read_config(folder / runs.CONFIG), folder, resume=True, progress=False)
+            runs.run(runs.read_config(folder / runs.CONFIG), folder, resume=True, progress=False)
         result = command("train", "--resume", folder, "--epochs", 3)
         assert result.exit_code == 2
         assert re.search(expected, words(result))

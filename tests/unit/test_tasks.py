@@ -176,7 +176,7 @@ def test_copied_symbols_are_those_shown(hold):
 @pytest.mark.parametrize(
     ("name", "options", "fault"),
     [
-        ("pattern", {"examples": 0}, "examples=0: expected a whole number of at least 1"),
+        ("pattern", {"examples": 0}, "examples=0: expected a positive integer"),
         ("pattern", {"cycles": (1, 25), "steps": 50}, r"cycles=\(1, 25\).*less than steps / 2 = 25"),
         ("pattern", {"cycles": ()}, r"cycles=\(\)"),
         ("pattern", {"rate": 50.0}, r"rate=50.0: expected a probability in \[0, 1\]"),

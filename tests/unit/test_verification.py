@@ -248,8 +248,8 @@ def test_the_command_names_what_is_wrong(tmp_path, monkeypatch):
     assert code == 1
     assert "silent" in output
     for arguments, words in (
-        (["mine:Other"], "mine has no 'Other': expected one of its cells ['LIF', 'Own']"),
-        (["mine"], "expected module:MyCell"),
+        (["mine:Other"], "mine has no 'Other': expected one of ['Own']"),
+        (["mine"], "expected module:Name or file.py:Name"),
         (["nowhere:Own"], "module 'nowhere' cannot be imported"),
         (["nowhere.py:Own"], "no file 'nowhere.py'"),
         (["broken.py:Own"], "ZeroDivisionError"),

@@ -12,6 +12,8 @@ import importlib.util
 from typing import Any
 
 DTYPES = ("float32", "float64")
+OPTIMIZERS = ("adagrad", "adam", "adamax", "adamw", "momentum", "nesterov", "rmsprop", "sgd")
+"""Names under which every backend has the optimizer of its framework; `neko.updates.resolve` tells their numbers."""
 
 # name: (module and class here, the modules that must be installed)
 _BACKENDS = {

@@ -8,8 +8,10 @@ import typer
 from typer.core import TyperGroup
 
 from neko import __version__
-from neko.cli import common, comparison, data, demo, sampling, training, verification
+from neko.cli import common, data, demo, running, verification
+from neko.cli.options import Command, command_of
 from neko.io import console
+from neko.runs.config import COMMANDS
 
 
 class Commands(TyperGroup):
@@ -43,11 +45,10 @@ def about(
     """Learning rules of the brain and of neuromorphic hardware."""
 
 
-app.command()(demo.demo)
-app.command()(training.train)
-app.command()(training.show)
-app.command()(sampling.sample)
-app.command()(comparison.compare)
+app.command(cls=Command)(demo.demo)
+for name, kind in COMMANDS.items():
+    app.command(name, cls=Command)(command_of(kind, running.run))
+app.command()(running.show)
 app.command()(verification.verify)
 app.add_typer(data.app, name="data")
 

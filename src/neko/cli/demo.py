@@ -11,7 +11,8 @@ import typer
 
 from neko.cli import common
 from neko.cli.common import console
-from neko.cli.training import print_table
+from neko.cli.options import option_of
+from neko.cli.tables import measured
 
 STEPS = 16
 """How long an image is shown, in steps of 1 ms."""
@@ -27,18 +28,23 @@ EXAMPLES = 6
 
 
 def demo(
-    backend: common.Backend = None,
-    processor: common.Processor = None,
-    epochs: common.Epochs = 20,
-    seed: common.Seed = 0,
+    backend: Annotated[str | None, option_of("backend")] = None,
+    processor: Annotated[str | None, option_of("processor")] = None,
+    epochs: Annotated[int, option_of("epochs")] = 20,
+    seed: Annotated[int, option_of("seed")] = 0,
     figure: Annotated[Path, typer.Option(help="Write the figure here.")] = Path("runs/demo.png"),
 ) -> None:
     """Train spiking neurons with e-prop on real digits, beside backpropagation through time; about half a minute."""
-    from neko import plots
+    from neko import backend as backends
+    from neko import datasets, plots
+    from neko.io import files
 
-    common.check_outputs(figure)
-    made = common.backend_of(backend, processor)
-    data = shown(common.load_data("digits"))
+    plots.format_of(figure)
+    if figure.is_dir():
+        raise IsADirectoryError(f"{figure} is a folder: expected a file to write")
+    files.prepare(figure.parent)
+    made = backends.get(backend or backends.default(), device=processor)
+    data = shown(datasets.load("digits").one_hot())
     histories, rows, trained = {}, [], None
     for title, rule in RULES.items():
         console.print(f"[bold]{title}[/bold]: ALIF({NEURONS}) on {len(data.x_train)} training digits, {made.name}")
@@ -50,11 +56,12 @@ def demo(
         rows.append((title, trainer.history, time.perf_counter() - begin))
         trained = trained or trainer.rule.model.model
     title, history, _ = logistic = logistic_regression(data)
-    print_table("Test set of scikit-learn's digits", [*rows, logistic])
+    measured("Test set of scikit-learn's digits", [*rows, logistic])
     stream = data.x_test[:EXAMPLES].reshape(EXAMPLES * STEPS, -1)
     names = {float(i * STEPS): f"digit {digit}" for i, digit in enumerate(data.y_test[:EXAMPLES].argmax(axis=-1))}
     levels = {title: history["val_accuracy"][-1]}
-    common.save_figure(plots.overview(histories, trained, stream, "val_accuracy", levels=levels, onsets=names), figure)
+    drawn = plots.overview(histories, trained, stream, "val_accuracy", levels=levels, onsets=names)
+    common.say(f"Figure: {plots.save(drawn, figure)}")
 
 
 def shown(data: Any) -> Any:

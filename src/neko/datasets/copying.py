@@ -6,8 +6,10 @@ import numpy as np
 
 from neko.datasets.dataset import Dataset
 from neko.datasets.draws import streams, whole
+from neko.datasets.entry import DATASETS, OWN
 
 
+@DATASETS.register("copy", about="give back a sequence of symbols after a delay", licence=OWN)
 def load(
     *,
     train: int = 1000,

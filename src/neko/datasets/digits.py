@@ -8,8 +8,10 @@ from importlib import resources
 import numpy as np
 
 from neko.datasets.dataset import Dataset
+from neko.datasets.entry import DATASETS
 
 
+@DATASETS.register("digits", about="1,797 handwritten digits of 8 × 8 pixels", licence="CC BY 4.0")
 def load() -> Dataset:
     """Digits with the rows of an image as time: ``x`` (examples, 8, 8) in [0, 1].
 

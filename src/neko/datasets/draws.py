@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from neko.arguments import is_real
+from neko.arguments import check_integer, is_real
 
 
 def whole(least: int, **options: int) -> None:
-    """ValueError unless each option is a whole number of at least `least`."""
+    """ValueError unless each option is an integer of at least `least`."""
     for name, value in options.items():
-        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-            raise ValueError(f"{name}={value!r}: expected a whole number of at least {least}")
+        check_integer(name, value, least=least)
 
 
 def probability(**options: float) -> None:

@@ -9,6 +9,10 @@ from typing import NamedTuple
 from neko.datasets import fetch
 from neko.datasets.dataset import Dataset
 from neko.datasets.fetch import DataFile
+from neko.registry import Registry
+
+OWN = "MIT, as neko"
+"""Licence of the tasks that are generated here."""
 
 
 class Entry(NamedTuple):
@@ -16,6 +20,8 @@ class Entry(NamedTuple):
 
     Attributes
     ----------
+    name
+        By which it is asked for.
     load
         Gives the data set; its keyword arguments are the options of `neko.datasets.load`.
     about
@@ -28,9 +34,10 @@ class Entry(NamedTuple):
         For a set that is a whole folder and can not be downloaded: finds it, or raises FileNotFoundError.
     """
 
+    name: str
     load: Callable[..., Dataset]
-    about: str
-    licence: str
+    about: str = ""
+    licence: str = ""
     files: tuple[DataFile, ...] = ()
     tree: Callable[[], Path] | None = None
 
@@ -50,3 +57,8 @@ class Entry(NamedTuple):
         if "not here" in places:
             return "not here"
         return " and ".join(sorted(places)) or "built in"
+
+
+DATASETS: Registry[Entry] = Registry(
+    "data set", "neko.datasets", ("about", "licence"), made=Entry, other="a function that gives a Dataset"
+)

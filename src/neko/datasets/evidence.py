@@ -6,8 +6,10 @@ import numpy as np
 
 from neko.datasets.dataset import Dataset
 from neko.datasets.draws import probability, spikes, streams, whole
+from neko.datasets.entry import DATASETS, OWN
 
 
+@DATASETS.register("evidence", about="tell which side had more cues, after a delay", licence=OWN)
 def load(
     *,
     train: int = 128,

@@ -7,6 +7,7 @@ import gzip
 import numpy as np
 
 from neko.datasets.dataset import Dataset
+from neko.datasets.entry import DATASETS
 from neko.datasets.fetch import DataFile, find
 
 MIRRORS = (
@@ -25,6 +26,12 @@ FILES = {
 }
 
 
+@DATASETS.register(
+    "mnist",
+    about="70,000 handwritten digits of 28 × 28 pixels",
+    licence="CC BY-SA 3.0",
+    files=tuple(FILES.values()),
+)
 def load() -> Dataset:
     """MNIST with the rows of an image as time: ``x`` (examples, 28, 28) in [0, 1].
 

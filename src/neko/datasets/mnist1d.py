@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from neko.datasets.dataset import Dataset
+from neko.datasets.entry import DATASETS
 
 SEED = 42
 EXAMPLES, TRAINING = 5000, 4000
@@ -28,6 +29,7 @@ STROKES = np.array(
 """The pen's height along each digit."""
 
 
+@DATASETS.register("mnist1d", about="5,000 one-dimensional digits, 40 steps of one value", licence="Apache-2.0")
 def load() -> Dataset:
     """MNIST-1D as sequences: ``x`` (examples, 40, 1), one value a step; 4,000 examples to train and 1,000 to test.
 
@@ -43,6 +45,7 @@ def load() -> Dataset:
     return Dataset(x[:TRAINING], y[:TRAINING], x[TRAINING:], y[TRAINING:], len(STROKES))
 
 
+@DATASETS.register("mnist1d-step", about="the same as one step of 40 inputs", licence="Apache-2.0")
 def load_step() -> Dataset:
     """MNIST-1D as a single step of 40 inputs, ``x`` (examples, 1, 40): the form that the paper's authors use."""
     data = load()

@@ -6,11 +6,13 @@ import numpy as np
 
 from neko.datasets.dataset import Dataset
 from neko.datasets.draws import probability, spikes, whole
+from neko.datasets.entry import DATASETS, OWN
 
 CYCLES = (1, 2, 3, 5)
 """Cycles per sequence of the four sines: periods of 1000, 500, 333 and 200 steps in 1000."""
 
 
+@DATASETS.register("pattern", about="draw a sum of four sines from frozen Poisson input", licence=OWN)
 def load(
     *,
     examples: int = 1,

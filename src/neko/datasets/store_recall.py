@@ -6,10 +6,12 @@ import numpy as np
 
 from neko.datasets.dataset import Dataset
 from neko.datasets.draws import probability, spikes, streams, whole
+from neko.datasets.entry import DATASETS, OWN
 
 NOTHING, STORE, RECALL = 0, 1, 2
 
 
+@DATASETS.register("store-recall", about="store a bit on command and recall it on command", licence=OWN)
 def load(
     *,
     train: int = 128,

@@ -13,6 +13,7 @@ import numpy as np
 from neko.datasets import phones as transcription
 from neko.datasets import speech
 from neko.datasets.dataset import Dataset
+from neko.datasets.entry import DATASETS
 from neko.datasets.fetch import DataFile, data_folder, find
 
 Folder = Path | zipfile.Path
@@ -51,6 +52,29 @@ class Sentence(NamedTuple):
     segments: Folder
 
 
+def tree() -> Path:
+    """The folder with TRAIN and TEST of the full corpus: ``timit`` or ``timit/timit`` under ``NEKO_DATA``, in any case.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is none; it says where to put it.
+    """
+    root = data_folder()
+    outer = child(root, "timit") if root and root.is_dir() else None
+    for folder in (outer, outer and child(outer, "timit")):
+        if folder and child(folder, "train"):
+            return folder
+    raise FileNotFoundError(
+        f"TIMIT is not under NEKO_DATA={str(root) if root else None!r}: expected TIMIT/TRAIN/DR1/FCJF0/SX37.WAV and so "
+        "on there; it is licensed as LDC93S1 by the Linguistic Data Consortium (catalog.ldc.upenn.edu/LDC93S1) and "
+        "can not be downloaded; 'timit-sample' is free for non-commercial use"
+    )
+
+
+@DATASETS.register(
+    "timit", about="phones of 6,300 sentences of speech, the full corpus", licence="LDC93S1, licensed", tree=tree
+)
 def load(*, phones: int = 61) -> Dataset:
     """The full corpus, from a licensed copy: all 462 speakers of TRAIN against the core test set.
 
@@ -95,6 +119,12 @@ def load(*, phones: int = 61) -> Dataset:
     return assembled(train, test, phones)
 
 
+@DATASETS.register(
+    "timit-sample",
+    about="phones of 160 sentences of TIMIT, NLTK's sample",
+    licence="CC BY-NC-SA",
+    files=(SAMPLE,),
+)
 def load_sample(*, phones: int = 61) -> Dataset:
     r"""NLTK's sample of TIMIT: 96 sentences of twelve speakers to train, 32 of four others to test.
 
@@ -142,26 +172,6 @@ def load_sample(*, phones: int = 61) -> Dataset:
 def check(phones: int) -> None:
     if phones not in transcription.CLASSES:
         raise ValueError(f"phones={phones!r}: expected one of {tuple(transcription.CLASSES)}")
-
-
-def tree() -> Path:
-    """The folder with TRAIN and TEST of the full corpus: ``timit`` or ``timit/timit`` under ``NEKO_DATA``, in any case.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is none; it says where to put it.
-    """
-    root = data_folder()
-    outer = child(root, "timit") if root and root.is_dir() else None
-    for folder in (outer, outer and child(outer, "timit")):
-        if folder and child(folder, "train"):
-            return folder
-    raise FileNotFoundError(
-        f"TIMIT is not under NEKO_DATA={str(root) if root else None!r}: expected TIMIT/TRAIN/DR1/FCJF0/SX37.WAV and so "
-        "on there; it is licensed as LDC93S1 by the Linguistic Data Consortium (catalog.ldc.upenn.edu/LDC93S1) and "
-        "can not be downloaded; 'timit-sample' is free for non-commercial use"
-    )
 
 
 def child(folder: Path, name: str) -> Path | None:

@@ -7,6 +7,7 @@ from dataclasses import KW_ONLY, dataclass, fields
 from typing import Any, NamedTuple
 
 from neko.arguments import is_real, plain
+from neko.registry import Registry
 from neko.typing import Array
 
 
@@ -121,3 +122,6 @@ class Device(ABC):
             change = change * (1.0 + self.dg_min_std * xp.random.normal(key, tuple(state.g.shape)))
         moved = self.program(xp, state, state.g + change)
         return moved._replace(pulses=state.pulses + xp.abs(direction))
+
+
+DEVICES: Registry[type[Device]] = Registry("device", "neko.devices")

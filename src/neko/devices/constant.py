@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from neko.devices.base import Device, DeviceState
+from neko.devices.base import DEVICES, Device, DeviceState
 from neko.typing import Array
 
 
+@DEVICES.register("constant")
 @dataclass(frozen=True)
 class ConstantStep(Device):
     """``Δg = d Δ`` up to the bounds: the paper's constrained Manhattan rule; parameters as for `Device`.

@@ -6,10 +6,11 @@ from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 from neko.arguments import is_real
-from neko.devices.base import Device, DeviceState
+from neko.devices.base import DEVICES, Device, DeviceState
 from neko.typing import Array
 
 
+@DEVICES.register("linear")
 @dataclass(frozen=True)
 class LinearStep(Device):
     r"""``Δg = d Δ (1 + γ_d ĝ)`` with ĝ from -1 at the lower to 1 at the upper bound; other parameters as for `Device`.

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, NamedTuple
 
+from neko.arguments import check_number
 from neko.devices.base import Device, DeviceState
 from neko.typing import Array
 
@@ -52,8 +53,8 @@ class DifferentialPair:
         Where one device would have to pass its bound the other takes the rest; a pair holds no more than the bounds of
         both allow, which is ±w_max where devices have no spread.
         """
-        if isinstance(w_max, int | float) and not 0.0 < w_max < math.inf:
-            raise ValueError(f"w_max={w_max!r}: expected a finite weight above 0")
+        if isinstance(w_max, Real):
+            w_max = check_number("w_max", w_max, positive=True)
         middle = xp.ones_like(weights) * self.device.g_mid
         keys = xp.unstack(xp.random.split(key))
         blank = PairState(

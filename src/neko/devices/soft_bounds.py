@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from neko.devices.base import Device, DeviceState
+from neko.devices.base import DEVICES, Device, DeviceState
 from neko.typing import Array
 
 
+@DEVICES.register("soft_bounds")
 @dataclass(frozen=True)
 class SoftBounds(Device):
     r"""``Δg = Δ (1 - ĝ)`` up and ``-Δ (1 + ĝ)`` down, ĝ from -1 at the lower to 1 at the upper bound.

@@ -29,6 +29,15 @@ class Output(Console):
         self._width, self._height = new_size
 
 
+complaints = Output(stderr=True, emoji=False)
+"""Where errors, warnings and progress go, so that what a command prints can be piped."""
+
+
+def tell(text: str) -> None:
+    """A line beside the result, of what begins or goes on."""
+    complaints.print(text, soft_wrap=True, highlight=False, markup=False)
+
+
 def tolerate() -> None:
     """Let the standard streams print any text: what their encoding does not have becomes a plain character.
 

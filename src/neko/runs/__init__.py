@@ -1,32 +1,31 @@
-"""Runs: a folder with its configuration, history, checkpoints and figures."""
+"""Runs: a folder with its configuration, history, checkpoints and figures.
 
-from neko.runs.config import CONFIG, Config, read_config, versions, warn_of_versions, write_config
-from neko.runs.folder import (
-    CHECKPOINTS,
-    FIGURES,
-    HISTORY,
-    draw,
-    evaluator_of,
-    load,
-    optimizer_options,
-    train,
-    trainer_of,
-)
+Configurations are light; what trains is imported when it is first asked for.
+"""
 
-__all__ = [
-    "CHECKPOINTS",
+import importlib
+from typing import Any
+
+from neko.runs.config import COMMANDS, CompareConfig, Config, SampleConfig, TrainConfig
+from neko.runs.record import CONFIG, read_config, write_config
+
+_FOLDER = ("CHECKPOINTS", "FIGURES", "HISTORY", "RUNS", "Run", "load", "of", "run")
+
+
+def __getattr__(name: str) -> Any:
+    if name in _FOLDER:
+        return getattr(importlib.import_module("neko.runs.folder"), name)
+    raise AttributeError(f"module 'neko.runs' has no attribute {name!r}")
+
+
+__all__ = [  # noqa: PLE0604
+    *_FOLDER,
+    "COMMANDS",
     "CONFIG",
-    "FIGURES",
-    "HISTORY",
+    "CompareConfig",
     "Config",
-    "draw",
-    "evaluator_of",
-    "load",
-    "optimizer_options",
+    "SampleConfig",
+    "TrainConfig",
     "read_config",
-    "train",
-    "trainer_of",
-    "versions",
-    "warn_of_versions",
     "write_config",
 ]

@@ -1,90 +1,72 @@
-"""The options of a run, and the versions that it was made with."""
+"""The options of a run: the fields of these classes are the only list of them.
+
+Names, types, defaults, help texts and least values of the command line (`neko.cli.options`) and the checks of
+``config.yaml`` come from the fields. Dataclasses and Typer serve for it: pydantic or tyro would be one more dependency,
+imported at every start of ``neko``, for a list of plain strings and numbers.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
 import difflib
-import importlib.metadata
-import platform
-import warnings
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-import yaml
-
-from neko import __version__
 from neko import backend as backends
-from neko.arguments import plain
-from neko.io import files
+from neko.arguments import check_integer, plain
 
-CONFIG = "config.yaml"
-PACKAGES = {"torch": ("torch",), "jax": ("jax", "optax"), "tensorflow": ("tensorflow", "keras")}
-"""What a run's numbers depend on, by backend."""
+
+def option(default: Any, help: str, *, least: int | None = None, flag: str | None = None) -> Any:
+    """A field of a configuration.
+
+    Parameters
+    ----------
+    default
+        Its default, or a function that gives it.
+    help
+        What the command line says of it; ``{module:names}`` stands for names that are looked up when help is printed.
+    least
+        The least integer.
+    flag
+        Its words on the command line, if they are not made from its name.
+    """
+    given: dict[str, Any] = {"default_factory" if callable(default) else "default": default}
+    return dataclasses.field(**given, metadata={"help": help, "least": least, "flag": flag})
 
 
 @dataclass(frozen=True)
 class Config:
-    """All options of a run, each with its default; equal configurations give equal histories on one machine.
+    """What every run has to be told; equal configurations give equal histories on one machine and backend."""
 
-    Parameters
-    ----------
-    data, cell, rule, optimizer : str
-        Names of `neko.datasets`, `neko.cells`, `neko.rules` (``'eprop:random'``), an optimizer or ``'manhattan'``.
-    device : str, optional
-        Analog device that holds the weights, of `neko.devices`, for the optimizer ``'manhattan'``.
-    backend : str
-        The framework; by default the first of torch, jax and tensorflow that is installed.
-    processor : str, optional
-        Where it is computed, see `neko.backend.get`: ``'cpu'``, ``'cuda'``, …
-    dtype : {'float32', 'float64'}
-        Precision.
-    hidden : int
-        Number of neurons.
-    target : {'every', 'last', 'mean'}
-        Where a target without a time axis holds.
-    firing_rate : float, optional
-        Rate in Hz towards which a regularizer draws.
-    epochs, batch_size, seed : int
-        As for `Trainer.train`; the seed is of weights and of the order of examples.
-    learning_rate : float
-        Rate of the optimizer.
-    clip_norm : float, optional
-        L2 norm that gradients are scaled down to.
-    patience : int, optional
-        Epochs without a better validation loss after which the run stops.
-    checkpoint_every, keep : int
-        Epochs between two checkpoints, and how many stay.
-    """
+    command: ClassVar[str]
+    method: ClassVar[str]
+    """Name of the field that says how the network learns; its value is part of the name of a new folder."""
 
-    data: str = "digits"
-    cell: str = "alif"
-    hidden: int = 128
-    rule: str = "eprop"
-    optimizer: str = "adam"
-    device: str | None = None
-    backend: str = dataclasses.field(default_factory=backends.default)
-    processor: str | None = None
-    dtype: str = "float32"
-    target: str = "every"
-    firing_rate: float | None = None
-    epochs: int = 30
-    batch_size: int = 128
-    learning_rate: float = 1e-3
-    clip_norm: float | None = None
-    patience: int | None = None
-    checkpoint_every: int = 1
-    keep: int = 3
-    seed: int = 0
+    data: str = option("digits", "Data set: {neko.datasets:DATASETS}; or file.py:function.")
+    cell: str = option("alif", "Neuron model: {neko.cells:CELLS}; or file.py:Class.")
+    hidden: int = option(128, "Number of neurons.", least=1)
+    recurrent: bool = option(True, "Whether the neurons feed back.", flag="--recurrent/--feedforward")
+    backend: str = option(backends.default, "{neko.backend:available}; by default the first that is installed.")
+    processor: str | None = option(
+        None, "Where it is computed, in the framework's words: cpu, cuda:1 of torch, gpu of jax, /GPU:0."
+    )
+    dtype: str = option("float32", "Precision: {neko.backend:DTYPES}.")
+    target: str = option("every", "Output that is judged: every, last or mean (over time).")
+    epochs: int = option(30, "Passes over the training data.", least=1)
+    batch_size: int = option(128, "Examples per update, or per pass of a sampler.", least=1)
+    learning_rate: float = option(1e-3, "Rate of the optimizer.")
+    checkpoint_every: int = option(1, "Epochs between two checkpoints.", least=1)
+    keep: int = option(3, "Checkpoints that stay.", least=1)
+    seed: int = option(0, "Seed of weights and of the order of examples.", least=0)
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
-            object.__setattr__(self, field.name, typed(field.name, str(field.type), getattr(self, field.name)))
-        for name in ("hidden", "epochs", "batch_size", "patience", "checkpoint_every", "keep"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"{name}={value!r}: expected a positive integer")
+            value = typed(field.name, str(field.type), getattr(self, field.name))
+            least = field.metadata["least"]
+            if least is not None and value is not None:
+                value = check_integer(field.name, value, least=least)
+            object.__setattr__(self, field.name, value)
 
     @classmethod
     def of(cls, options: Any) -> Config:
@@ -101,6 +83,77 @@ class Config:
         return cls(**options)
 
 
+def other(name: str, default: Any) -> Any:
+    """A field of `Config` with another default."""
+    (field,) = (field for field in dataclasses.fields(Config) if field.name == name)
+    return dataclasses.field(default=default, metadata=field.metadata)
+
+
+@dataclass(frozen=True)
+class TrainConfig(Config):
+    """Train a recurrent network with the rule, neuron, optimizer and framework of your choice."""
+
+    command: ClassVar[str] = "train"
+    method: ClassVar[str] = "rule"
+
+    rule: str = option("eprop", "Learning rule: {neko.rules:RULES}; a mode follows a colon, as in eprop:random.")
+    optimizer: str = option("adam", "What turns gradients into weights: {neko.updates:names}.")
+    device: str | None = option(None, "Analog device that holds manhattan's weights: {neko.devices:DEVICES}.")
+    firing_rate: float | None = option(None, "Rate in Hz that a regularizer draws to.")
+    clip_norm: float | None = option(None, "Scale longer gradients down to this L2 norm.")
+    patience: int | None = option(None, "Stop after so many epochs without a better validation loss.", least=1)
+
+
+@dataclass(frozen=True)
+class SampleConfig(Config):
+    """Sample a spiking network's weights from their posterior, and show what it is unsure about.
+
+    Each chain starts from weights that Adam found.
+    """
+
+    command: ClassVar[str] = "sample"
+    method: ClassVar[str] = "sampler"
+
+    data: str = other("data", "mnist1d-step")
+    cell: str = other("cell", "lif")
+    hidden: int = other("hidden", 1000)
+    recurrent: bool = other("recurrent", False)
+    epochs: int = other("epochs", 1500)
+    batch_size: int = other("batch_size", 1000)
+    checkpoint_every: int = other("checkpoint_every", 100)
+    keep: int = other("keep", 1)
+    sampler: str = option("langevin", "Sampler: {neko.bayes:SAMPLERS}.")
+    drift: str = option("eprop", "Rule whose gradient drives the sampler: {neko.rules:RULES}.")
+    chains: int = option(2, "Number of chains.", least=1)
+    pretrain: int = option(40, "Epochs of Adam from which each chain starts.", least=0)
+    warmup: int = option(1200, "Epochs that adapt the step size and leave no draw.", least=0)
+    thinning: int = option(5, "Epochs between two draws.", least=1)
+    prior: float = option(5.0, "Standard deviation of weights onto one neuron, all together.")
+    step_size: float = option(1e-7, "Step size at the start.")
+
+
+@dataclass(frozen=True)
+class CompareConfig(Config):
+    """Train with one rule and follow how the gradients of others deviate: the paper's figure 4.
+
+    The table has the hidden weights, by layer and kind; the readout, which every rule trains alike, is apart.
+    """
+
+    command: ClassVar[str] = "compare"
+    method: ClassVar[str] = "rules"
+
+    epochs: int = other("epochs", 3)
+    rules: str = option(
+        "bptt,eprop:symmetric,eprop:random,eprop:adaptive",
+        "Rules by comma, of {neko.rules:RULES}; the first one trains.",
+    )
+    every: int = option(1, "Batches between two comparisons.", least=1)
+    reference: str | None = option(None, "Rule that the others are held against; by default the first.")
+
+
+COMMANDS = {kind.command: kind for kind in (TrainConfig, SampleConfig, CompareConfig)}
+
+
 def typed(name: str, kind: str, value: Any) -> Any:
     """A value of the kind that a field is annotated with; ValueError for any other."""
     wanted, value = kind.removesuffix(" | None"), plain(value)
@@ -112,58 +165,3 @@ def typed(name: str, kind: str, value: Any) -> Any:
     if type(value).__name__ != wanted:
         raise ValueError(f"{name}={value!r}: expected {kind.replace('str', 'a name').replace(' | ', ' or ')}")
     return value
-
-
-def read_config(path: str | Path) -> Config:
-    """The configuration of a file like a run's `config.yaml`; of its sections only ``options`` counts.
-
-    Raises
-    ------
-    ValueError
-        For a file that is no YAML, has no options, or an unknown one.
-    OSError
-        If there is no such file.
-    """
-    try:
-        found = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise FileNotFoundError(f"no file {path}: expected the config.yaml of a run, or its folder") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is no YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(found, dict) or "options" not in found:
-        raise ValueError(f"{path}: expected a section 'options' with names and values")
-    try:
-        return Config.of(found["options"])
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
-
-
-def write_config(config: Config, folder: Path) -> None:
-    """Write options and versions into a run's folder."""
-    content = {"options": dataclasses.asdict(config), "versions": versions(config.backend)}
-    files.write(folder / CONFIG, yaml.safe_dump(content, sort_keys=False).encode())
-
-
-def versions(backend: str) -> dict[str, str]:
-    """What a run was made with."""
-    packages = ("numpy", *PACKAGES.get(backend, ()))
-    own = {"neko": __version__, "python": platform.python_version()}
-    return own | {name: version(name) for name in packages}
-
-
-def version(package: str) -> str:
-    """The version of a package, which may be installed under another name (tensorflow-cpu)."""
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        (name, *_) = importlib.metadata.packages_distributions()[package]
-        return importlib.metadata.version(name)
-
-
-def warn_of_versions(folder: Path, backend: str) -> None:
-    """Say where a run was made with other versions than it goes on with."""
-    then = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8")).get("versions") or {}
-    changed = {name: (then[name], now) for name, now in versions(backend).items() if then.get(name, now) != now}
-    if changed:
-        told = ", ".join(f"{name} {a} then, {b} now" for name, (a, b) in changed.items())
-        warnings.warn(f"other versions than the run began with ({told}): numbers may differ", stacklevel=2)

@@ -3,82 +3,146 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import os
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
 
-from neko import backend as backends
-from neko import cells, datasets, devices, plots
+from neko import datasets, plots
 from neko.datasets import Dataset
 from neko.errors import CheckpointError
-from neko.evaluator import Evaluator
-from neko.io import checkpoint, files
-from neko.models import Model
-from neko.objective import FiringRate
-from neko.runs.config import CONFIG, Config, read_config, versions, warn_of_versions, write_config
-from neko.training.callbacks import Callback, Checkpoints, EarlyStopping
-from neko.training.history import History
+from neko.io import checkpoint, console, files
+from neko.registry import Registry
+from neko.runs.config import Config
+from neko.runs.record import CONFIG, read_config, warn_of_versions, write_config
+from neko.training.callbacks import Callback, Checkpoints
 from neko.training.loop import Loop
-from neko.training.pairs import resolve
 from neko.training.trainer import Trainer
-from neko.updates import Manhattan
 
 HISTORY, CHECKPOINTS, FIGURES = "history.csv", "checkpoints", "figures"
 
 
-def evaluator_of(
-    data: Dataset,
-    cell: str,
-    hidden: int,
-    backend: Any,
-    seed: int,
-    *,
-    recurrent: bool = True,
-    target: str = "every",
-    regularizer: FiringRate | None = None,
-) -> Evaluator:
-    """A layer of cells with a readout, judged by cross-entropy and accuracy or, for a regression, by squared error."""
-    made: Any = cells.get(cell)
-    if not recurrent and not hasattr(made, "recurrent"):
-        raise ValueError(f"cell {cell!r} has no feed-forward form: expected lif or alif")
-    layer = made(hidden, **({} if recurrent else {"recurrent": False}))
-    model = Model(layer, data.outputs, backend, task_type=data.task_type, seed=seed)
-    metrics = ["accuracy"] if data.task_type == "classification" else []
-    metrics += ["firing_rate"] if made.spiking else []
-    loss = "categorical_crossentropy" if data.task_type == "classification" else "mean_squared_error"
-    return Evaluator(model, loss=loss, metrics=metrics, target=target, regularizer=regularizer)
+class Run(ABC):
+    """A configuration in its folder; a subclass says what is trained, how, and what figures it leaves.
 
+    Attributes
+    ----------
+    config : Config
+        All options.
+    folder : Path
+        Where ``config.yaml``, ``history.csv``, ``checkpoints`` and ``figures`` are.
+    epochs, seconds : int, float
+        How many epochs `go` ran, and what they took.
+    """
 
-def trainer_of(config: Config, data: Dataset) -> Trainer:
-    """The trainer that a configuration describes."""
-    backend = backends.get(config.backend, device=config.processor, dtype=config.dtype)
-    regularizer = None if config.firing_rate is None else FiringRate(target=config.firing_rate)
-    model = evaluator_of(
-        data, config.cell, config.hidden, backend, config.seed, target=config.target, regularizer=regularizer
-    )
-    options = optimizer_options(config.optimizer, config.device, config.learning_rate)
-    return Trainer(resolve(config.rule)(model, clip_norm=config.clip_norm, **options))
+    def __init__(self, config: Any, folder: str | Path) -> None:
+        self.config = config
+        self.folder = Path(folder)
+        self.epochs, self.seconds = 0, 0.0
 
+    @functools.cached_property
+    def data(self) -> Dataset:
+        """The data set, with one-hot targets."""
+        return datasets.load(self.config.data).one_hot()
 
-def optimizer_options(optimizer: str, device: str | None, learning_rate: float) -> dict[str, Any]:
-    """Options of a rule; a Manhattan rule without a device takes the rate as its step."""
-    if device is not None and backends.is_processor(device):
-        raise ValueError(
-            f"device={device!r}: expected an analog device that holds the weights, one of {sorted(devices.DEVICES)!r}; "
-            f"where it is computed is chosen by processor={device!r} (--processor {device})"
+    @functools.cached_property
+    def trainer(self) -> Trainer:
+        """The trainer as the last checkpoint left it, unless `go` has made one."""
+        found = checkpoint.listed(self.folder / CHECKPOINTS)
+        if not found:
+            raise FileNotFoundError(f"{self.folder / CHECKPOINTS} has no checkpoint: expected a run with an epoch done")
+        trainer = Trainer(self.learner())
+        state = checkpoint.read(found[-1])
+        for name, value in trainer.rule.identity().items():
+            written = state["identity"].get(name)
+            if written != value:
+                raise CheckpointError(
+                    f"{found[-1]} was written with {name}={written!r}: {self.folder / CONFIG} says {value!r}"
+                )
+        trainer.rule.load(state["learner"], [trainer.rule.model.examples(*batch) for batch in self.batches()])
+        trainer.history.update(state["history"])
+        return trainer
+
+    def batches(self) -> list[tuple[Any, Any, Any]]:
+        """The batches that a learner needs to take up a saved state: the first one is enough for most."""
+        parts = (self.data.x_train, self.data.y_train, self.data.mask_train)
+        x, y, mask = (None if part is None else part[: self.config.batch_size] for part in parts)
+        return [(x, y, mask)]
+
+    @abstractmethod
+    def learner(self) -> Any:
+        """What learns, as the configuration describes it, before its first epoch."""
+
+    @abstractmethod
+    def title(self) -> str:
+        """The line that is printed when the run begins."""
+
+    def prepare(self, progress: bool) -> None:  # noqa: B027
+        """Work before the first epoch; most runs need none."""
+
+    def options(self) -> dict[str, Any]:
+        """More arguments of `Trainer.train`."""
+        return {}
+
+    def callbacks(self) -> list[Callback]:
+        """Callbacks besides those that keep the run."""
+        return []
+
+    @abstractmethod
+    def figures(self) -> dict[str, Figure]:
+        """Figures by the name of their file."""
+
+    def go(self, *, resume: bool, changed: Sequence[str], progress: bool) -> None:
+        """Train in the folder; see `run`."""
+        check_place(self.folder)
+        if not resume and (self.folder / CONFIG).exists():
+            remedy = f"neko {self.config.command} --resume"
+            raise ValueError(f"{self.folder} holds a run: expected another folder, or to go on with it ({remedy})")
+        if resume:
+            warn_of_versions(self.folder, self.config.backend)
+        data, config = self.data, self.config
+        kept = Checkpoints(
+            self.folder / CHECKPOINTS,
+            every=config.checkpoint_every,
+            keep=config.keep,
+            resume=resume,
+            changed=changed,
         )
-    if optimizer != "manhattan":
-        if device is not None:
-            raise ValueError(f"device={device!r}: only the optimizer 'manhattan' writes into a device")
-        return {"optimizer": optimizer, **({} if optimizer == "naive" else {"learning_rate": learning_rate})}
-    if device is None:
-        return {"optimizer": Manhattan(delta=learning_rate)}
-    return {"optimizer": Manhattan(device=devices.get(device)())}
+        self.prepare(progress)
+        self.trainer = Trainer(self.learner())
+        if progress:
+            console.tell(self.title())
+        records, begin = Records(config, self.folder), time.perf_counter()
+        self.trainer.train(
+            data.x_train,
+            data.y_train,
+            data.mask_train,
+            epochs=config.epochs,
+            batch_size=config.batch_size,
+            seed=config.seed,
+            callbacks=[*self.callbacks(), kept, records],
+            progress=progress,
+            **self.options(),
+        )
+        self.epochs = self.trainer.history.epochs - records.first
+        self.seconds = time.perf_counter() - begin
+        self.draw()
+
+    def draw(self) -> list[Path]:
+        """Draw the figures; their paths."""
+        return [plots.save(figure, self.folder / FIGURES / f"{name}.png") for name, figure in self.figures().items()]
 
 
-class Records(Callback):
-    """Writes configuration and history into the folder, the first once it is known that the run can go on."""
+RUNS: Registry[type[Run]] = Registry("command", "neko.runs")
+
+
+class ConfigWriter(Callback):
+    """Writes the configuration into the folder, once the last checkpoint, if there is one, was found to fit it."""
 
     order = 2
 
@@ -89,25 +153,58 @@ class Records(Callback):
     def begin(self, loop: Loop) -> None:
         files.clean(self.folder)
         write_config(self.config, self.folder)
-        loop.history.save(self.folder / HISTORY)
+
+
+class Records(ConfigWriter):
+    """Writes configuration and history into the folder; `first` is the number of the epoch that the call began with."""
+
+    first = 0
+
+    def begin(self, loop: Loop) -> None:
+        super().begin(loop)
+        self.first = loop.epoch
+        self.epoch(loop)
 
     def epoch(self, loop: Loop) -> None:
         loop.history.save(self.folder / HISTORY)
 
 
-def train(config: Config, folder: str | Path, *, resume: bool = False, progress: bool = True) -> Trainer:
+def check_place(folder: Path) -> None:
+    """OSError for a folder that could not be made or written, which is better known before the work than after it."""
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not there.is_dir():
+        raise NotADirectoryError(f"{there} is a file: expected a folder for the run")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise PermissionError(f"{there} cannot be written: expected another folder for the run")
+
+
+def of(config: Config, folder: str | Path) -> Run:
+    """The run of a configuration."""
+    return RUNS.get(config.command)(config, folder)
+
+
+def run(
+    config: Config, folder: str | Path, *, resume: bool = False, changed: Sequence[str] = (), progress: bool = True
+) -> Trainer:
     """Run a configuration in a folder, or go on with the run of that folder.
 
     Parameters
     ----------
     config : Config
-        All options.
+        All options: a `TrainConfig`, `SampleConfig` or `CompareConfig`.
     folder : path
         Gets ``config.yaml``, ``history.csv``, ``checkpoints`` and ``figures``.
     resume : bool
         Go on from the folder's last checkpoint; with it the history is, bit for bit, that of an uninterrupted run.
+    changed : sequence of str
+        What is changed on purpose in a run that goes on, see `neko.Checkpoints`.
     progress : bool
         Show a bar and a line an epoch.
+
+    Returns
+    -------
+    Trainer
+        Its `rule` is what learned: a learning rule, a sampler, or a comparison of gradients.
 
     Raises
     ------
@@ -118,40 +215,22 @@ def train(config: Config, folder: str | Path, *, resume: bool = False, progress:
     NonFiniteError
         If numbers overflow; the checkpoints before stay.
     """
-    folder = Path(folder)
-    if folder.exists() and not folder.is_dir():
-        raise NotADirectoryError(f"{folder} is a file: expected a folder for the run")
-    if not resume and (folder / CONFIG).exists():
-        raise ValueError(f"{folder} holds a run: expected another folder, or to go on with it (neko train --resume)")
-    stopping = [] if config.patience is None else [EarlyStopping("val_loss", patience=config.patience)]
-    kept = Checkpoints(folder / CHECKPOINTS, every=config.checkpoint_every, keep=config.keep, resume=resume)
-    data = datasets.load(config.data).one_hot()
-    trainer = trainer_of(config, data)
-    trainer.train(
-        data.x_train,
-        data.y_train,
-        data.mask_train,
-        epochs=config.epochs,
-        batch_size=config.batch_size,
-        seed=config.seed,
-        validation=(data.x_test, data.y_test, data.mask_test),
-        callbacks=[*stopping, kept, Records(config, folder)],
-        progress=progress,
-    )
-    draw(folder)
-    return trainer
+    found = of(config, folder)
+    found.go(resume=resume, changed=changed, progress=progress)
+    return found.trainer
 
 
 def load(folder: str | Path, *, processor: str | None = None) -> Trainer:
     """The trainer of a run as its last checkpoint left it, with nothing typed again.
 
     ``load('runs/one').rule.model`` is the trained `Evaluator` (``.predict``, ``.evaluate``, ``.params``), ``.model`` of
-    that the network; ``.history`` is the run's, and `Trainer.train` goes on with rule and optimizer as they were.
+    that the network; ``.history`` is the run's, and `Trainer.train` goes on with rule and optimizer as they were. The
+    rule of a sampler's run has the ``.posterior``.
 
     Parameters
     ----------
     folder : path
-        Folder of a run, by `train` or ``neko train``. Its data set is loaded, for the sizes of the network.
+        Folder of a run, by `run` or the command line. Its data set is loaded, for the sizes of the network.
     processor : str, optional
         Where to compute, if not where the run did.
 
@@ -162,71 +241,7 @@ def load(folder: str | Path, *, processor: str | None = None) -> Trainer:
     CheckpointError, ValueError
         If its files are damaged, or the configuration is not the one that the checkpoint was written with.
     """
-    folder = Path(folder)
-    config = read_config(folder / CONFIG)
-    found = checkpoint.listed(folder / CHECKPOINTS)
-    if not found:
-        raise FileNotFoundError(f"{folder / CHECKPOINTS} has no checkpoint: expected a run with an epoch done")
+    config = read_config(Path(folder) / CONFIG)
     if processor is not None:
         config = dataclasses.replace(config, processor=processor)
-    data = datasets.load(config.data).one_hot()
-    trainer = trainer_of(config, data)
-    state = checkpoint.read(found[-1])
-    for name, value in trainer.rule.identity().items():
-        written = state["identity"].get(name)
-        if written != value:
-            raise CheckpointError(f"{found[-1]} was written with {name}={written!r}: {folder / CONFIG} says {value!r}")
-    parts = (data.x_train, data.y_train, data.mask_train)
-    first = trainer.rule.model.examples(*(None if part is None else part[: config.batch_size] for part in parts))
-    trainer.rule.load(state["learner"], [first])
-    trainer.history.update(state["history"])
-    return trainer
-
-
-def draw(folder: str | Path) -> list[Path]:
-    """Draw the figures of a run's folder from its history and last checkpoint; their paths.
-
-    Raises
-    ------
-    ValueError
-        If the folder holds no run, or its files are damaged.
-    """
-    folder = Path(folder)
-    config, history = read_config(folder / CONFIG), History.load(folder / HISTORY)
-    if not history.epochs:
-        raise ValueError(f"{folder} has no finished epoch to show: expected one at least")
-    figure = Figure(figsize=(5, 3.6), layout="constrained")
-    measure = "val_accuracy" if "val_accuracy" in history else "val_loss"
-    plots.learning_curves(figure.subplots(), {config.rule: history}, measure)
-    paths = [plots.save(figure, folder / FIGURES / "learning_curves.png")]
-    pairs = conductances(folder)
-    if pairs:
-        paths.append(plots.save(plots.conductances(pairs), folder / FIGURES / "conductances.png"))
-    return paths
-
-
-def conductances(folder: Path) -> dict[str, tuple[Any, Any]]:
-    """g⁺ and g⁻ by parameter of the last checkpoint; none where no device held the weights."""
-    found = checkpoint.listed(folder / CHECKPOINTS)
-    update = checkpoint.read(found[-1])["learner"]["update"] if found else None
-    pairs = update.get("pairs") if isinstance(update, dict) else None
-    return {name: (pair["plus"]["g"], pair["minus"]["g"]) for name, pair in (pairs or {}).items()}
-
-
-__all__ = [
-    "CHECKPOINTS",
-    "CONFIG",
-    "FIGURES",
-    "HISTORY",
-    "Config",
-    "draw",
-    "evaluator_of",
-    "load",
-    "optimizer_options",
-    "read_config",
-    "train",
-    "trainer_of",
-    "versions",
-    "warn_of_versions",
-    "write_config",
-]
+    return of(config, folder).trainer

@@ -5,9 +5,11 @@ from neko.updates.base import Scheduled, resolve
 from neko.updates.clipping import check_clip_norm, clip_by_global_norm
 from neko.updates.manhattan import Manhattan
 from neko.updates.naive import Naive
+from neko.updates.registry import UPDATES, names
 from neko.updates.schedules import Constant, Cosine, Exponential, Warmup
 
 __all__ = [
+    "UPDATES",
     "Constant",
     "Cosine",
     "Exponential",
@@ -18,5 +20,6 @@ __all__ = [
     "Warmup",
     "check_clip_norm",
     "clip_by_global_norm",
+    "names",
     "resolve",
 ]

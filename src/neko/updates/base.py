@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 from neko.arguments import is_real
+from neko.backend import OPTIMIZERS
 from neko.backend.protocol import Backend
 from neko.backend.update import Params, Update
 from neko.typing import Array
 from neko.updates.naive import Naive
+from neko.updates.registry import UPDATES
 
 DEFAULT_RATE = 1e-3
 
@@ -109,8 +111,13 @@ def resolve(xp: Backend, optimizer: Any, learning_rate: Any = None) -> Scheduled
     """
     if optimizer is None:
         raise ValueError("optimizer=None: expected a name such as 'adam', an optimizer of the framework or an update")
-    if isinstance(optimizer, str) and optimizer != "naive":
-        return Scheduled(xp.optimizer(optimizer), check_rate(learning_rate))
+    if isinstance(optimizer, str):
+        if optimizer in OPTIMIZERS:
+            return Scheduled(xp.optimizer(optimizer), check_rate(learning_rate))
+        found = UPDATES.get(optimizer)
+        optimizer = found() if isinstance(found, type) else found
+        if isinstance(optimizer, Naive) and learning_rate is not None:
+            raise ValueError(f"learning_rate={learning_rate!r}: 'naive' takes none")
     if isinstance(optimizer, Unbound) and not isinstance(optimizer, type):
         if learning_rate is not None:
             raise ValueError(f"learning_rate={learning_rate!r}: {optimizer!r} brings its own")
@@ -122,7 +129,7 @@ def resolve(xp: Backend, optimizer: Any, learning_rate: Any = None) -> Scheduled
         return Scheduled(made, check_rate(learning_rate))
     if learning_rate is not None:
         raise ValueError(f"learning_rate={learning_rate!r}: {optimizer!r} takes none, its rate is its own")
-    return Scheduled(Naive() if isinstance(optimizer, str) else xp.optimizer(optimizer), DEFAULT_RATE)
+    return Scheduled(xp.optimizer(optimizer), DEFAULT_RATE)
 
 
 def check_rate(learning_rate: Any) -> float | Callable[[int], float]:

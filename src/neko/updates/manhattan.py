@@ -13,6 +13,7 @@ from neko.arguments import check_integer, check_number, is_real, plain
 from neko.backend.update import Update
 from neko.devices import Device, DifferentialPair, PairState
 from neko.typing import Array
+from neko.updates.registry import UPDATES
 
 DEFAULT_DELTA = 1e-3
 HEADROOM = 2.0
@@ -28,6 +29,7 @@ class State(NamedTuple):
     count: Array
 
 
+@UPDATES.register("manhattan")
 @dataclass(frozen=True)
 class Manhattan:
     r"""Every weight moves by one step against the sign of its gradient.

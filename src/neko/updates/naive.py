@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from neko.backend.update import Update
+from neko.updates.registry import UPDATES
 
 
+@UPDATES.register("naive")
 @dataclass(frozen=True)
 class Naive(Update):
     """``new = old - gradient``: no rate and no state, so that a weight's change shows the gradient itself.

@@ -1,0 +1,96 @@
+"""``neko train``, ``neko sample``, ``neko compare`` and ``neko show``."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import re
+import shlex
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from neko.cli import common, tables
+from neko.cli.common import console
+from neko.runs.config import Config
+
+
+def run(
+    kind: type[Config],
+    given: dict[str, Any],
+    *,
+    out: Annotated[Path | None, typer.Option(help="Folder of the run; by default a new one under runs.")] = None,
+    config: Annotated[Path | None, typer.Option(help="Repeat the run of this config.yaml.")] = None,
+    resume: Annotated[Path | None, typer.Option(help="Go on with the run of this folder.")] = None,
+    changed: Annotated[
+        list[str] | None, typer.Option(help="With --resume: what is changed on purpose; may be given again.")
+    ] = None,
+) -> None:
+    """A run is a folder: config.yaml, history.csv, checkpoints and figures.
+
+    With --config or --resume the options come from there, but for those that are given.
+    """
+    from neko import runs
+
+    if resume is not None and (out is not None or config is not None):
+        raise ValueError(f"--resume {resume} goes on in its own folder: expected no --out and no --config")
+    if changed and resume is None:
+        raise ValueError(f"--changed {' '.join(changed)}: only a run that goes on can change, with --resume")
+    if resume is not None and not changed and set(given) - {"epochs"}:
+        raise ValueError(f"--resume {resume} with {sorted(given)!r}: only --epochs may change, or what --changed names")
+    source = resume / runs.CONFIG if resume is not None else config
+    chosen = kind() if source is None else runs.read_config(source)
+    if not isinstance(chosen, kind):
+        raise ValueError(f"{source} is of neko {chosen.command}: expected one of neko {kind.command}")
+    chosen = kind.of(dataclasses.asdict(chosen) | given)
+    folder = resume or out or new_folder(chosen)
+    found = runs.of(chosen, folder)
+    try:
+        found.go(resume=resume is not None, changed=changed or (), progress=True)
+    except KeyboardInterrupt:
+        if (folder / runs.CONFIG).exists():
+            common.stopped("", f"neko {kind.command} --resume {shlex.quote(str(folder))}")
+        common.stopped("before the first batch; nothing is kept")
+    tables.RESULTS[kind.command](found)
+    common.say(f"Run: {folder}")
+
+
+def show(folder: Annotated[Path, typer.Argument(help="Folder of a run.")]) -> None:
+    """Show a run's options and measures, and draw its figures again."""
+    from neko import runs
+    from neko.training.history import History
+
+    config = runs.read_config(folder / runs.CONFIG)
+    found = runs.of(config, folder)
+    figures = found.draw()
+    history = History.load(folder / runs.HISTORY)
+    common.say(f"Run: {folder}")
+    options = Table("option", "value")
+    for name, value in {"command": config.command, **dataclasses.asdict(config)}.items():
+        options.add_row(name, "-" if value is None else escape(str(value)))
+    console.print(options)
+    measures = Table("measure", "last", "best", title=f"After {history.epochs} of {config.epochs} epochs")
+    for name, values in history.items():
+        best = np.nanmax(values) if "accuracy" in name else np.nanmin(values) if "loss" in name else None
+        measures.add_row(name, f"{values[-1]:.4g}", "" if best is None else f"{best:.4g}")
+    console.print(measures)
+    if config.command != "train":  # whose measures are these
+        tables.RESULTS[config.command](found)
+    for path in figures:
+        common.say(f"Figure: {path}")
+
+
+def new_folder(config: Config) -> Path:
+    """A name for a run that no folder has yet."""
+    now = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
+    parts = (Path(config.data).name, Path(config.cell).name, getattr(config, config.method), config.backend, now)
+    stem = Path("runs") / "-".join(re.sub(r"[^\w.]+", "-", part) for part in parts)
+    folder, number = stem, 1
+    while folder.exists():
+        number += 1
+        folder = stem.with_name(f"{stem.name}-{number}")
+    return folder

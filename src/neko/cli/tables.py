@@ -1,0 +1,106 @@
+"""What runs print when they are done."""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from rich.markup import escape
+from rich.table import Table
+
+from neko.cli.common import console
+
+
+def training(run: Any) -> None:
+    """Test measures of a run of ``neko train``."""
+    measured(f"Test set of {run.config.data}", [(run.config.rule, run.trainer.history, run.seconds)])
+
+
+def measured(title: str, rows: list[tuple[str, dict[str, list[float]], float]]) -> None:
+    """Test measures after the last epoch, a row per run."""
+    table = Table(title=title)
+    for column in ("rule", "test accuracy", "test loss", "firing rate", "seconds"):
+        table.add_column(column, justify="left" if column == "rule" else "right")
+    for name, history, seconds in rows:
+        accuracy, rate = (history.get(f"val_{measure}", [np.nan])[-1] for measure in ("accuracy", "firing_rate"))
+        table.add_row(
+            name,
+            "–" if np.isnan(accuracy) else f"{100 * accuracy:.1f} %",
+            f"{history['val_loss'][-1]:.3f}",
+            "–" if np.isnan(rate) else f"{rate:.0f} Hz",
+            f"{seconds:.0f}",
+        )
+    console.print(table)
+
+
+def sampling(run: Any) -> None:
+    """What the posterior is worth on the test set, and how its chains mixed."""
+    data, found = run.data, run.trainer.rule.posterior
+    labels = data.y_test.argmax(axis=-1)
+    adam = [start.evaluate(data.x_test, data.y_test)["accuracy"] for start in run.starts]
+    values = found.mean_cross_entropy()
+    right = found.mean_prediction.argmax(axis=-1) == labels
+    rows = {
+        "accuracy of the posterior mean": f"{100 * found.accuracy(labels):.1f} %",
+        "accuracy after Adam, by chain": ", ".join(f"{100 * a:.1f} %" for a in adam),
+        "negative log likelihood": f"{found.negative_log_likelihood(labels):.3f}",
+        "calibration error": f"{found.calibration_error(labels):.3f}",
+        "uncertainty, right and wrong": f"{values[right].mean():.3f}, {values[~right].mean():.3f} nats",
+        "rank test, wrong above right": f"p = {found.error_rank_test(labels):.1e}",
+        "AUROC of uncertainty for errors": f"{found.error_auroc(labels):.3f}",
+        "acceptance after warm-up": f"{np.mean(found.acceptance):.3f}",
+        "step size": ", ".join(f"{size:.2e}" for size in found.step_size),
+        "draws": " x ".join(str(n) for n in found.logdensity.shape),
+    }
+    if run.epochs:
+        rows["seconds a transition"] = f"{run.seconds / (run.epochs * run.config.chains):.3f}"
+    # fewer draws have no R-hat
+    if len(found.step_size) > 1 and found.logdensity.shape[1] >= 4:
+        if importlib.util.find_spec("arviz") is None:
+            rows["R-hat"] = "needs ArviZ: pip install 'neko-learning[bayes]'"
+        else:
+            rhat = found.rhat()
+            rows["R-hat, largest"] = ", ".join(f"{name} {np.nanmax(value):.2f}" for name, value in rhat.items())
+    table = Table("measure", "value", title=f"Posterior on the test set of {escape(run.config.data)}")
+    for row in rows.items():
+        table.add_row(*map(escape, row))
+    console.print(table)
+
+
+def comparison(run: Any) -> None:
+    """How every rule deviates from the reference: by layer and kind of weight, and the readout apart."""
+    from neko.training.deviations import HIDDEN, READOUT, is_readout
+
+    followed = run.comparison
+    found = dict.fromkeys(row["tensor"] for row in followed.records)
+    tensors = sorted(found.keys() - {HIDDEN, READOUT})
+    hidden = [tensor for tensor in tensors if not is_readout(tensor)]
+    title = f"Gradients against {followed.reference}"
+    console.print(deviations(title, followed, [*hidden, HIDDEN] if len(hidden) > 1 else hidden))
+    readout = [tensor for tensor in tensors if is_readout(tensor)]
+    if readout:
+        console.print(deviations(f"The readout against {followed.reference}", followed, readout))
+
+
+def deviations(title: str, followed: Any, tensors: Iterable[str]) -> Table:
+    """Means over all comparisons, a row per tensor and rule."""
+    from neko.training.deviations import FIELDS
+
+    table = Table("weights", "rule", title=title, title_justify="left")
+    for field in FIELDS:
+        table.add_column(field.replace("_", " "), justify="right")
+    for tensor in tensors:
+        means = {field: followed.mean(field, tensor) for field in FIELDS}
+        for rule in followed.histograms:
+            if rule != followed.reference:
+                numbers = (means[field][rule] for field in FIELDS)
+                table.add_row(tensor, rule, *("-" if math.isnan(n) else f"{n:.4f}" for n in numbers))
+        table.add_section()
+    return table
+
+
+RESULTS = {"train": training, "sample": sampling, "compare": comparison}
+"""What a command prints of its run."""

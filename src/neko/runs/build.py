@@ -1,0 +1,69 @@
+"""The model, the rule and the optimizer that a configuration names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from neko import backend as backends
+from neko import cells, devices
+from neko.datasets import Dataset
+from neko.evaluator import Evaluator
+from neko.models import Model
+from neko.objective import FiringRate
+from neko.runs.config import Config, TrainConfig
+from neko.training.pairs import resolve
+from neko.updates import UPDATES, Manhattan
+
+
+def evaluator_of(config: Config, data: Dataset, *, chain: int = 0, regularizer: FiringRate | None = None) -> Evaluator:
+    """A layer of cells with a readout, judged by cross-entropy and accuracy or, for a regression, by squared error.
+
+    Parameters
+    ----------
+    config : Config
+        Cell, size, backend, seed and where a target without a time axis holds.
+    data : Dataset
+        Which says what the network's outputs are.
+    chain : int
+        Number of a sampler's chain, each of which has weights of its own.
+    regularizer : FiringRate, optional
+        A term of the loss.
+    """
+    xp = backends.get(config.backend, device=config.processor, dtype=config.dtype)
+    cell: Any = cells.get(config.cell)
+    if not config.recurrent and not hasattr(cell, "recurrent"):
+        raise ValueError(f"cell {config.cell!r} has no feed-forward form: expected lif or alif")
+    layer = cell(config.hidden, **({} if config.recurrent else {"recurrent": False}))
+    model = Model(layer, data.outputs, xp, task_type=data.task_type, seed=config.seed + chain)
+    metrics = ["accuracy"] if data.task_type == "classification" else []
+    metrics += ["firing_rate"] if cell.spiking else []
+    loss = "categorical_crossentropy" if data.task_type == "classification" else "mean_squared_error"
+    return Evaluator(model, loss=loss, metrics=metrics, target=config.target, regularizer=regularizer)
+
+
+def learner_of(rule: str, model: Evaluator, **options: Any) -> Any:
+    """The learning rule of a name, such as ``'eprop:random'``, with the options of its optimizer."""
+    return resolve(rule)(model, **options)
+
+
+def optimizer_options(config: TrainConfig) -> dict[str, Any]:
+    """The update and its rate, as a learning rule takes them; Manhattan without a device takes the rate as its step."""
+    optimizer, device, rate = config.optimizer, config.device, config.learning_rate
+    if device is not None and backends.is_processor(device):
+        raise ValueError(
+            f"device={device!r}: expected an analog device that holds the weights, one of {[*devices.DEVICES]!r}; "
+            f"where it is computed is chosen by processor={device!r} (--processor {device})"
+        )
+    if device is not None and optimizer != "manhattan":
+        raise ValueError(f"device={device!r}: only the optimizer 'manhattan' writes into a device")
+    if optimizer in backends.OPTIMIZERS:
+        return {"optimizer": optimizer, "learning_rate": rate}
+    update = UPDATES.get(optimizer)
+    if update is Manhattan and device is None:
+        return {"optimizer": Manhattan(delta=rate)}
+    if update is Manhattan:
+        held = devices.get(device)
+        return {"optimizer": Manhattan(device=held() if isinstance(held, type) else held)}
+    if hasattr(update, "init") and hasattr(update, "step"):
+        return {"optimizer": update() if isinstance(update, type) else update, "learning_rate": rate}
+    return {"optimizer": update}

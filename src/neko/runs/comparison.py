@@ -1,0 +1,60 @@
+"""The run of ``neko compare``: one rule trains, and the gradients of others are held against it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from neko import plots
+from neko.runs import build
+from neko.runs.folder import RUNS, Run
+from neko.training.callbacks import Callback
+from neko.training.comparison import GradientComparison
+from neko.training.loop import Loop
+
+NUMBERS = "comparison.csv"
+
+
+@RUNS.register("compare")
+class Comparison(Run):
+    """How the gradients of rules deviate while one of them trains."""
+
+    def learner(self) -> Any:
+        config = self.config
+        model = build.evaluator_of(config, self.data)
+        first, *others = (rule.strip() for rule in config.rules.split(","))
+        primary = build.learner_of(first, model, learning_rate=config.learning_rate)
+        return GradientComparison(primary, others, reference=config.reference, every=config.every)
+
+    @property
+    def comparison(self) -> GradientComparison:
+        """What was compared."""
+        found: GradientComparison = self.trainer.rule  # type: ignore[assignment]
+        return found
+
+    def title(self) -> str:
+        config, (first, *others) = self.config, self.config.rules.split(",")
+        examples = f"{config.data}, {len(self.data.x_train)} examples, {config.backend}"
+        return f"{len(others) + 1} rules along {first.strip()} on {examples}"
+
+    def callbacks(self) -> list[Callback]:
+        return [Numbers(self)]
+
+    def figures(self) -> dict[str, Figure]:
+        return {"comparison": plots.comparison(self.comparison)}
+
+
+class Numbers(Callback):
+    """Writes what was compared as a table after each epoch, and when the run is stopped."""
+
+    order = 2
+
+    def __init__(self, run: Comparison) -> None:
+        self.run = run
+
+    def epoch(self, loop: Loop) -> None:
+        self.run.comparison.save(self.run.folder / NUMBERS)
+
+    def interrupted(self, loop: Loop) -> None:
+        self.epoch(loop)

@@ -1,0 +1,56 @@
+"""The run of ``neko train``: a learning rule."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from neko import plots
+from neko.io import checkpoint
+from neko.objective import FiringRate
+from neko.runs import build
+from neko.runs.folder import CHECKPOINTS, HISTORY, RUNS, Run
+from neko.training.callbacks import Callback, EarlyStopping
+from neko.training.history import History
+
+
+@RUNS.register("train")
+class Training(Run):
+    """A network that a rule trains, with the test set after each epoch."""
+
+    def learner(self) -> Any:
+        config = self.config
+        regularizer = None if config.firing_rate is None else FiringRate(target=config.firing_rate)
+        model = build.evaluator_of(config, self.data, regularizer=regularizer)
+        return build.learner_of(config.rule, model, clip_norm=config.clip_norm, **build.optimizer_options(config))
+
+    def title(self) -> str:
+        return f"{self.config.rule} on {self.config.data}, {len(self.data.x_train)} examples, {self.config.backend}"
+
+    def options(self) -> dict[str, Any]:
+        data = self.data
+        return {"validation": (data.x_test, data.y_test, data.mask_test)}
+
+    def callbacks(self) -> list[Callback]:
+        patience = self.config.patience
+        return [] if patience is None else [EarlyStopping("val_loss", patience=patience)]
+
+    def figures(self) -> dict[str, Figure]:
+        history = History.load(self.folder / HISTORY)
+        if not history.epochs:
+            raise ValueError(f"{self.folder} has no finished epoch to show: expected one at least")
+        curves = Figure(figsize=(5, 3.6), layout="constrained")
+        measure = "val_accuracy" if "val_accuracy" in history else "val_loss"
+        plots.learning_curves(curves.subplots(), {self.config.rule: history}, measure)
+        pairs = conductances(self.folder)
+        return {"learning_curves": curves} | ({"conductances": plots.conductances(pairs)} if pairs else {})
+
+
+def conductances(folder: Path) -> dict[str, tuple[Any, Any]]:
+    """g⁺ and g⁻ by parameter of the last checkpoint; none where no device held the weights."""
+    found = checkpoint.listed(folder / CHECKPOINTS)
+    update = checkpoint.read(found[-1])["learner"]["update"] if found else None
+    pairs = update.get("pairs") if isinstance(update, dict) else None
+    return {name: (pair["plus"]["g"], pair["minus"]["g"]) for name, pair in (pairs or {}).items()}
