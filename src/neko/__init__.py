@@ -8,13 +8,6 @@ from typing import Any
 __version__ = "0.1.0"
 
 _PUBLIC = {
-    "ALIF": "models",
-    "AdEx": "models",
-    "Dendritic": "models",
-    "GRU": "models",
-    "LIF": "models",
-    "LSTM": "models",
-    "RNN": "models",
     "Model": "models",
     "Evaluator": "evaluator",
     "FiringRate": "objective",
@@ -65,11 +58,12 @@ def __getattr__(name: str) -> Any:
         return importlib.import_module(f"neko.{_MODULES[name]}")
     if name in _PUBLIC:
         return getattr(importlib.import_module(f"neko.{_PUBLIC[name]}"), name)
+    if name == "__all__":
+        return ["__version__", *_PUBLIC, *importlib.import_module("neko.cells").classes()]
+    if name[:1].isupper():  # the constructor of a cell: LIF, ALIF, …
+        return getattr(importlib.import_module("neko.models"), name)
     raise AttributeError(f"module 'neko' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted(["__version__", *_PUBLIC, *_MODULES])
-
-
-__all__ = ["__version__", *_PUBLIC]  # noqa: PLE0604
+    return sorted([*__getattr__("__all__"), *_MODULES])

@@ -15,6 +15,7 @@ from neko.models.readout import leaky_filter
 from neko.objective import Batch, Forward, mean_rates, spike_count
 from neko.rules import eligibility
 from neko.rules.base import Gradient, Rule
+from neko.rules.cuts import without_reset
 from neko.rules.eligibility import Credit, Derivatives
 from neko.rules.pieces import Carry, Piece, Recorded
 from neko.rules.synapses import joined, presynaptic, weight_gradients
@@ -300,7 +301,7 @@ class Eprop(Rule):
         state, y, traces = network.record(xp.forward_only(), params, batch.x, state)
         loss, error = objective.error(xp, y, batch)
         local = tuple(
-            eligibility.local_derivatives(xp, cell.eligibility_cell(), trace)
+            eligibility.local_derivatives(xp, without_reset(cell), trace)
             for cell, trace in zip(network.cells, traces, strict=True)
         )
         outputs = objective.pooled(xp, y, batch)
