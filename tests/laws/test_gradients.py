@@ -213,25 +213,23 @@ def test_truncated_bptt_cuts_at_the_borders(xp):
     cut = gradients_of(made(neko.BPTT, evaluator, truncation=4), data)
     assert relative_error(xp, cut, whole) > CONTROL
     assert relative_error(xp, gradients_of(made(neko.BPTT, evaluator, truncation=12), data), whole) < EXACT
-    keep = Keep(xp)
-    stream = neko.BPTT(evaluator, optimizer=keep, stream=True, jit=False)
+    stream = made(neko.BPTT, evaluator, optimizer=Keep(xp), stream=True)
     for begin in range(0, 12, 4):
         stream.step(data[0][:, begin : begin + 4], data[1][:, begin : begin + 4])
-    assert relative_error(xp, keep.total, cut) < EXACT
+    assert relative_error(xp, stream.update_state, cut) < EXACT
 
 
 class Keep:
-    """An update that changes nothing and adds up the gradients it is shown."""
+    """An update that changes nothing and adds up, as its state, the gradients it is shown."""
 
     def __init__(self, xp):
-        self.xp, self.total = xp, {}
+        self.xp = xp
 
     def init(self, params):
-        return None
+        return {name: self.xp.zeros_like(p) for name, p in params.items()}
 
     def step(self, params, gradients, state, rate):
-        self.total = {k: g + self.total[k] if k in self.total else g for k, g in gradients.items()}
-        return params, state
+        return params, {name: total + gradients[name] for name, total in state.items()}
 
 
 @pytest.mark.parametrize("variant", ["alif", "lstm", "dendritic"])
@@ -240,15 +238,14 @@ def test_a_stream_in_pieces_learns_as_one_sequence(xp, variant, mode):
     x, y, _ = data_of()
     evaluator = evaluator_of(xp, variant, layers=2, regularizer=None, reduction="sum")
     whole = gradients_of(made(neko.Eprop, evaluator, mode=mode), (x, y))
-    keep = Keep(xp)
-    rule = neko.Eprop(evaluator, mode=mode, optimizer=keep, stream=True, jit=False)
+    rule = made(neko.Eprop, evaluator, mode=mode, optimizer=Keep(xp), stream=True)
     for begin, end in ((0, 5), (5, 6), (6, 13)):
         rule.step(x[:, begin:end], y[:, begin:end])
-    assert relative_error(xp, keep.total, whole) < EXACT
+    assert relative_error(xp, rule.update_state, whole) < EXACT
     rule.reset()
-    before = dict(keep.total)
+    before = dict(rule.update_state)
     rule.step(x[:, :5], y[:, :5])
-    again = {name: keep.total[name] - before[name] for name in before}
+    again = {name: total - before[name] for name, total in rule.update_state.items()}
     first = gradients_of(made(neko.Eprop, evaluator, mode=mode), (x[:, :5], y[:, :5]))
     assert relative_error(xp, again, first) < EXACT
 
@@ -259,9 +256,8 @@ def test_online_learning_updates_at_every_step(xp, stepwise):
     x, y, _ = data_of()
     rate = 0.05
     evaluator = evaluator_of(xp, "lif", regularizer=None, reduction="sum")
-    rule = neko.Eprop(
-        evaluator, chunk=1, online=True, stepwise=stepwise, optimizer="sgd", learning_rate=rate, jit=False
-    )
+    options = {"chunk": 1, "online": True, "stepwise": stepwise}
+    rule = made(neko.Eprop, evaluator, optimizer="sgd", learning_rate=rate, **options)
     evaluator.build(x)
     w = {name: np.array(xp.to_numpy(p)) for name, p in evaluator.params.items()}
     start = {name: p.copy() for name, p in w.items()}
