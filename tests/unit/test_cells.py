@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import inspect
 import math
 import pickle
 from dataclasses import dataclass, fields
@@ -393,6 +394,29 @@ def test_every_cell_has_a_constructor_at_the_door(cell):
     assert make.__doc__
     with pytest.raises(TypeError, match=f"{cell.__name__} has no option 'colour'"):
         make(4, 2, "torch", colour=1)
+
+
+def test_a_cell_is_abstract_or_final():
+    for cell in CELLS.values():
+        assert not inspect.isabstract(cell)
+        above = [base for base in cell.__mro__[1:] if issubclass(base, Cell)]
+        assert above
+        assert all(inspect.isabstract(base) for base in above), cell
+
+
+def test_a_registered_cell_has_its_constructor(monkeypatch):
+    """One decorator is all that a new neuron needs."""
+    monkeypatch.setattr(CELLS, "_entries", dict(CELLS))
+    monkeypatch.setattr(CELLS, "_about", {})
+    CELLS.register("own_spiking")(OwnSpiking)
+    assert neko.cells.get("own_spiking") is neko.cells.OwnSpiking is OwnSpiking
+    model = neko.OwnSpiking(4, 2, "torch", surrogate="boxcar", tau_out=None)
+    assert (type(model.cells[0]), model.cells[0].surrogate) == (OwnSpiking, Boxcar())
+    assert "OwnSpiking" in neko.__all__
+    assert "surrogate" in inspect.signature(neko.OwnSpiking).parameters
+    assert pickle.loads(pickle.dumps(neko.OwnSpiking)) is neko.OwnSpiking
+    with pytest.raises(AttributeError, match="OtherSpiking"):
+        _ = neko.OtherSpiking
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
