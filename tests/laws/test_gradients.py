@@ -73,6 +73,13 @@ def gradients_of(rule, data):
 
 @pytest.mark.parametrize("variant", ALL)
 @pytest.mark.parametrize("layers", [1, 2])
+def test_bptt_equals_autodiff_of_a_plain_loop(xp, variant, layers):
+    case = case_of(xp, variant, layers)
+    assert ORACLES["autodiff"](case, made(neko.BPTT, case.evaluator)) < EXACT
+
+
+@pytest.mark.parametrize("variant", ALL)
+@pytest.mark.parametrize("layers", [1, 2])
 def test_rtrl_equals_bptt(xp, variant, layers):
     case = case_of(xp, variant, layers)
     assert ORACLES["bptt"](case, made(neko.RTRL, case.evaluator)) < EXACT

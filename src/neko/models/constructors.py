@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import inspect
 from collections.abc import Callable
@@ -40,22 +39,20 @@ def constructor(cell: type[Cell]) -> Callable[..., Model]:
         if parameter.kind is parameter.KEYWORD_ONLY
     }
     of_cell = {
-        field.name: inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default)
-        for field in dataclasses.fields(cell)
-        if field.name != "units" and field.init
+        name: parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+        for name, parameter in arguments.of_constructor(cell).items()
+        if name not in ("self", "units")
     }
 
     def make(units: Any, outputs: int, backend: Any, **options: Any) -> Model:
+        own = {name: options.pop(name, parameter.default) for name, parameter in of_model.items()}
         for name in options:
-            if name not in of_model and name not in of_cell:
+            if name not in of_cell:
                 known = [*of_model, *of_cell]
                 raise TypeError(f"{cell.__name__} has no option {name!r}: expected one of {known!r}")
-        own = {name: options.get(name, parameter.default) for name, parameter in of_model.items()}
-        given = {name: value for name, value in options.items() if name in of_cell}
-        widths: list[Any] = (
-            [units] if isinstance(units, Integral) else arguments.as_list("units", units, "[128, 64], or a number")
-        )
-        return Model([cell(n, **given) for n in widths], outputs, backend, **own)
+        single = isinstance(units, Integral)
+        widths = [units] if single else arguments.as_list("units", units, "[128, 64], or a number")
+        return Model([cell(n, **options) for n in widths], outputs, backend, **own)
 
     leading = [*inspect.signature(make).parameters.values()][:3]
     make.__signature__ = inspect.Signature([*leading, *of_model.values(), *of_cell.values()])  # type: ignore[attr-defined]
