@@ -59,10 +59,6 @@ class IntegrateAndFire(Cell):
         For a time constant or threshold that is not positive, or an unknown `reset`.
     TypeError
         For a constant that is a trainable parameter: constants do not learn yet.
-
-    References
-    ----------
-    Bellec et al. (2020), doi:10.1038/s41467-020-17236-y, eqs. 6-7.
     """
 
     spiking: ClassVar[bool] = True
