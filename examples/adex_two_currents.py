@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import KW_ONLY, dataclass, replace
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar, NamedTuple
 
 from neko.cells import Cell
@@ -81,9 +81,6 @@ class TwoCurrentAdEx(Cell):
     def initial_state(self, xp: Any, batch: int) -> TwoCurrentAdExState:
         rest = xp.zeros((batch, self.units))
         return TwoCurrentAdExState(rest + self.e_l, rest, rest, rest)
-
-    def eligibility_cell(self) -> Cell:
-        return replace(self, detach_reset=True)
 
     def dynamics(self, xp: Any, state: TwoCurrentAdExState, current: Any) -> TwoCurrentAdExState:
         z = xp.stop_gradient(state.z) if self.detach_reset else state.z

@@ -5,7 +5,10 @@ from __future__ import annotations
 import ast
 import contextlib
 import importlib.util
+import os
+import shutil
 import signal
+import tempfile
 
 import pytest
 
@@ -36,6 +39,20 @@ QUICK = {
 }
 # The backend that runs all of them; torch, which compiles nothing, unless there are thousands of steps.
 ALL = dict.fromkeys(QUICK, "torch") | dict.fromkeys(("chain", "chains_of"), "jax")
+
+
+COMPILED = tempfile.mkdtemp(prefix="neko-compiled-")
+# Many tests make the same program of JAX; each is compiled once in a process.
+os.environ |= {
+    "JAX_COMPILATION_CACHE_DIR": COMPILED,
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+}
+
+
+def pytest_unconfigure():
+    """Remove what was compiled."""
+    shutil.rmtree(COMPILED, ignore_errors=True)
 
 
 @pytest.fixture(params=BACKENDS)

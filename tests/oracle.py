@@ -1,32 +1,11 @@
-"""How a proof compares and what it asserts first; the independent truths are `neko.verification.truth`.
-
-That module imports nothing of neko: what is judged must not be its own judge.
-"""
+"""What a proof asserts before it compares: the network is alive, no gradient vanishes, the knob under test moves it."""
 
 from __future__ import annotations
 
 import numpy as np
 
-
-def max_relative_error(found, expected):
-    """Largest deviation over all arrays of two flat dicts, each relative to the largest entry of its expectation."""
-    assert found.keys() == expected.keys()
-    errors = []
-    for name in expected:
-        a, b = np.asarray(found[name]), np.asarray(expected[name])
-        assert a.shape == b.shape, name
-        # A comparison with NaN is false and would hide it from the maximum.
-        assert np.isfinite(a).all(), f"{name} is not finite"
-        assert np.isfinite(b).all(), f"the expected {name} is not finite"
-        errors.append(float(np.abs(a - b).max() / max(np.abs(b).max(), 1e-300)))
-    return max(errors)
-
-
-def relative_error(found, expected, xp):
-    """`max_relative_error` of a backend's arrays."""
-    return max_relative_error(
-        {name: xp.to_numpy(a) for name, a in found.items()}, {name: xp.to_numpy(a) for name, a in expected.items()}
-    )
+from neko.verification.form import LIVE
+from neko.verification.proofs import max_relative_error
 
 
 def liveness(spikes):
@@ -34,7 +13,7 @@ def liveness(spikes):
     spikes = np.asarray(spikes)
     assert set(np.unique(spikes)) <= {0.0, 1.0}, "not spikes"
     rate = float(spikes.mean())
-    assert 0.02 <= rate <= 0.4, f"rate {rate:.3f}"
+    assert LIVE[0] <= rate <= LIVE[1], f"rate {rate:.3f}"
     return rate
 
 

@@ -340,12 +340,14 @@ def test_the_command_line_is_the_configuration(command):
 def test_verify_tells_each_check_as_it_ends(monkeypatch):
     """On the error stream, so that the table can be piped; Ctrl-C leaves what was told."""
     pytest.importorskip("torch")
-    monkeypatch.setattr("neko.verification.proofs.rtrl", interrupted)
+    from neko.verification import ORACLES
+
+    monkeypatch.setitem(ORACLES, "bptt", interrupted)
     result = run("verify", "neko.cells:LIF", "--backend", "torch")
     assert result.exit_code == 130
     told = [line for line in result.stderr.splitlines() if line.startswith("torch: ")]
     assert told[0] == "torch: form ok"
-    assert told[-1].startswith("torch: loss = plain loop")
+    assert told[-1].startswith("torch: BPTT = autodiff")
     assert "verdict" not in result.stdout
 
 

@@ -8,13 +8,6 @@ from typing import Any
 __version__ = "0.1.0"
 
 _PUBLIC = {
-    "ALIF": "models",
-    "AdEx": "models",
-    "Dendritic": "models",
-    "GRU": "models",
-    "LIF": "models",
-    "LSTM": "models",
-    "RNN": "models",
     "Model": "models",
     "Evaluator": "evaluator",
     "FiringRate": "objective",
@@ -66,9 +59,10 @@ def __getattr__(name: str) -> Any:
     if name in _PUBLIC:
         return getattr(importlib.import_module(f"neko.{_PUBLIC[name]}"), name)
     if name == "__all__":
-        return ["__version__", *_PUBLIC, *_rules()]
-    if name[:1].isupper() and name in _rules():
-        return getattr(importlib.import_module("neko.training.pairs"), name)
+        return ["__version__", *_PUBLIC, *_rules(), *importlib.import_module("neko.cells").classes()]
+    if name[:1].isupper():  # a learning rule, or the constructor of a network of cells
+        door = "training.pairs" if name in _rules() else "models"
+        return getattr(importlib.import_module(f"neko.{door}"), name)
     raise AttributeError(f"module 'neko' has no attribute {name!r}")
 
 
@@ -79,4 +73,4 @@ def _rules() -> list[str]:
 
 
 def __dir__() -> list[str]:
-    return sorted(["__version__", *_PUBLIC, *_MODULES, *_rules()])
+    return sorted([*__getattr__("__all__"), *_MODULES])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 
 import numpy as np
 import pytest
@@ -11,10 +12,13 @@ import neko
 from neko.cells import CELLS
 from neko.models.network import layer_step
 from neko.rules import eligibility
+from neko.rules.jacobian import step_jacobians
 from neko.rules.synapses import presynaptic, weight_gradients
-from neko.verification.truth import eprop_by_autodiff
+from neko.verification import ORACLES
+from neko.verification.form import check_columns
+from neko.verification.proofs import Case, gradients, made, max_relative_error, relative_error
 
-from oracle import assert_live, relative_error
+from oracle import assert_live
 
 TIME, BATCH, N_IN, UNITS, OUT = 13, 3, 4, 6, 2
 EXACT = 1e-12
@@ -56,34 +60,41 @@ def data_of(layers=1, seed=0):
     return x, rng.standard_normal((BATCH, TIME, OUT)), mask
 
 
+@functools.cache
+def case_of(xp, variant, layers=1):
+    """A network that is alive, with data and its gradient by BPTT: made once for the laws that do not change it."""
+    evaluator, data = evaluator_of(xp, variant, layers), data_of()
+    bptt = made(neko.BPTT, evaluator).gradients(*data)[1]
+    assert_live(evaluator, data[0], bptt, xp)
+    return Case(xp, evaluator, *data, {name: np.asarray(xp.to_numpy(g)) for name, g in bptt.items()})
+
+
 def gradients_of(rule, data):
     return rule.gradients(*data)[1]
 
 
 @pytest.mark.parametrize("variant", ALL)
 @pytest.mark.parametrize("layers", [1, 2])
+def test_bptt_equals_autodiff_of_a_plain_loop(xp, variant, layers):
+    case = case_of(xp, variant, layers)
+    assert ORACLES["autodiff"](case, made(neko.BPTT, case.evaluator)) < EXACT
+
+
+@pytest.mark.parametrize("variant", ALL)
+@pytest.mark.parametrize("layers", [1, 2])
 def test_rtrl_equals_bptt(xp, variant, layers):
-    data = data_of()
-    evaluator = evaluator_of(xp, variant, layers)
-    bptt = gradients_of(neko.BPTT(evaluator, jit=False), data)
-    assert_live(evaluator, data[0], bptt, xp)
-    assert relative_error(gradients_of(neko.RTRL(evaluator, jit=False), data), bptt, xp) < EXACT
+    case = case_of(xp, variant, layers)
+    assert ORACLES["bptt"](case, made(neko.RTRL, case.evaluator)) < EXACT
 
 
 @pytest.mark.parametrize("variant", ALL)
 @pytest.mark.parametrize("layers", [1, 2])
 @pytest.mark.parametrize("mode", ["symmetric", "random"])
 def test_eprop_equals_autodiff_with_its_cuts(xp, variant, layers, mode):
-    data = data_of()
-    evaluator = evaluator_of(xp, variant, layers)
-    rule = neko.Eprop(evaluator, mode=mode, jit=False)
-    found = gradients_of(rule, data)
-    feedback = None if mode == "symmetric" else [rule.feedback[f"feedback.{i}"] for i in range(layers)]
-    truth = eprop_by_autodiff(xp, evaluator, evaluator.params, *data, feedback)
-    assert_live(evaluator, data[0], truth, xp)
-    assert relative_error(found, truth, xp) < EXACT
-    bptt = gradients_of(neko.BPTT(evaluator, jit=False), data)
-    assert relative_error(found, bptt, xp) > CONTROL, "a rule that secretly is BPTT"
+    case = case_of(xp, variant, layers)
+    rule = made(neko.Eprop, case.evaluator, mode=mode)
+    assert ORACLES["cut autodiff"](case, rule) < EXACT
+    assert ORACLES["bptt"](case, rule) > CONTROL, "a rule that secretly is BPTT"
 
 
 @pytest.mark.parametrize("variant", ALL)
@@ -91,27 +102,24 @@ def test_eprop_equals_autodiff_with_its_cuts(xp, variant, layers, mode):
 def test_the_three_forms_of_eprop_are_equal(xp, variant, mode):
     if xp.name != "torch" and mode == "random":
         pytest.skip("same code as adaptive but for the feedback's gradient")
-    data = data_of()
-    evaluator = evaluator_of(xp, variant, layers=2)
-    whole = gradients_of(neko.Eprop(evaluator, mode=mode, jit=False), data)
-    assert_live(evaluator, data[0], whole, xp)
+    case = case_of(xp, variant, 2)
+    whole = gradients(made(neko.Eprop, case.evaluator, mode=mode), case.data)
     forms = [{"stepwise": True}, {"chunk": 5}]
     if xp.name == "torch":
         forms += [{"chunk": 1}, {"chunk": TIME}, {"chunk": 4, "stepwise": True}]
     for form in forms:
-        assert (
-            relative_error(gradients_of(neko.Eprop(evaluator, mode=mode, jit=False, **form), data), whole, xp) < EXACT
-        )
+        found = gradients(made(neko.Eprop, case.evaluator, mode=mode, **form), case.data)
+        assert max_relative_error(found, whole) < EXACT
 
 
 @pytest.mark.parametrize("variant", ALL)
 def test_random_feedback_equal_to_the_output_weights_is_symmetric(xp, variant):
     data = data_of()
     evaluator = evaluator_of(xp, variant)
-    symmetric = gradients_of(neko.Eprop(evaluator, jit=False), data)
-    rule = neko.Eprop(evaluator, mode="random", jit=False)
+    symmetric = gradients_of(made(neko.Eprop, evaluator), data)
+    rule = made(neko.Eprop, evaluator, mode="random")
     random = gradients_of(rule, data)
-    assert relative_error(random, symmetric, xp) > CONTROL
+    assert relative_error(xp, random, symmetric) > CONTROL
     rule.feedback = {"feedback.0": xp.matrix_transpose(evaluator.params["readout.w_out"])}
     same = gradients_of(rule, data)
     for name in symmetric:
@@ -127,9 +135,9 @@ def test_eprop_is_bptt_without_recurrence(xp, variant):
     if cell.recurrent_currents:
         model.params["layers.0.w_rec"] = xp.zeros_like(model.params["layers.0.w_rec"])
     evaluator = neko.Evaluator(model, loss="mse")
-    bptt = gradients_of(neko.BPTT(evaluator, jit=False), data)
+    bptt = gradients_of(made(neko.BPTT, evaluator), data)
     assert_live(evaluator, data[0], bptt, xp)
-    assert relative_error(gradients_of(neko.Eprop(evaluator, jit=False), data), bptt, xp) < EXACT
+    assert relative_error(xp, gradients_of(made(neko.Eprop, evaluator), data), bptt) < EXACT
 
 
 @pytest.mark.parametrize("variant", ALL)
@@ -137,7 +145,7 @@ def test_true_credit_in_place_of_the_learning_signal_gives_bptt(xp, variant):
     """dE/dW = Σ_t dE/dz_t e_t with the true dE/dz_t, through readout and recurrence (Bellec 2020, eq. 1)."""
     x, y, mask = data_of()
     evaluator = evaluator_of(xp, variant, regularizer=None)
-    bptt = gradients_of(neko.BPTT(evaluator, jit=False), (x, y, mask))
+    bptt = gradients_of(made(neko.BPTT, evaluator), (x, y, mask))
     network, params = evaluator.network, evaluator.params
     batch = evaluator.batch(xp.asarray(x), xp.asarray(y), xp.asarray(mask))
     cell, start = network.cells[0], network.initial_state(xp, BATCH)
@@ -156,11 +164,11 @@ def test_true_credit_in_place_of_the_learning_signal_gives_bptt(xp, variant):
 
     credit = xp.value_and_grad(loss)(xp.zeros((TIME, BATCH, UNITS)))[1]
     _, _, traces = network.record(xp, params, batch.x, start)
-    local = eligibility.local_derivatives(xp, cell, traces[0])
+    local = step_jacobians(xp, cell, traces[0])
     blocks = eligibility.sequence_gradient(xp, local, presynaptic(xp, cell, traces[0]), credit)
     found = {f"layers.0.{k}": g for k, g in weight_gradients(xp, cell, N_IN, blocks).items()}
     expected = {name: bptt[name] for name in found}
-    assert relative_error(found, expected, xp) < EXACT
+    assert relative_error(xp, found, expected) < EXACT
 
 
 def step_currents(step, h, z, drive):
@@ -172,7 +180,7 @@ def step_currents(step, h, z, drive):
 def test_bptt_equals_finite_differences(xp, name):
     data = data_of()
     evaluator = evaluator_of(xp, name)
-    found = gradients_of(neko.BPTT(evaluator, jit=False), data)
+    found = gradients_of(made(neko.BPTT, evaluator), data)
     rng = np.random.default_rng(0)
     start = dict(evaluator.params)
     eps = 1e-6
@@ -189,20 +197,8 @@ def test_bptt_equals_finite_differences(xp, name):
 
 @pytest.mark.parametrize("variant", ALL)
 def test_the_column_law(xp, variant):
-    """Neuron j of the next state reads column j only; a change elsewhere does not reach it."""
-    cell, rng = cell_of(variant), np.random.default_rng(1)
-    state = cell.initial_state(xp, BATCH)
-    moved = type(state)(*(None if a is None else a + xp.asarray(rng.uniform(0, 1, (BATCH, UNITS))) for a in state))
-    currents = [rng.standard_normal((BATCH, UNITS)) for _ in range(cell.n_currents)]
-    first = cell.dynamics(xp, moved, *map(xp.asarray, currents))
-    for current in currents:
-        current[:, 2] += 1.0
-    second = cell.dynamics(xp, moved, *map(xp.asarray, currents))
-    changed = np.zeros(UNITS, dtype=bool)
-    for a, b in zip(first, second, strict=True):
-        if a is not None:
-            changed |= (xp.to_numpy(a) != xp.to_numpy(b)).any(axis=0)
-    assert changed.tolist() == [False, False, True, False, False, False]
+    """Neuron j of the next state reads column j only, in its value and in its derivative."""
+    check_columns(xp, cell_of(variant), 1.0, seed=1)
 
 
 def test_truncated_bptt_cuts_at_the_borders(xp):
@@ -210,29 +206,27 @@ def test_truncated_bptt_cuts_at_the_borders(xp):
     x, y, _ = data_of()
     data = x[:, :12], y[:, :12]
     evaluator = evaluator_of(xp, "rnn", regularizer=None, reduction="sum")
-    whole = gradients_of(neko.BPTT(evaluator, jit=False), data)
-    cut = gradients_of(neko.BPTT(evaluator, truncation=4, jit=False), data)
-    assert relative_error(cut, whole, xp) > CONTROL
-    assert relative_error(gradients_of(neko.BPTT(evaluator, truncation=12, jit=False), data), whole, xp) < EXACT
-    keep = Keep(xp)
-    stream = neko.BPTT(evaluator, optimizer=keep, stream=True, jit=False)
+    whole = gradients_of(made(neko.BPTT, evaluator), data)
+    cut = gradients_of(made(neko.BPTT, evaluator, truncation=4), data)
+    assert relative_error(xp, cut, whole) > CONTROL
+    assert relative_error(xp, gradients_of(made(neko.BPTT, evaluator, truncation=12), data), whole) < EXACT
+    stream = made(neko.BPTT, evaluator, optimizer=Keep(xp), stream=True)
     for begin in range(0, 12, 4):
         stream.step(data[0][:, begin : begin + 4], data[1][:, begin : begin + 4])
-    assert relative_error(keep.total, cut, xp) < EXACT
+    assert relative_error(xp, stream.update_state, cut) < EXACT
 
 
 class Keep:
-    """An update that changes nothing and adds up the gradients it is shown."""
+    """An update that changes nothing and adds up, as its state, the gradients it is shown."""
 
     def __init__(self, xp):
-        self.xp, self.total = xp, {}
+        self.xp = xp
 
     def init(self, params):
-        return None
+        return {name: self.xp.zeros_like(p) for name, p in params.items()}
 
     def step(self, params, gradients, state, rate):
-        self.total = {k: g + self.total[k] if k in self.total else g for k, g in gradients.items()}
-        return params, state
+        return params, {name: total + gradients[name] for name, total in state.items()}
 
 
 @pytest.mark.parametrize("variant", ["alif", "lstm", "dendritic"])
@@ -240,18 +234,17 @@ class Keep:
 def test_a_stream_in_pieces_learns_as_one_sequence(xp, variant, mode):
     x, y, _ = data_of()
     evaluator = evaluator_of(xp, variant, layers=2, regularizer=None, reduction="sum")
-    whole = gradients_of(neko.Eprop(evaluator, mode=mode, jit=False), (x, y))
-    keep = Keep(xp)
-    rule = neko.Eprop(evaluator, mode=mode, optimizer=keep, stream=True, jit=False)
+    whole = gradients_of(made(neko.Eprop, evaluator, mode=mode), (x, y))
+    rule = made(neko.Eprop, evaluator, mode=mode, optimizer=Keep(xp), stream=True)
     for begin, end in ((0, 5), (5, 6), (6, 13)):
         rule.step(x[:, begin:end], y[:, begin:end])
-    assert relative_error(keep.total, whole, xp) < EXACT
+    assert relative_error(xp, rule.update_state, whole) < EXACT
     rule.reset()
-    before = dict(keep.total)
+    before = dict(rule.update_state)
     rule.step(x[:, :5], y[:, :5])
-    again = {name: keep.total[name] - before[name] for name in before}
-    first = gradients_of(neko.Eprop(evaluator, mode=mode, jit=False), (x[:, :5], y[:, :5]))
-    assert relative_error(again, first, xp) < EXACT
+    again = {name: total - before[name] for name, total in rule.update_state.items()}
+    first = gradients_of(made(neko.Eprop, evaluator, mode=mode), (x[:, :5], y[:, :5]))
+    assert relative_error(xp, again, first) < EXACT
 
 
 @pytest.mark.parametrize("stepwise", [False, True])
@@ -260,9 +253,8 @@ def test_online_learning_updates_at_every_step(xp, stepwise):
     x, y, _ = data_of()
     rate = 0.05
     evaluator = evaluator_of(xp, "lif", regularizer=None, reduction="sum")
-    rule = neko.Eprop(
-        evaluator, chunk=1, online=True, stepwise=stepwise, optimizer="sgd", learning_rate=rate, jit=False
-    )
+    options = {"chunk": 1, "online": True, "stepwise": stepwise}
+    rule = made(neko.Eprop, evaluator, optimizer="sgd", learning_rate=rate, **options)
     evaluator.build(x)
     w = {name: np.array(xp.to_numpy(p)) for name, p in evaluator.params.items()}
     start = {name: p.copy() for name, p in w.items()}
@@ -288,14 +280,14 @@ def test_online_learning_updates_at_every_step(xp, stepwise):
         w["layers.0.w_in"] -= rate * grad[:N_IN]
         w["layers.0.w_rec"] -= rate * mask * grad[N_IN:]
     assert max(np.abs(w[name] - start[name]).max() for name in w) > CONTROL
-    assert relative_error(evaluator.params, {name: xp.asarray(p) for name, p in w.items()}, xp) < 1e-11
+    assert relative_error(xp, evaluator.params, {name: xp.asarray(p) for name, p in w.items()}) < 1e-11
 
 
 def test_adaptive_feedback_aligns_as_its_decay_says(xp):
     x, y, _ = data_of()
     evaluator = evaluator_of(xp, "alif")
     decay = 0.1
-    rule = neko.Eprop(evaluator, mode="adaptive", feedback_decay=decay, optimizer="sgd", learning_rate=0.05, jit=False)
+    rule = made(neko.Eprop, evaluator, mode="adaptive", feedback_decay=decay, optimizer="sgd", learning_rate=0.05)
 
     def gap():
         b = xp.to_numpy(rule.feedback["feedback.0"])
@@ -312,14 +304,14 @@ def test_adaptive_feedback_aligns_as_its_decay_says(xp):
 def test_padded_frames_count_nowhere(xp):
     """Gradients with a mask do not see what stands in the padding, nor how much of it there is."""
     x, y, mask = data_of()
-    for rule in (neko.BPTT, neko.RTRL, neko.Eprop):
-        evaluator = evaluator_of(xp, "alif")
-        found = gradients_of(rule(evaluator, jit=False), (x, y, mask))
+    for kind in (neko.BPTT, neko.RTRL, neko.Eprop):
+        rule = made(kind, case_of(xp, "alif").evaluator)
+        found = gradients_of(rule, (x, y, mask))
         noise = np.random.default_rng(5).standard_normal(x.shape) * (1 - mask[..., None])
         padded = [np.concatenate([a, np.ones_like(a[:, :3])], axis=1) for a in (x + noise, y)]
         longer = np.concatenate([mask, np.zeros_like(mask[:, :3])], axis=1)
-        assert relative_error(gradients_of(rule(evaluator, jit=False), (*padded, longer)), found, xp) < EXACT
-        assert relative_error(gradients_of(rule(evaluator, jit=False), (x, y)), found, xp) > CONTROL
+        assert relative_error(xp, gradients_of(rule, (*padded, longer)), found) < EXACT
+        assert relative_error(xp, gradients_of(rule, (x, y, np.ones_like(mask))), found) > CONTROL
 
 
 @pytest.mark.parametrize("target", ["every", "last", "mean"])
@@ -330,13 +322,13 @@ def test_every_rule_minimises_the_same_objective(xp, target):
     model = neko.Model(neko.cells.LIF(UNITS, tau_m=20.0, detach_reset=True), OUT, xp, seed=3).build(N_IN)
     model.params["layers.0.w_rec"] = xp.zeros_like(model.params["layers.0.w_rec"])
     evaluator = neko.Evaluator(model, loss=lambda xp, p, t: xp.sum(xp.abs(p - t) ** 3, axis=-1), target=target)
-    bptt = gradients_of(neko.BPTT(evaluator, jit=False), (x, y, mask))
+    bptt = gradients_of(made(neko.BPTT, evaluator), (x, y, mask))
     assert_live(evaluator, x, bptt, xp)
-    rules = [neko.RTRL(evaluator, jit=False), neko.Eprop(evaluator, jit=False)]
+    rules = [made(neko.RTRL, evaluator), made(neko.Eprop, evaluator)]
     if target != "mean":
-        rules.append(neko.Eprop(evaluator, chunk=4, jit=False))
+        rules.append(made(neko.Eprop, evaluator, chunk=4))
     for rule in rules:
-        assert relative_error(gradients_of(rule, (x, y, mask)), bptt, xp) < EXACT
+        assert relative_error(xp, gradients_of(rule, (x, y, mask)), bptt) < EXACT
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -353,10 +345,10 @@ class Fresh(neko.cells.Cell):
 
 
 def test_a_users_own_cell_gets_every_rule(xp):
-    data = data_of()
     evaluator = neko.Evaluator(neko.Model([Fresh(UNITS), Fresh(5)], OUT, xp, seed=1), loss="mse")
-    bptt = gradients_of(neko.BPTT(evaluator, jit=False), data)
-    assert relative_error(gradients_of(neko.RTRL(evaluator, jit=False), data), bptt, xp) < EXACT
-    eprop = gradients_of(neko.Eprop(evaluator, jit=False), data)
-    assert relative_error(eprop, eprop_by_autodiff(xp, evaluator, evaluator.params, *data), xp) < EXACT
-    assert relative_error(gradients_of(neko.Eprop(evaluator, chunk=3, jit=False), data), eprop, xp) < EXACT
+    case = Case(xp, evaluator, *data_of(), gradients(made(neko.BPTT, evaluator), data_of()))
+    assert ORACLES["bptt"](case, made(neko.RTRL, evaluator)) < EXACT
+    whole = made(neko.Eprop, evaluator)
+    assert ORACLES["cut autodiff"](case, whole) < EXACT
+    chunks = gradients(made(neko.Eprop, evaluator, chunk=3), case.data)
+    assert max_relative_error(chunks, gradients(whole, case.data)) < EXACT

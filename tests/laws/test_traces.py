@@ -8,8 +8,9 @@ import pytest
 import neko
 from neko import backend
 from neko.cells import CELLS
+from neko.verification.proofs import max_relative_error
 
-from oracle import assert_live, assert_moves, max_relative_error
+from oracle import assert_live, assert_moves
 
 TIME, BATCH, N_IN, UNITS, OUT = 13, 3, 4, 6, 2
 EXACT = 1e-12

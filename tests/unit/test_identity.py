@@ -111,7 +111,7 @@ def other_value(name, value):
     return {"activation": "relu", "reset": "zero", "surrogate": surrogates.Triangular(0.1)}[name]
 
 
-@pytest.mark.parametrize("name", sorted(cells.registry.CELLS))
+@pytest.mark.parametrize("name", sorted(cells.CELLS))
 def test_every_constant_of_a_cell_counts(name):
     cell = cells.get(name)(4)
     for field in dataclasses.fields(cell):

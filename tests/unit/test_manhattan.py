@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import pytest
 
@@ -15,12 +17,18 @@ START = {"b": np.zeros(3), "w": np.array([[0.5, -0.2, 0.1], [0.3, 0.0, -0.4]])}
 GRADIENTS = {"b": np.array([1.0, 0.0, -2.0]), "w": np.array([[0.02, -3.0, 0.0], [1e-9, 5.0, -0.5]])}
 
 
+@functools.cache
+def update_of(xp, rule, compiled):
+    """A bound update and its step, compiled once for all tests of the rule."""
+    scheduled = updates.resolve(xp, rule)
+    return scheduled, xp.jit(scheduled.update.step) if compiled else scheduled.update.step
+
+
 def run(xp, rule, *, steps=1, gradients=GRADIENTS, compiled=True):
     """Parameters after some steps with one gradient, the state, and the bound update."""
-    scheduled = updates.resolve(xp, rule)
+    scheduled, step = update_of(xp, rule, compiled)
     params = {name: xp.asarray(p) for name, p in START.items()}
     state = scheduled.update.init(params)
-    step = xp.jit(scheduled.update.step) if compiled else scheduled.update.step
     arrays = {name: xp.asarray(g) for name, g in gradients.items()}
     for t in range(steps):
         params, state = step(params, arrays, state, xp.asarray(scheduled.rate(t)))

@@ -1,13 +1,24 @@
-"""Neuron models: what one step does to the state of a neuron."""
+"""Neuron models: what one step does to the state of a neuron.
 
-from neko.cells.adex import AdEx
-from neko.cells.alif import ALIF
-from neko.cells.base import Cell
-from neko.cells.dendritic import Dendritic
-from neko.cells.gru import GRU
-from neko.cells.lif import LIF
-from neko.cells.lstm import LSTM
-from neko.cells.registry import CELLS, get
-from neko.cells.rnn import RNN
+Each neuron is a file of this folder; ``neko.cells.LIF`` is looked up in the registry `CELLS` by the name of its class.
+"""
 
-__all__ = ["ALIF", "CELLS", "GRU", "LIF", "LSTM", "RNN", "AdEx", "Cell", "Dendritic", "get"]
+from typing import Any
+
+from neko.cells.base import CELLS, Cell, classes
+from neko.cells.integrate_and_fire import IntegrateAndFire
+
+get = CELLS.get
+
+
+def __getattr__(name: str) -> Any:
+    if name in classes():
+        return classes()[name]
+    raise AttributeError(f"module 'neko.cells' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, *classes()])
+
+
+__all__ = ["CELLS", "Cell", "IntegrateAndFire", "classes", "get"]

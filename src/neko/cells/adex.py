@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import KW_ONLY, dataclass, replace
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from neko.cells.base import Cell
+from neko.cells.base import CELLS, Cell
 from neko.cells.constants import finite, flag, not_negative, per_neuron, positive, settle
 from neko.cells.surrogates import Triangular
 from neko.typing import Array
@@ -22,6 +22,7 @@ class AdExState(NamedTuple):
     z: Array
 
 
+@CELLS.register("adex")
 @dataclass(frozen=True, eq=False, repr=False)
 class AdEx(Cell):
     r"""Adaptive exponential integrate-and-fire neurons, forward Euler.
@@ -52,7 +53,7 @@ class AdEx(Cell):
     detach_reset : bool
         Give no credit through the reset of *v*, in any rule. e-prop never does.
     surrogate : Surrogate, str or callable
-        ψ of ``u = (v - v_peak) / (v_peak - e_l)``, as in `LIF`.
+        ψ of ``u = (v - v_peak) / (v_peak - e_l)``, as in `IntegrateAndFire`.
     dt : float
         Time step in ms.
 
@@ -97,9 +98,6 @@ class AdEx(Cell):
     def initial_state(self, xp: Any, batch: int) -> AdExState:
         rest = xp.zeros((batch, self.units))
         return AdExState(rest + per_neuron(xp, self.e_l), rest, rest)
-
-    def eligibility_cell(self) -> Cell:
-        return replace(self, detach_reset=True)
 
     def dynamics(self, xp: Any, state: AdExState, current: Array) -> AdExState:
         e_l, v_t, v_peak, delta_t = (per_neuron(xp, c) for c in (self.e_l, self.v_t, self.v_peak, self.delta_t))

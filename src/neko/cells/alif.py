@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar, NamedTuple
 
+from neko.cells.base import CELLS
 from neko.cells.constants import decay, not_negative, per_neuron, positive, settle
-from neko.cells.lif import LIF
+from neko.cells.integrate_and_fire import IntegrateAndFire
 from neko.typing import Array
 
 
@@ -19,8 +20,9 @@ class ALIFState(NamedTuple):
     z: Array
 
 
+@CELLS.register("alif")
 @dataclass(frozen=True, eq=False, repr=False)
-class ALIF(LIF):
+class ALIF(IntegrateAndFire):
     r"""Adaptive leaky integrate-and-fire neurons: each spike lifts the threshold for a while.
 
     .. math::
@@ -28,7 +30,7 @@ class ALIF(LIF):
         a_t = ρ a_{t-1} + z_{t-1}, \quad
         z_t = 1[v_t > v_{th} + β a_t]
 
-    with ``ρ = exp(-dt/tau_a)``. All options of `LIF` hold. A mixed population is one layer with
+    with ``ρ = exp(-dt/tau_a)``. All options of `neko.cells.IntegrateAndFire` hold. A mixed population is one layer with
     per-neuron β: ``ALIF(400, beta=[0.0] * 300 + [0.184] * 100)`` is 300 LIF and 100 ALIF neurons.
 
     Parameters
@@ -54,11 +56,8 @@ class ALIF(LIF):
         settle(self, self.units, positive, "tau_a")
         settle(self, self.units, not_negative, "beta")
 
-    def dynamics(self, xp: Any, state: ALIFState, current: Array) -> ALIFState:  # type: ignore[override]
-        v_th = per_neuron(xp, self.v_th)
-        v = self.membrane(xp, state, current, v_th)
+    def dynamics(self, xp: Any, state: ALIFState, current: Array) -> ALIFState:
+        v = self.membrane(xp, state, current)
         # The neuron's own spike is kept here, in e-prop too: it is internal to the neuron.
         a = decay(xp, self.dt, self.tau_a) * state.a + state.z
-        z = self.surrogate(xp, (v - per_neuron(xp, self.beta) * a) * (1.0 / v_th) - 1.0)
-        r, z = self.refractory(xp, state.r, z)
-        return ALIFState(v, a, r, z)
+        return ALIFState(v, a, *self.fire(xp, state.r, v - per_neuron(xp, self.beta) * a))

@@ -10,7 +10,11 @@ from typing import Any, ClassVar
 
 from neko.arguments import check_integer
 from neko.cells import constants, surrogates
+from neko.registry import Registry
 from neko.typing import Array
+
+CELLS: Registry[type[Cell]] = Registry("cell", "neko.cells")
+"""The cells by name."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -45,6 +49,9 @@ class Cell(ABC):
         Whether a neuron may feed back to itself through ``w_rec``; if not, the diagonal is ignored.
     bias : bool
         Whether the currents have a trainable bias.
+    leaky_readout : bool
+        Whether the readout of a network of these cells is by default leaky, with ``tau_out=20.0``; if not, it has no
+        memory, as in an ordinary recurrent network.
     n_currents : int
         Number of currents per neuron, *k*: one more than the last that is fed, unless a cell says otherwise.
     dt : float
@@ -52,10 +59,14 @@ class Cell(ABC):
 
     Notes
     -----
+    **The reset.** e-prop of Bellec et al. (2020) gives no credit through the reset of the membrane. A cell with a reset
+    has a field ``detach_reset: bool = False``, and its ``dynamics`` takes the spike that resets the membrane as
+    ``xp.stop_gradient(state.z)`` where the field is true, which changes no value; rules set it in a copy of the cell.
+
     The numbers of a cell of one's own are kept as they are given, NumPy's scalars as Python's, lists and arrays as
-    copies. Its field ``surrogate`` may be a name or a function, as that of `neko.cells.LIF`. `neko.cells.constants` has
-    what neko's own cells do with constants that may differ by neuron: ``settle`` checks and keeps them as floats,
-    ``per_neuron`` and ``decay`` give them to ``dynamics``.
+    copies. Its field ``surrogate`` may be a name or a function, as that of `neko.cells.IntegrateAndFire`.
+    `neko.cells.constants` has what neko's own cells do with constants that may differ by neuron: ``settle`` checks and
+    keeps them as floats, ``per_neuron`` and ``decay`` give them to ``dynamics``.
 
     Examples
     --------
@@ -86,6 +97,7 @@ class Cell(ABC):
     spiking: ClassVar[bool] = False
     autapses: ClassVar[bool] = True
     bias: ClassVar[bool] = False
+    leaky_readout: ClassVar[bool] = True
     dt: ClassVar[float] = 1.0
 
     def __post_init__(self) -> None:
@@ -130,10 +142,7 @@ class Cell(ABC):
         """The state before the first step: zeros, unless a cell rests elsewhere."""
         return self.State(*(xp.zeros((batch, self.units)) for _ in self.State._fields))
 
-    def eligibility_cell(self) -> Cell:
-        """The cell whose local derivatives e-prop carries forward.
 
-        e-prop of Bellec et al. (2020) gives no credit through the reset of the membrane. A cell
-        with a reset returns itself with that path detached; any other cell is its own.
-        """
-        return self
+def classes() -> dict[str, type[Cell]]:
+    """The cells of the registry by the names of their classes, as ``'LIF'``."""
+    return {cell.__name__: cell for cell in CELLS.values()}

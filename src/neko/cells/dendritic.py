@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar, NamedTuple
 
+from neko.cells.base import CELLS
 from neko.cells.constants import decay, finite, not_negative, per_neuron, positive, settle
-from neko.cells.lif import LIF
+from neko.cells.integrate_and_fire import IntegrateAndFire
 from neko.typing import Array
 
 
@@ -19,15 +20,17 @@ class DendriticState(NamedTuple):
     z: Array
 
 
+@CELLS.register("dendritic")
 @dataclass(frozen=True, eq=False, repr=False)
-class Dendritic(LIF):
+class Dendritic(IntegrateAndFire):
     r"""Two compartments: input reaches the soma, recurrence the apical dendrite.
 
     .. math::
         d_t = α_d d_{t-1} + I^{apical}_t, \qquad
         v_t = α v_{t-1} + c I^{basal}_t + g\, σ(s (d_t - θ)) - v_{th} z_{t-1}
 
-    The sigmoid is the plateau potential of the dendrite. All options of `LIF` hold for the soma. Without recurrence
+    The sigmoid is the plateau potential of the dendrite. All options of
+    `neko.cells.IntegrateAndFire` hold for the soma. Without recurrence
     nothing reaches the dendrite, and its plateau is what it is at ``d = 0``.
 
     Parameters
@@ -65,11 +68,8 @@ class Dendritic(LIF):
         """The dendrite's; none for a feed-forward layer."""
         return (1,) if self.recurrent else ()
 
-    def dynamics(self, xp: Any, state: DendriticState, basal: Array, apical: Array) -> DendriticState:  # type: ignore[override]
-        v_th = per_neuron(xp, self.v_th)
+    def dynamics(self, xp: Any, state: DendriticState, basal: Array, apical: Array) -> DendriticState:
         d = decay(xp, self.dt, self.tau_d) * state.d + apical
         plateau = xp.sigmoid(per_neuron(xp, self.slope) * (d - per_neuron(xp, self.threshold)))
-        v = self.membrane(xp, state, basal, v_th) + per_neuron(xp, self.coupling) * plateau
-        z = self.surrogate(xp, v * (1.0 / v_th) - 1.0)
-        r, z = self.refractory(xp, state.r, z)
-        return DendriticState(d, v, r, z)
+        v = self.membrane(xp, state, basal) + per_neuron(xp, self.coupling) * plateau
+        return DendriticState(d, v, *self.fire(xp, state.r, v))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
-from neko.cells.base import Cell
+from neko.cells.base import CELLS, Cell
 from neko.typing import Array
 
 
@@ -15,6 +15,7 @@ class GRUState(NamedTuple):
     h: Array
 
 
+@CELLS.register("gru")
 @dataclass(frozen=True, eq=False, repr=False)
 class GRU(Cell):
     """Gated recurrent units with the reset gate after the recurrent product.
@@ -32,6 +33,7 @@ class GRU(Cell):
     input_currents: ClassVar[tuple[int, ...]] = (0, 1, 2)
     recurrent_currents: ClassVar[tuple[int, ...]] = (0, 1, 3)
     bias: ClassVar[bool] = True
+    leaky_readout: ClassVar[bool] = False
 
     def dynamics(
         self, xp: Any, state: GRUState, update: Array, reset: Array, candidate: Array, recurrent: Array

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import KW_ONLY, dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
-from neko.arguments import check_choice
-from neko.cells.base import Cell
-from neko.cells.constants import decay, flag, not_negative, per_neuron, positive, settle
-from neko.cells.surrogates import Triangular
+from neko.cells.base import CELLS
+from neko.cells.integrate_and_fire import IntegrateAndFire
 from neko.typing import Array
-
-SLACK = 1e-6
-"""Share of a step by which a period may be longer than whole steps: 0.3 and 0.1 in single precision are 3 steps."""
 
 
 class LIFState(NamedTuple):
@@ -24,48 +18,15 @@ class LIFState(NamedTuple):
     z: Array
 
 
+@CELLS.register("lif")
 @dataclass(frozen=True, eq=False, repr=False)
-class LIF(Cell):
+class LIF(IntegrateAndFire):
     r"""Leaky integrate-and-fire neurons in discrete time.
 
     .. math::
         v_t = α v_{t-1} + c I_t - v_{th} z_{t-1}, \qquad z_t = 1[v_t > v_{th}]
 
-    with ``α = exp(-dt/tau_m)``; ``c = 1 - α`` with `input_scaling`, else 1. With ``reset='zero'``
-    the membrane restarts from zero: ``v_t = α v_{t-1} (1 - z_{t-1}) + c I_t``. Two spikes of one neuron are at least
-    `t_ref` apart, and ψ = 0 in between.
-
-    Parameters
-    ----------
-    units : int
-        Number of neurons.
-    tau_m : float or sequence (n,)
-        Membrane time constant in ms. The default suits sequences of tens of steps, such as the rows of
-        an image; tasks that bridge hundreds of milliseconds take 20 and more.
-    v_th : float or sequence (n,)
-        Threshold; the surrogate's argument is ``u = (v - v_th) / v_th``.
-    t_ref : float or sequence (n,)
-        Refractory period in ms, rounded up to whole steps.
-    reset : {'subtract', 'zero'}
-        What a spike does to the membrane.
-    input_scaling : bool
-        Scale currents by ``1 - α``.
-    recurrent : bool
-        Whether the neurons feed back to each other; without it the layer has no ``w_rec``.
-    detach_reset : bool
-        Give no credit through the reset, in any rule. e-prop never does.
-    surrogate : Surrogate, str or callable
-        ψ, see `neko.cells.surrogates`: an object, a name such as 'arctan', or a function ``f(xp, u)`` or ``f(u)``
-        that gives the derivative ψ(u).
-    dt : float
-        Time step in ms.
-
-    Raises
-    ------
-    ValueError
-        For a time constant or threshold that is not positive, or an unknown `reset`.
-    TypeError
-        For a constant that is a trainable parameter: constants do not learn yet.
+    The options are those of `neko.cells.IntegrateAndFire`.
 
     References
     ----------
@@ -73,68 +34,7 @@ class LIF(Cell):
     """
 
     State: ClassVar[Any] = LIFState
-    spiking: ClassVar[bool] = True
-    autapses: ClassVar[bool] = False
-
-    _: KW_ONLY
-    tau_m: Any = 5.0
-    v_th: Any = 1.0
-    t_ref: Any = 0.0
-    reset: str = "subtract"
-    input_scaling: bool = False
-    recurrent: bool = True
-    detach_reset: bool = False
-    surrogate: Any = Triangular()
-    dt: float = 1.0  # type: ignore[misc]
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        settle(self, self.units, positive, "tau_m", "v_th")
-        settle(self, self.units, not_negative, "t_ref")
-        settle(self, None, positive, "dt")
-        settle(self, None, flag, "input_scaling", "recurrent", "detach_reset")
-        check_choice("reset", self.reset, ("subtract", "zero"))
-
-    @property
-    def recurrent_currents(self) -> tuple[int, ...]:  # type: ignore[override]
-        """None for a feed-forward layer."""
-        return (0,) if self.recurrent else ()
-
-    def initial_state(self, xp: Any, batch: int) -> Any:
-        state = super().initial_state(xp, batch)
-        return state if max(self.refractory_steps) > 1 else state._replace(r=None)
-
-    @property
-    def refractory_steps(self) -> tuple[int, ...]:
-        """Steps between two spikes of a neuron at the least: one number, or one for each neuron."""
-        periods = (self.t_ref,) if isinstance(self.t_ref, float) else self.t_ref
-        return tuple(max(1, math.ceil(t / self.dt * (1.0 - SLACK))) for t in periods)
-
-    def eligibility_cell(self) -> Cell:
-        return replace(self, detach_reset=True)
 
     def dynamics(self, xp: Any, state: LIFState, current: Array) -> LIFState:
-        v_th = per_neuron(xp, self.v_th)
-        v = self.membrane(xp, state, current, v_th)
-        z = self.surrogate(xp, v * (1.0 / v_th) - 1.0)
-        r, z = self.refractory(xp, state.r, z)
-        return LIFState(v, r, z)
-
-    def membrane(self, xp: Any, state: Any, current: Array, v_th: Any) -> Array:
-        """``v_t``: leak, current and the reset by the last spike."""
-        alpha = decay(xp, self.dt, self.tau_m)
-        z = xp.stop_gradient(state.z) if self.detach_reset else state.z
-        if self.input_scaling:
-            current = (1.0 - alpha) * current
-        if self.reset == "zero":
-            return alpha * (state.v * (1.0 - z)) + current
-        return alpha * state.v + current - v_th * z
-
-    def refractory(self, xp: Any, r: Array | None, z: Array) -> tuple[Array | None, Array]:
-        """Silence neurons that still count down, then let the counter fall or restart."""
-        if r is None:
-            return None, z
-        z = xp.where(r > 0.0, xp.zeros_like(z), z)
-        steps = tuple(float(n) for n in self.refractory_steps)
-        n = per_neuron(xp, steps[0] if len(steps) == 1 else steps)
-        return xp.maximum(r + n * xp.stop_gradient(z) - 1.0, 0.0), z
+        v = self.membrane(xp, state, current)
+        return LIFState(v, *self.fire(xp, state.r, v))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar, NamedTuple
 
-from neko.cells.base import Cell
+from neko.cells.base import CELLS, Cell
 from neko.cells.constants import finite, per_neuron, settle
 from neko.typing import Array
 
@@ -17,6 +17,7 @@ class LSTMState(NamedTuple):
     h: Array
 
 
+@CELLS.register("lstm")
 @dataclass(frozen=True, eq=False, repr=False)
 class LSTM(Cell):
     """Long short-term memory, the usual baseline.
@@ -40,6 +41,7 @@ class LSTM(Cell):
     input_currents: ClassVar[tuple[int, ...]] = (0, 1, 2, 3)
     recurrent_currents: ClassVar[tuple[int, ...]] = (0, 1, 2, 3)
     bias: ClassVar[bool] = True
+    leaky_readout: ClassVar[bool] = False
 
     _: KW_ONLY
     forget_bias: Any = 1.0

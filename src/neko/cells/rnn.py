@@ -6,7 +6,7 @@ from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar, NamedTuple
 
 from neko.arguments import check_choice
-from neko.cells.base import Cell
+from neko.cells.base import CELLS, Cell
 from neko.typing import Array
 
 ACTIVATIONS = ("tanh", "sigmoid", "relu")
@@ -18,6 +18,7 @@ class RNNState(NamedTuple):
     z: Array
 
 
+@CELLS.register("rnn")
 @dataclass(frozen=True, eq=False, repr=False)
 class RNN(Cell):
     """Elman units ``z_t = f(I_t)``.
@@ -32,6 +33,7 @@ class RNN(Cell):
 
     State: ClassVar[Any] = RNNState
     bias: ClassVar[bool] = True
+    leaky_readout: ClassVar[bool] = False
 
     _: KW_ONLY
     activation: str = "tanh"

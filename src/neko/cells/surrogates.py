@@ -12,7 +12,11 @@ from typing import Any
 import numpy as np
 
 from neko.cells.constants import not_negative, positive, settle
+from neko.registry import Registry
 from neko.typing import Array
+
+SURROGATES: Registry[type[Surrogate]] = Registry("surrogate", "neko.cells.surrogates")
+"""The surrogates by name."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,7 @@ class Surrogate(ABC):
         return z + self.derivative(xp, held) * (u - held)
 
 
+@SURROGATES.register("triangular")
 @dataclass(frozen=True)
 class Triangular(Surrogate):
     """``ψ(u) = γ max(0, 1 - |u|)`` with dampening factor γ (Bellec et al. 2018, 2020)."""
@@ -49,6 +54,7 @@ class Triangular(Surrogate):
         return xp.maximum(self.gamma - self.gamma * xp.abs(u), 0.0)
 
 
+@SURROGATES.register("boxcar")
 @dataclass(frozen=True)
 class Boxcar(Surrogate):
     """``ψ(u) = γ / w`` for ``|u| < w / 2``, else 0 (Kaiser et al. 2020)."""
@@ -64,6 +70,7 @@ class Boxcar(Surrogate):
         return xp.astype(xp.abs(u) < 0.5 * self.width, xp.dtype) * (self.gamma / self.width)
 
 
+@SURROGATES.register("fast_sigmoid")
 @dataclass(frozen=True)
 class FastSigmoid(Surrogate):
     """``ψ(u) = γ / (1 + s |u|)²`` with slope s (Zenke & Ganguli 2018)."""
@@ -78,6 +85,7 @@ class FastSigmoid(Surrogate):
         return self.gamma / xp.square(1.0 + self.slope * xp.abs(u))
 
 
+@SURROGATES.register("arctan")
 @dataclass(frozen=True)
 class Arctan(Surrogate):
     """``ψ(u) = γ (α/2) / (1 + (π α u / 2)²)`` (Fang et al. 2021)."""
@@ -93,6 +101,7 @@ class Arctan(Surrogate):
         return (0.5 * self.gamma * self.alpha) / (1.0 + xp.square((0.5 * math.pi * self.alpha) * u))
 
 
+@SURROGATES.register("gaussian")
 @dataclass(frozen=True)
 class Gaussian(Surrogate):
     """``ψ(u) = γ N(u; 0, σ²)`` (Yin et al. 2020)."""
@@ -108,6 +117,7 @@ class Gaussian(Surrogate):
         return self.gamma * normal_density(xp, u, 0.0, self.sigma)
 
 
+@SURROGATES.register("multi_gaussian")
 @dataclass(frozen=True)
 class MultiGaussian(Surrogate):
     """``ψ(u) = γ [(1+h) N(u; 0, σ²) - h N(u; σ, (sσ)²) - h N(u; -σ, (sσ)²)]`` (Yin et al. 2021)."""
@@ -176,16 +186,6 @@ def normal_density(xp: Any, u: Array, mean: float, sigma: float) -> Array:
     return xp.exp(-0.5 * xp.square(scaled)) * (1.0 / (sigma * math.sqrt(2.0 * math.pi)))
 
 
-SURROGATES: dict[str, type[Surrogate]] = {
-    "triangular": Triangular,
-    "boxcar": Boxcar,
-    "fast_sigmoid": FastSigmoid,
-    "arctan": Arctan,
-    "gaussian": Gaussian,
-    "multi_gaussian": MultiGaussian,
-}
-
-
 def resolve(surrogate: Any) -> Surrogate:
     """A surrogate from a name, with its default parameters, or from a function, which is the derivative ψ.
 
@@ -199,15 +199,11 @@ def resolve(surrogate: Any) -> Surrogate:
     if isinstance(surrogate, Surrogate):
         return surrogate
     if isinstance(surrogate, str):
-        if surrogate not in SURROGATES:
-            raise ValueError(f"surrogate={surrogate!r}: expected one of {sorted(SURROGATES)} or a Surrogate object")
-        return SURROGATES[surrogate]()
-    if isinstance(surrogate, type):
-        raise TypeError(f"surrogate={surrogate!r} is a class: pass an object, {surrogate.__name__}()")
-    if not callable(surrogate):
+        return SURROGATES.get(surrogate)()
+    if isinstance(surrogate, type) or not callable(surrogate):
         raise TypeError(
-            f"surrogate={surrogate!r}: expected one of neko.cells.surrogates, such as Triangular(), or a function "
-            "of a backend and u that gives the derivative ψ(u)"
+            f"surrogate={surrogate!r}: expected an object of neko.cells.surrogates, such as Triangular(), a name of "
+            f"{sorted(SURROGATES)}, or a function of u, or of a backend and u, that gives the derivative ψ(u)"
         )
     return Given(surrogate)
 

@@ -1,8 +1,22 @@
-"""What can be trained: networks of cells, and a person's own PyTorch or Keras model."""
+"""What can be trained: networks of cells, and a person's own PyTorch or Keras model.
 
+``neko.models.LIF``, ``neko.models.ALIF`` … are the constructors of all cells of the registry.
+"""
+
+from typing import Any
+
+from neko.cells import classes
 from neko.models.adapt import adapt
 from neko.models.adapted import Adapted
 from neko.models.base import Trainable
-from neko.models.model import ALIF, GRU, LIF, LSTM, RNN, AdEx, Dendritic, Model
+from neko.models.constructors import constructor
+from neko.models.model import Model
 
-__all__ = ["ALIF", "GRU", "LIF", "LSTM", "RNN", "AdEx", "Adapted", "Dendritic", "Model", "Trainable", "adapt"]
+
+def __getattr__(name: str) -> Any:
+    if name in classes():
+        return constructor(classes()[name])
+    raise AttributeError(f"module 'neko.models' has no attribute {name!r}")
+
+
+__all__ = ["Adapted", "Model", "Trainable", "adapt", "constructor"]

@@ -1,15 +1,13 @@
-"""The constructors of Listing 1: a network on a backend, with its parameters."""
+"""A network of cells on a backend, with its parameters."""
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable
-from numbers import Integral
 from typing import Any
 
 import numpy as np
 
-from neko import arguments, cells, identity, tree
+from neko import arguments, identity, tree
 from neko import backend as backends
 from neko.cells.base import Cell
 from neko.cells.surrogates import check_derivative
@@ -17,9 +15,6 @@ from neko.models.base import Pass, Trainable, check_task
 from neko.models.network import Network, NetworkState, Params, following
 from neko.models.readout import LeakyReadout
 from neko.typing import Array
-
-OWN = ("tau_out", "readout_scaling", "seed")
-"""Options of a model; those of its cells are beside them in the constructors below."""
 
 
 class Model(Trainable):
@@ -167,71 +162,3 @@ class Model(Trainable):
     def rest(self, x: Array) -> NetworkState:
         """The state before the first step for inputs with time leading."""
         return self.network.initial_state(self.xp, x.shape[1])
-
-
-def layered(cell: type[Cell], units: int | Iterable[int], options: dict[str, Any]) -> list[Cell]:
-    """One cell per entry of `units`, all with the same options."""
-    widths: list[Any] = (
-        [units] if isinstance(units, Integral) else arguments.as_list("units", units, "[128, 64], or a number")
-    )
-    return [cell(n, **options) for n in widths]
-
-
-def LIF(units: Any, outputs: int, backend: Any, *, task_type: str | None = None, **options: Any) -> Model:
-    """A recurrent network of `neko.cells.LIF` neurons.
-
-    Parameters
-    ----------
-    units : int or sequence of int
-        Neurons per layer.
-    outputs, backend, task_type
-        See `Model`.
-    **options
-        Options of `Model` (``tau_out``, ``readout_scaling``, ``seed``), the others of the cell.
-    """
-    return recurrent(cells.LIF, units, outputs, backend, task_type, options)
-
-
-def ALIF(units: Any, outputs: int, backend: Any, *, task_type: str | None = None, **options: Any) -> Model:
-    """A recurrent network of `neko.cells.ALIF` neurons; parameters as for `LIF`."""
-    return recurrent(cells.ALIF, units, outputs, backend, task_type, options)
-
-
-def RNN(units: Any, outputs: int, backend: Any, *, task_type: str | None = None, **options: Any) -> Model:
-    """A recurrent network of `neko.cells.RNN` units; parameters as for `LIF`.
-
-    Its readout has no memory by default, as in an ordinary recurrent network.
-    """
-    return recurrent(cells.RNN, units, outputs, backend, task_type, {"tau_out": None, **options})
-
-
-def GRU(units: Any, outputs: int, backend: Any, *, task_type: str | None = None, **options: Any) -> Model:
-    """A recurrent network of `neko.cells.GRU` units; parameters as for `RNN`."""
-    return recurrent(cells.GRU, units, outputs, backend, task_type, {"tau_out": None, **options})
-
-
-def LSTM(units: Any, outputs: int, backend: Any, *, task_type: str | None = None, **options: Any) -> Model:
-    """A recurrent network of `neko.cells.LSTM` units; parameters as for `RNN`."""
-    return recurrent(cells.LSTM, units, outputs, backend, task_type, {"tau_out": None, **options})
-
-
-def AdEx(units: Any, outputs: int, backend: Any, *, task_type: str | None = None, **options: Any) -> Model:
-    """A recurrent network of `neko.cells.AdEx` neurons; parameters as for `LIF`."""
-    return recurrent(cells.AdEx, units, outputs, backend, task_type, options)
-
-
-def Dendritic(units: Any, outputs: int, backend: Any, *, task_type: str | None = None, **options: Any) -> Model:
-    """A recurrent network of `neko.cells.Dendritic` neurons; parameters as for `LIF`."""
-    return recurrent(cells.Dendritic, units, outputs, backend, task_type, options)
-
-
-def recurrent(
-    cell: type[Cell], units: Any, outputs: int, backend: Any, task_type: str | None, options: dict[str, Any]
-) -> Model:
-    """A `Model` of one kind of cell; options go to the model or, by default, to the cell."""
-    own = {name: options.pop(name) for name in OWN if name in options}
-    known = [field.name for field in dataclasses.fields(cell) if field.name != "units"]
-    for name in options:
-        if name not in known:
-            raise TypeError(f"{cell.__name__} has no option {name!r}: expected one of {[*OWN, *known]!r}")
-    return Model(layered(cell, units, options), outputs, backend, task_type=task_type, **own)

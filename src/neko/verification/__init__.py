@@ -8,12 +8,21 @@ from typing import Any
 
 from neko import backend as registry
 from neko.cells.base import Cell
+from neko.training.pairs import BPTT, RTRL, Eprop
 from neko.verification import form, proofs
+from neko.verification.oracles import ORACLES
 from neko.verification.report import Check, Report
 
 EXACT = 1e-9
 """Largest relative deviation between two computations of one number in double precision."""
 UNITS = 6
+PROOFS = (
+    ("BPTT = autodiff", "autodiff", BPTT),
+    ("RTRL = BPTT", "bptt", RTRL),
+    ("e-prop symmetric = autodiff with cuts", "cut autodiff", functools.partial(Eprop, mode="symmetric")),
+    ("e-prop random = autodiff with cuts", "cut autodiff", functools.partial(Eprop, mode="random")),
+)
+"""Rules by what is printed, with the name of the oracle that judges each."""
 
 
 def verify(
@@ -26,9 +35,9 @@ def verify(
     """Check a cell of your own as the cells of neko are checked, on every installed backend.
 
     Its form, finite runs, the column law (by values and by derivatives), spikes in {0, 1}, a network that is alive,
-    gradients that are not dead; then, with data at which the network lives, in double precision: RTRL against BPTT,
-    e-prop against automatic differentiation with its cuts, e-prop in pieces against the whole, the loss against a
-    plain loop, and every backend against the first. A check that rests on one that failed is not run.
+    gradients that are not dead; then, with data at which the network lives, in double precision: BPTT against automatic
+    differentiation of a plain loop, RTRL against BPTT, e-prop against automatic differentiation with its cuts, e-prop
+    in pieces against the whole, and every backend against the first. A check that rests on one that failed is not run.
 
     Parameters
     ----------
@@ -93,18 +102,25 @@ def on_backend(
     scale = 0.0 if alive is None else alive[0]
     run("finite run", lambda: form.check_finite(xp, cell, scale, seed))
     run("column law", lambda: form.check_columns(xp, cell, scale, seed))
-    run("eligibility cell", lambda: form.check_eligibility_cell(xp, cell, scale, seed), limit=0.0)
+    run("cut of the reset", lambda: form.check_cut(xp, cell, scale, seed), limit=0.0)
     case = run("trainable", lambda: proofs.case_of(xp, cell, scale, seed), show=proofs.surrogate)
-    run("loss = plain loop", lambda: proofs.loss(case), limit=EXACT)
-    run("RTRL = BPTT", lambda: proofs.rtrl(case), limit=EXACT)
-    for mode in ("symmetric", "random"):
-        run(f"e-prop {mode} = autodiff with cuts", functools.partial(proofs.eprop, case, mode), limit=EXACT)
+    for name, oracle, rule in PROOFS:
+        run(name, functools.partial(judged, case, oracle, rule), limit=EXACT)
     run("e-prop in pieces = whole", lambda: proofs.forms(case), limit=EXACT)
     if first is not None:
         other = first.xp.name
-        run(f"outputs = {other}", lambda: proofs.error(proofs.outputs(case), proofs.outputs(first)), limit=EXACT)
-        run(f"BPTT = {other}", lambda: proofs.error(case.bptt, first.bptt), limit=EXACT)
+        run(
+            f"outputs = {other}",
+            lambda: proofs.max_relative_error(proofs.outputs(case), proofs.outputs(first)),
+            limit=EXACT,
+        )
+        run(f"BPTT = {other}", lambda: proofs.max_relative_error(case.bptt, first.bptt), limit=EXACT)
     return run.checks, case
+
+
+def judged(case: proofs.Case, oracle: str, rule: Callable[..., Any]) -> float:
+    """What an oracle measures of a rule that is made for the case."""
+    return ORACLES[oracle](case, proofs.made(rule, case.evaluator))
 
 
 class Runner:
@@ -155,4 +171,4 @@ class Runner:
             self.broken = name
 
 
-__all__ = ["Check", "Report", "verify"]
+__all__ = ["ORACLES", "Check", "Report", "verify"]

@@ -1,4 +1,4 @@
-"""The oracles of gradient rules, on a network of a user's cell."""
+"""A network of a cell with data at which it is alive, and how gradients of it are compared."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ import numpy as np
 
 from neko.evaluator import Evaluator
 from neko.objective import FiringRate
-from neko.training.pairs import BPTT, RTRL, Eprop
+from neko.training.pairs import BPTT, Eprop
 from neko.verification import form
 from neko.verification.form import BrokenError
-from neko.verification.truth import eprop_by_autodiff, unrolled_loss
 
 N_IN, OUTPUTS, TIME = 4, 2, 20
 Gradients = dict[str, np.ndarray]
@@ -42,23 +41,47 @@ def case_of(xp: Any, cell: Any, scale: float, seed: int) -> Case:
     y = rng.standard_normal((form.BATCH, TIME, OUTPUTS))
     mask = np.ones((form.BATCH, TIME))
     mask[1, 2 * TIME // 3 :] = 0.0
-    bptt = gradients(BPTT(evaluator, jit=False), (x, y, mask))
+    bptt = gradients(made(BPTT, evaluator), (x, y, mask))
     return Case(xp, evaluator, x, y, mask, bptt)
+
+
+def made(rule: Any, evaluator: Evaluator, **options: Any) -> Any:
+    """A rule for a few batches: JAX compiles it, and TensorFlow does not, since it would take longer than it saves."""
+    return rule(evaluator, jit=evaluator.xp.name == "jax", **options)
 
 
 def gradients(rule: Any, data: Any) -> Gradients:
     """A rule's gradient on the host."""
-    return {name: np.asarray(rule.xp.to_numpy(g)) for name, g in rule.gradients(*data)[1].items()}
+    return on_host(rule.xp, rule.gradients(*data)[1])
 
 
-def error(found: Gradients, expected: Gradients) -> float:
-    """Largest deviation over all tensors, each relative to the largest entry that is expected."""
-    worst = 0.0
+def on_host(xp: Any, arrays: dict[str, Any]) -> Gradients:
+    """A backend's arrays as NumPy's."""
+    return {name: np.asarray(xp.to_numpy(a)) for name, a in arrays.items()}
+
+
+def max_relative_error(found: Gradients, expected: Gradients) -> float:
+    """Largest deviation over all arrays, each relative to the largest entry that is expected.
+
+    BrokenError for numbers that are not finite, or for other names or shapes than expected.
+    """
+    if found.keys() != expected.keys():
+        raise BrokenError(f"gradients of {sorted(found)}: expected those of {sorted(expected)}")
+    errors = [0.0]
     for name, truth in expected.items():
-        if not np.isfinite(found[name]).all() or not np.isfinite(truth).all():
+        a, b = np.asarray(found[name]), np.asarray(truth)
+        if a.shape != b.shape:
+            raise BrokenError(f"{name} has shape {a.shape}: expected {b.shape}")
+        # A comparison with NaN is false and would hide it from the maximum.
+        if not np.isfinite(a).all() or not np.isfinite(b).all():
             raise BrokenError(f"the gradient of {name} is not finite")
-        worst = max(worst, float(np.abs(found[name] - truth).max() / max(np.abs(truth).max(), 1e-300)))
-    return worst
+        errors.append(float(np.abs(a - b).max() / max(np.abs(b).max(), 1e-300)))
+    return max(errors)
+
+
+def relative_error(xp: Any, found: dict[str, Any], expected: dict[str, Any]) -> float:
+    """`max_relative_error` of a backend's arrays."""
+    return max_relative_error(on_host(xp, found), on_host(xp, expected))
 
 
 def surrogate(case: Case) -> float:
@@ -78,46 +101,12 @@ def surrogate(case: Case) -> float:
     return min(largest.values())
 
 
-def loss(case: Case) -> float:
-    """The network's loss against a plain loop over time, written from the definition."""
-    xp, evaluator = case.xp, case.evaluator
-    readout = evaluator.network.readout
-    batch = evaluator.batch(*(xp.asarray(a) for a in case.data))
-    found = BPTT(evaluator, jit=False).gradients(*case.data)[0]
-    truth = unrolled_loss(
-        xp,
-        evaluator.network.cells,
-        evaluator.params,
-        batch.x,
-        lambda y: evaluator.objective.value(xp, y, batch),
-        cut_recurrent=False,
-        cut_upward=False,
-        kappa=readout.kappa,
-        readout_scaling=readout.gain != 1.0,
-    )
-    return abs(float(found) - float(truth)) / abs(float(truth))
-
-
-def rtrl(case: Case) -> float:
-    """Real-time recurrent learning against backpropagation through time: two exact rules, one gradient."""
-    return error(gradients(RTRL(case.evaluator, jit=False), case.data), case.bptt)
-
-
-def eprop(case: Case, mode: str) -> float:
-    """e-prop against automatic differentiation of the network with exactly its cuts."""
-    rule = Eprop(case.evaluator, mode=mode, jit=False)
-    found = gradients(rule, case.data)
-    feedback = None if mode == "symmetric" else [rule.feedback["feedback.0"]]
-    truth = eprop_by_autodiff(case.xp, case.evaluator, case.evaluator.params, *case.data, feedback)
-    return error(found, {name: np.asarray(case.xp.to_numpy(g)) for name, g in truth.items()})
-
-
 def forms(case: Case) -> float:
     """e-prop in chunks, and step by step, against e-prop of the whole sequence."""
-    whole = gradients(Eprop(case.evaluator, jit=False), case.data)
-    pieces = gradients(Eprop(case.evaluator, chunk=6, jit=False), case.data)
-    steps = gradients(Eprop(case.evaluator, stepwise=True, jit=False), case.data)
-    return max(error(pieces, whole), error(steps, whole))
+    whole = gradients(made(Eprop, case.evaluator), case.data)
+    pieces = gradients(made(Eprop, case.evaluator, chunk=6), case.data)
+    steps = gradients(made(Eprop, case.evaluator, stepwise=True), case.data)
+    return max(max_relative_error(pieces, whole), max_relative_error(steps, whole))
 
 
 def outputs(case: Case) -> Gradients:

@@ -1,0 +1,45 @@
+"""The oracles of gradient rules, by the names under which a rule says what it is judged by.
+
+An oracle takes a case and a rule of the case's evaluator; it gives the largest relative deviation of the rule's
+gradients from those that it must have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from neko.rules.cuts import without_reset
+from neko.verification.proofs import Case, gradients, max_relative_error, relative_error
+from neko.verification.truth import eprop_by_autodiff, objective
+
+
+def autodiff(case: Case, rule: Any) -> float:
+    """An exact rule against automatic differentiation of the network in a plain loop; its loss is compared too."""
+    xp, evaluator = case.xp, case.evaluator
+    terms = objective(xp, evaluator, evaluator.network.cells, *case.data)
+    loss, found = rule.gradients(*case.data)
+    value = float(terms(evaluator.params)[0])
+    truth = xp.value_and_grad(lambda params: sum(terms(params)))(evaluator.params)[1]
+    return max(abs(float(loss) - value) / abs(value), relative_error(xp, found, truth))
+
+
+def bptt(case: Case, rule: Any) -> float:
+    """An exact rule against backpropagation through time."""
+    return max_relative_error(gradients(rule, case.data), case.bptt)
+
+
+def cut_autodiff(case: Case, rule: Any) -> float:
+    """e-prop against automatic differentiation of the network with exactly its cuts."""
+    cells = [without_reset(cell) for cell in case.evaluator.network.cells]
+    found = rule.gradients(*case.data)[1]
+    feedback = [rule.feedback[f"feedback.{i}"] for i in range(len(cells))] if rule.feedback else None
+    truth = eprop_by_autodiff(case.xp, case.evaluator, cells, *case.data, feedback=feedback)
+    return relative_error(case.xp, found, truth)
+
+
+ORACLES: dict[str, Callable[[Case, Any], float]] = {
+    "autodiff": autodiff,
+    "bptt": bptt,
+    "cut autodiff": cut_autodiff,
+}
