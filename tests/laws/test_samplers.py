@@ -231,10 +231,10 @@ def test_a_wrong_drift_without_the_accept_test_is_found_out(xp, drift):
     target, epsilon = gaussian(xp, drift), 0.1
 
     def step(key, state):
-        state, _ = sgld.step(xp, key, state, target(state.position)[1], epsilon)
+        state, _ = sgld.step(xp, key, state, target, epsilon)
         return state, xp.ones(())
 
-    ends = run(xp, lambda w: sgld.init(xp, w), step, halves(exact_draws()))
+    ends = run(xp, lambda w: sgld.init(xp, w, target), step, halves(exact_draws()))
     assert_found_out(
         ends.draws, *law_of_linear(np.eye(3) - epsilon * LINEAR[drift] @ PRECISION, 2 * epsilon * np.eye(3))
     )
@@ -260,9 +260,13 @@ def test_a_wrong_force_without_the_accept_test_is_found_out(xp, force):
 def test_sgld_has_the_stationary_variance_of_its_step(xp):
     """On N(0, 1) with the exact gradient 1 / (1 - ε/2), which is reached but for (1 - ε)^2k of it; the control is 1."""
     epsilon, n = 0.6, 2000
-    state = sgld.init(xp, {"a": xp.zeros((n,))})
+
+    def target(position):
+        return -0.5 * xp.sum(xp.square(position["a"])), {"a": -position["a"]}
+
+    state = sgld.init(xp, {"a": xp.zeros((n,))}, target)
     for key in xp.unstack(xp.random.split(xp.random.key(0), 2 * STEPS)):
-        state, _ = sgld.step(xp, key, state, {"a": -state.position["a"]}, epsilon)
+        state, _ = sgld.step(xp, key, state, target, epsilon)
     found = xp.to_numpy(state.position["a"])[:, None]
     stationary = [[1 / (1 - epsilon / 2)]]
     assert p_normal(found, [0.0], stationary) > FALSE_ALARM

@@ -16,7 +16,7 @@ from neko.cells.surrogates import Triangular
 from neko.cli import app
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "adex_two_currents.py"
-ORACLES = ("RTRL = BPTT", "e-prop symmetric = autodiff with cuts", "e-prop in pieces = whole", "BPTT = autodiff")
+ORACLES = ("rtrl = bptt", "eprop:symmetric = cut autodiff", "e-prop in chunks = whole", "bptt = autodiff")
 
 
 class State(NamedTuple):
@@ -206,7 +206,7 @@ def test_a_wrong_eprop_would_be_seen(monkeypatch):
 
     monkeypatch.setattr(oracles, "eprop_by_autodiff", exact)
     (first, *_) = neko.verify(Own, backends=["torch"]).failures
-    assert first.name == "e-prop symmetric = autodiff with cuts"
+    assert first.name == "eprop:symmetric = cut autodiff"
     assert first.value > 1e-3
 
 
@@ -228,7 +228,7 @@ def command(*arguments):
 def test_the_example_holds_by_the_command():
     code, output = command(f"{EXAMPLE}:TwoCurrentAdEx", "--backend", "torch")
     assert code == 0, output
-    assert "RTRL = BPTT" in output
+    assert "rtrl = bptt" in output
     assert "FAILED" not in output
 
 

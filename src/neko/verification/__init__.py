@@ -8,7 +8,8 @@ from typing import Any
 
 from neko import backend as registry
 from neko.cells.base import Cell
-from neko.training.pairs import BPTT, RTRL, Eprop
+from neko.rules import RULES
+from neko.training.pairs import resolve
 from neko.verification import form, proofs
 from neko.verification.oracles import ORACLES
 from neko.verification.report import Check, Report
@@ -16,13 +17,6 @@ from neko.verification.report import Check, Report
 EXACT = 1e-9
 """Largest relative deviation between two computations of one number in double precision."""
 UNITS = 6
-PROOFS = (
-    ("BPTT = autodiff", "autodiff", BPTT),
-    ("RTRL = BPTT", "bptt", RTRL),
-    ("e-prop symmetric = autodiff with cuts", "cut autodiff", functools.partial(Eprop, mode="symmetric")),
-    ("e-prop random = autodiff with cuts", "cut autodiff", functools.partial(Eprop, mode="random")),
-)
-"""Rules by what is printed, with the name of the oracle that judges each."""
 
 
 def verify(
@@ -104,9 +98,9 @@ def on_backend(
     run("column law", lambda: form.check_columns(xp, cell, scale, seed))
     run("cut of the reset", lambda: form.check_cut(xp, cell, scale, seed), limit=0.0)
     case = run("trainable", lambda: proofs.case_of(xp, cell, scale, seed), show=proofs.surrogate)
-    for name, oracle, rule in PROOFS:
-        run(name, functools.partial(judged, case, oracle, rule), limit=EXACT)
-    run("e-prop in pieces = whole", lambda: proofs.forms(case), limit=EXACT)
+    for name, oracle in judged_rules():
+        run(f"{name} = {oracle}", functools.partial(judged, case, oracle, resolve(name)), limit=EXACT)
+    run("e-prop in chunks = whole", lambda: proofs.forms(case), limit=EXACT)
     if first is not None:
         other = first.xp.name
         run(
@@ -116,6 +110,15 @@ def on_backend(
         )
         run(f"BPTT = {other}", lambda: proofs.max_relative_error(case.bptt, first.bptt), limit=EXACT)
     return run.checks, case
+
+
+def judged_rules() -> list[tuple[str, str]]:
+    """Every rule of the registry, of several modes each, with the oracle that it names."""
+    return [
+        (name, RULES.about(base)["oracle"])
+        for base in RULES
+        for name in ([f"{base}:{mode}" for mode in RULES.about(base).get("modes", ())] or [base])
+    ]
 
 
 def judged(case: proofs.Case, oracle: str, rule: Callable[..., Any]) -> float:
