@@ -54,7 +54,7 @@ def test_demo_shows_eprop_beside_bptt(tmp_path):
         (["--optimizer", "manhattan", "--device", "memristor"], "'constant', 'linear', 'soft_bounds'"),
         (["--device", "constant"], "only the optimizer 'manhattan'"),
         (["--backend", "pytorch"], "'torch', 'jax', 'tensorflow'"),
-        (["--rule", "bptt:random"], "only 'eprop' has modes"),
+        (["--rule", "bptt:random"], "rule 'bptt:random': expected 'bptt'"),
         (["--learning-rate", "-1"], "expected a finite number"),
     ],
 )
@@ -271,7 +271,7 @@ def test_train_stopped_before_its_first_checkpoint_can_go_on(tmp_path, monkeypat
     monkeypatch.chdir(tmp_path)
     small = ["train", "--hidden", "6", "--epochs", "1"]
     with monkeypatch.context() as patch:
-        patch.setattr("neko.rules.base.Rule.accumulate", interrupted)
+        patch.setattr("neko.training.learning_rule.LearningRule.learn", interrupted)
         result = run(*small, "--out", "runs/my run")
     assert result.exit_code == 130
     advice = result.output.strip().rpartition("to go on: neko ")[2]
@@ -301,7 +301,7 @@ def test_adam_before_the_chains_survives_ctrl_c(tmp_path, monkeypatch):
     small = ["--hidden", "6", "--pretrain", "2", "--warmup", "2", "--thinning", "1", "--epochs", "5"]
     small += ["--batch-size", "4000", "--chains", "2", "--data", "digits"]
     with monkeypatch.context() as patch:
-        after(30, patch, "rules.base.Rule:accumulate")
+        after(30, patch, "training.learning_rule.LearningRule:learn")
         result = run("sample", *small, "--out", str(tmp_path / "a"))
     assert result.exit_code == 130
     assert f"Stopped; to go on: neko sample --resume {tmp_path / 'a'}" in result.output

@@ -392,7 +392,7 @@ def test_a_run_is_read_back_as_it_was_left(tmp_path):
 def test_conductances_are_read_back(tmp_path):
     config = dataclasses.replace(SMALL, optimizer="manhattan", device="soft_bounds")
     trained = runs.run(config, tmp_path, progress=False)
-    found, expected = (t.rule.state()["update"]["pairs"] for t in (runs.load(tmp_path, processor="cpu"), trained))
+    found, expected = (t.rule.exported()["update"]["pairs"] for t in (runs.load(tmp_path, processor="cpu"), trained))
     assert found.keys() == trained.rule.model.params.keys()
     for name, pair in found.items():
         for side in ("plus", "minus"):
