@@ -54,7 +54,7 @@ def test_demo_shows_eprop_beside_bptt(tmp_path):
         (["--optimizer", "manhattan", "--device", "memristor"], "'constant', 'linear', 'soft_bounds'"),
         (["--device", "constant"], "only the optimizer 'manhattan'"),
         (["--backend", "pytorch"], "'torch', 'jax', 'tensorflow'"),
-        (["--rule", "bptt:random"], "expected 'bptt'"),
+        (["--rule", "bptt:random"], "rule 'bptt:random': expected 'bptt'"),
         (["--learning-rate", "-1"], "expected a finite number"),
     ],
 )
@@ -347,7 +347,7 @@ def test_verify_tells_each_check_as_it_ends(monkeypatch):
     assert result.exit_code == 130
     told = [line for line in result.stderr.splitlines() if line.startswith("torch: ")]
     assert told[0] == "torch: form ok"
-    assert told[-1].startswith("torch: eprop:adaptive = cut autodiff")
+    assert told[-1].startswith("torch: BPTT = autodiff")
     assert "verdict" not in result.stdout
 
 

@@ -96,7 +96,7 @@ class TrainConfig(Config):
     command: ClassVar[str] = "train"
     method: ClassVar[str] = "rule"
 
-    rule: str = option("eprop", "Learning rule: {neko.rules:RULES}; a mode follows a colon, as in eprop:random.")
+    rule: str = option("eprop", "Learning rule: {neko.rules:names}; or file.py:Class.")
     optimizer: str = option("adam", "What turns gradients into weights: {neko.updates:names}.")
     device: str | None = option(None, "Analog device that holds manhattan's weights: {neko.devices:DEVICES}.")
     firing_rate: float | None = option(None, "Rate in Hz that a regularizer draws to.")
@@ -123,7 +123,7 @@ class SampleConfig(Config):
     checkpoint_every: int = other("checkpoint_every", 100)
     keep: int = other("keep", 1)
     sampler: str = option("langevin", "Sampler: {neko.bayes:SAMPLERS}.")
-    drift: str = option("eprop", "Rule whose gradient drives the sampler: {neko.rules:RULES}.")
+    drift: str = option("eprop", "Rule whose gradient drives the sampler: {neko.rules:names}.")
     chains: int = option(2, "Number of chains.", least=1)
     pretrain: int = option(40, "Epochs of Adam from which each chain starts.", least=0)
     warmup: int = option(1200, "Epochs that adapt the step size and leave no draw.", least=0)
@@ -145,7 +145,7 @@ class CompareConfig(Config):
     epochs: int = other("epochs", 3)
     rules: str = option(
         "bptt,eprop:symmetric,eprop:random,eprop:adaptive",
-        "Rules by comma, of {neko.rules:RULES}; the first one trains.",
+        "Rules by comma, of {neko.rules:names}; the first one trains.",
     )
     every: int = option(1, "Batches between two comparisons.", least=1)
     reference: str | None = option(None, "Rule that the others are held against; by default the first.")
