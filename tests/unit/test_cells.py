@@ -337,8 +337,8 @@ def test_a_function_given_as_surrogate_is_the_derivative(backend, cell):
     ("wrong", "words"),
     [
         ("sigmoid", "surrogate 'sigmoid': expected one of"),
-        (Triangular, "class .*Triangular.*: expected an object .* such as Triangular"),
-        (0.5, "surrogate=0.5: expected an object of neko.cells.surrogates"),
+        (Triangular, "class .*Triangular.*: expected one of .* such as Triangular"),
+        (0.5, "surrogate=0.5: expected one of neko.cells.surrogates"),
         (None, "surrogate=None: expected"),
         (lambda: 1.0, "takes .* expected a function of u"),
         (lambda xp, u, slope: u, "takes .* expected a function of u"),

@@ -202,7 +202,7 @@ def resolve(surrogate: Any) -> Surrogate:
         return SURROGATES.get(surrogate)()
     if isinstance(surrogate, type) or not callable(surrogate):
         raise TypeError(
-            f"surrogate={surrogate!r}: expected an object of neko.cells.surrogates, such as Triangular(), a name of "
+            f"surrogate={surrogate!r}: expected one of neko.cells.surrogates, such as Triangular(), a name of "
             f"{sorted(SURROGATES)}, or a function of u, or of a backend and u, that gives the derivative ψ(u)"
         )
     return Given(surrogate)
