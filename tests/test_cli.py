@@ -347,7 +347,7 @@ def test_verify_tells_each_check_as_it_ends(monkeypatch):
     assert result.exit_code == 130
     told = [line for line in result.stderr.splitlines() if line.startswith("torch: ")]
     assert told[0] == "torch: form ok"
-    assert told[-1].startswith("torch: BPTT = autodiff")
+    assert told[-1].startswith("torch: eprop:adaptive = cut autodiff")
     assert "verdict" not in result.stdout
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import functools
 from collections.abc import Iterable, Sequence
@@ -9,10 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from neko import arguments, containers, identity, links, losses, metrics, tree
+from neko import arguments, containers, identity, links, losses, tree
+from neko import metrics as registry
 from neko.data import sources
 from neko.data.intake import Examples, Intake
-from neko.metrics import LAYER_RATE, Context, Metric
+from neko.measures import measure
+from neko.metrics import LAYER_RATE, Metric
 from neko.models import adapt
 from neko.models.base import Trainable
 from neko.models.network import Network
@@ -88,7 +91,8 @@ class Evaluator:
             judged = losses.class_weighted(judged, class_weights)
         if from_logits is not None and not isinstance(from_logits, bool):
             raise TypeError(f"from_logits={from_logits!r}: expected True, False or None")
-        self.metrics: tuple[Metric, ...] = resolve_metrics(metrics)
+        names = arguments.as_list("metrics", metrics, "['accuracy']")
+        self.metrics: tuple[Metric, ...] = tuple(registry.resolve(name) for name in names)
         self.from_logits = from_logits
         self.intake = Intake(self)
         self.objective = Objective(judged, target, reduction, regularizer)
@@ -163,17 +167,10 @@ class Evaluator:
 
     def clone(self) -> Evaluator:
         """The same evaluator of a clone of the model."""
-        objective = self.objective
-        other = Evaluator(
-            self.model.clone(),
-            objective.loss,
-            self.metrics,
-            target=objective.target,
-            reduction=objective.reduction,
-            regularizer=objective.regularizer,
-            from_logits=self.from_logits,
-        )
+        other = copy.copy(self)
+        other.model, other.intake = self.model.clone(), Intake(other)
         other.intake.timed = self.intake.timed
+        other.objective = self.objective  # which compiles for the clone
         return other
 
     def identity(self) -> dict[str, Any]:
@@ -202,37 +199,7 @@ class Evaluator:
 
     def measure(self, forward: Forward, batch: Batch) -> dict[str, Any]:
         """(total, weight) of the loss and every metric, from a forward pass that is already done."""
-        xp, loss = self.xp, self.objective.loss
-        pooled = batch.pooling is not None
-        context = Context(
-            loss.prediction(xp, forward.outputs),
-            loss.unlinked(xp, forward.outputs),
-            batch.target[0] if pooled else batch.target,
-            batch.closing if pooled else batch.valid,
-            forward.rates,
-            xp.sum(batch.valid),
-            self.model.dt,
-            loss.link,
-        )
-        share = self.share(batch)
-        judged = share if self._by_frames(batch) else xp.sum(batch.closing)
-        measures = {"loss": (forward.loss * share, judged)}
-        measures |= {metric.name: metric.measure(xp, context) for metric in self.metrics}
-        for i, rate in enumerate(forward.rates):
-            if rate is not None:
-                measures[f"{LAYER_RATE}{i}"] = (xp.mean(rate) * context.frames, context.frames)
-        return measures
-
-    def share(self, batch: Batch) -> Array:
-        """Weight of a batch in the loss of a data set: its frames, or its sequences where steps add up or are
-        pooled."""
-        if self._by_frames(batch):
-            return self.xp.sum(batch.valid)
-        return self.xp.asarray(float(batch.valid.shape[1]))
-
-    def _by_frames(self, batch: Batch) -> bool:
-        """Whether the loss of a data set is a mean over frames."""
-        return self.objective.reduction == "mean" and (batch.pooling is None or self.objective.target == "every")
+        return measure(self.xp, self.objective, self.metrics, self.model.dt, forward, batch)
 
     def finalise(self, measures: dict[str, Any]) -> dict[str, float]:
         """Floats from sums of (total, weight)."""
@@ -327,8 +294,3 @@ class Evaluator:
         loss = self.objective.value(xp, outputs, batch) + penalty
         pooled, rates = self.objective.pooled(xp, outputs, batch), mean_rates(xp, counts, batch.valid)
         return self.measure(Forward(loss, pooled, rates), batch)
-
-
-def resolve_metrics(names: Iterable[Any]) -> tuple[Metric, ...]:
-    """Metrics by name or object."""
-    return tuple(metrics.resolve(name) for name in arguments.as_list("metrics", names, "['accuracy']"))

@@ -173,6 +173,15 @@ class Objective:
         """Whether the loss is a sum over steps, so that a stream can be learnt chunk by chunk."""
         return batch.pooling is None or self.target != "mean"
 
+    def by_frames(self, batch: Batch) -> bool:
+        """Whether the loss of a data set is a mean over frames."""
+        return self.reduction == "mean" and (batch.pooling is None or self.target == "every")
+
+    def share(self, xp: Any, batch: Batch) -> Array:
+        """Weight of a batch in the loss of a data set: its frames, or its sequences where steps add up or are
+        pooled."""
+        return xp.sum(batch.valid) if self.by_frames(batch) else xp.asarray(float(batch.valid.shape[1]))
+
     def value(self, xp: Any, outputs: Array, batch: Batch) -> Array:
         """The scalar loss of `outputs` (time, batch, n_out)."""
         if not self.additive(batch):

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from neko.arguments import check_choice, check_integer
+from neko.bayes.packages import arviz, arviz_names, free, scipy_stats
 
 LINKS = {
     "softmax": "probabilities of classes",
@@ -262,46 +261,6 @@ class Posterior:
         return {key: np.asarray(found[f"trace {i}"].values) for i, key in enumerate(traces)}
 
 
-def free(name: str, taken: Container[str]) -> str:
-    """The name, with "_" until it is not taken."""
-    while name in taken:
-        name += "_"
-    return name
-
-
-def arviz_names(names: Iterable[str]) -> dict[str, str]:
-    """A name in ArviZ for each parameter: no path, no dimension, and no two the same."""
-    found: dict[str, str] = {}
-    taken = {"chain", "draw"}
-    for name in names:
-        found[name] = free(name.replace("/", "."), taken)
-        taken |= {found[name], *(f"{found[name]}_dim_{i}" for i in range(8))}
-    return found
-
-
 def entropy(p: np.ndarray) -> np.ndarray:
     r""":math:`-\sum_k p_k \log p_k` over the last axis, with 0 log 0 = 0."""
     return np.asarray(-(p * np.log(np.maximum(p, TINY))).sum(axis=-1))
-
-
-def scipy_stats() -> Any:
-    """SciPy's statistics; ImportError says what to install."""
-    try:
-        from scipy import stats
-    except ImportError as error:
-        raise ImportError("ranks of uncertainties need SciPy: pip install 'neko-learning[bayes]'") from error
-    return stats
-
-
-def arviz() -> Any:
-    """ArviZ, without the notice of its coming versions.
-
-    It warns once a day, on import: no concern of who asks for an R̂, and a failure where warnings are errors.
-    """
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=r"\s*ArviZ is undergoing", category=FutureWarning)
-        try:
-            import arviz as az
-        except ImportError as error:
-            raise ImportError("diagnostics of chains need ArviZ: pip install 'neko-learning[bayes]'") from error
-    return az

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from neko import identity, rules, tree
 from neko.arguments import check_integer
-from neko.bayes import priors
+from neko.bayes import priors, starts
 from neko.bayes.began import Began, warn_of_change, warn_of_likelihood
 from neko.bayes.chain import Chain
 from neko.bayes.posterior import Posterior
@@ -200,10 +200,10 @@ class Sampling(Learner):
             shapes = [self.model.batch(*batch) for batch in arrays]
             if self.model.objective.reduction == "mean":
                 warn_of_likelihood(shapes)
-            self.share = sum(float(self.model.share(batch)) for batch in shapes) / found.examples
+            self.share = sum(float(self.model.objective.share(self.xp, batch)) for batch in shapes) / found.examples
             self.feedback = self.drift.initial_feedback()
             keys = self.xp.random.split(self.xp.random.key(self.seed), self.n_chains)
-            for position, key in zip(self.positions(), self.xp.unstack(keys), strict=True):
+            for position, key in zip(starts.positions(self), self.xp.unstack(keys), strict=True):
                 self.chains.append(Chain(position, key))
 
     renewing = False
@@ -254,25 +254,6 @@ class Sampling(Learner):
     def blank(self, chain: Chain) -> Any:
         """A state of the sampler with the form of a chain's; None for a sampler without one."""
 
-    def positions(self) -> list[Params]:
-        """Where the chains start."""
-        first = self.model.params
-        if self.starts is not None:
-            return [self.converted(number, start) for number, start in enumerate(self.starts)]
-        rng = np.random.default_rng(self.seed)
-
-        def shuffled(w: Array) -> Array:
-            w = np.asarray(self.xp.to_numpy(w))
-            return self.xp.asarray(rng.permutation(w.ravel()).reshape(w.shape))
-
-        return [first] + [{name: shuffled(w) for name, w in first.items()} for _ in range(self.n_chains - 1)]
-
-    def converted(self, number: int, start: Mapping[str, Any]) -> Params:
-        """A start as the backend has it; ValueError unless it has the model's names and shapes."""
-        own = self.model.params
-        proposals.check_names(f"starts[{number}]", start, own, complete=True)
-        return {name: self.xp.asarray(np.array(start[name]), dtype=w.dtype) for name, w in own.items()}
-
     def keep(self, chain: Chain) -> None:
         """A draw of a chain: its weights, and its predictions for `x_pred`."""
         chain.draws.append({name: np.array(self.xp.to_numpy(w)) for name, w in chain.position.items()})
@@ -283,22 +264,13 @@ class Sampling(Learner):
     @property
     def posterior(self) -> Posterior:
         """The draws so far; ValueError before the first one."""
-        kept = len(self.chains[0].draws) if self.chains else 0
-        if not kept:
+        if not self.chains or not self.chains[0].draws:
             raise ValueError(f"no draws after {self.epochs!r} epochs: train for more than warmup={self.warmup!r}")
-        draws = {
-            name: np.stack([[draw[name] for draw in chain.draws] for chain in self.chains])
-            for name in self.chains[0].draws[0]
-        }
-
-        def traces(name: str) -> np.ndarray:
-            after = slice(self.warmup, None, self.thinning)
-            return np.array([getattr(chain, name)[after] for chain in self.chains])
-
+        kept = slice(self.warmup, None, self.thinning)
         return Posterior(
-            draws=draws,
-            logdensity=traces("logdensity"),
-            acceptance=traces("acceptance"),
+            draws={name: np.stack([[d[name] for d in c.draws] for c in self.chains]) for name in self.priors},
+            logdensity=np.array([chain.logdensity[kept] for chain in self.chains]),
+            acceptance=np.array([chain.acceptance[kept] for chain in self.chains]),
             step_size=np.array(self.step_sizes()),
             predictions=None if self.x_pred is None else np.stack([chain.predictions for chain in self.chains]),
             link=self.model.objective.loss.link,
@@ -313,7 +285,7 @@ class Sampling(Learner):
         """Loss of a batch times its share in the data set, the drift rule's gradient of it, and the share."""
         batch = self.model.batch(*arrays)
         result = self.drift.differentiate(position, feedback, batch, buffers)
-        share = self.model.share(batch)
+        share = self.model.objective.share(self.xp, batch)
         return result.forward.loss * share, {name: share * result.gradients[name] for name in position}, share
 
 

@@ -33,6 +33,11 @@ class Examples(NamedTuple):
         """Number of examples."""
         return int(tree.leaves(self.x)[0].shape[0])
 
+    def cut(self, steps: slice, sequence_level: bool) -> Examples:
+        """Some steps of the batch; a target of the whole sequence stays as it is."""
+        y = self.y if sequence_level else self.y[:, steps]
+        return Examples(self.x[:, steps], y, None if self.mask is None else self.mask[:, steps], None)
+
     def counts(self) -> np.ndarray:
         """Which frames count, (batch, time), on the host."""
         if self.given is None:

@@ -13,6 +13,7 @@ from neko.errors import CheckpointError
 from neko.io import checkpoint
 from neko.io.checkpoint import SUFFIX, listed, read, write
 from neko.models.base import Trainable
+from neko.models.model import Model
 
 
 def trainable(model: Any) -> Trainable:
@@ -74,7 +75,7 @@ def load_weights(model: Any, path: str | Path, *, changed: Sequence[str] = ()) -
     if "params" not in state:
         raise CheckpointError(f"{path} holds no weights of a model")
     params, buffers = state["params"], state.get("buffers") or {}
-    if not trained.params and not trained.persistent and "layers.0.w_in" in params:
+    if isinstance(trained, Model) and not trained.params and "layers.0.w_in" in params:
         trained.build(int(params["layers.0.w_in"].shape[0]))
     xp = trained.xp
     new: dict[str, Any] = {}

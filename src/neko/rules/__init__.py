@@ -28,7 +28,8 @@ def resolve(rule: Any) -> Callable[..., Any]:
     modes = RULES.about(name).get("modes", ())
     if mode not in modes:
         raise ValueError(f"rule {rule!r}: expected {f'a mode of {name!r}, one of {modes!r}' if modes else repr(name)}")
-    return functools.partial(RULES[name], mode=mode)
+    made: Any = RULES[name]
+    return functools.partial(made, mode=mode)
 
 
 def names() -> list[str]:

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from neko import bayes, plots
-from neko.bayes import posterior
+from neko.bayes.packages import scipy_stats
 from neko.datasets import Dataset
 from neko.evaluator import Evaluator
 from neko.io import checkpoint, console
@@ -27,7 +27,7 @@ class Sampling(Run):
 
     @functools.cached_property
     def data(self) -> Dataset:
-        posterior.scipy_stats()  # which the summary needs: better missed now than after the chains
+        scipy_stats()  # which the summary needs: better missed now than after the chains
         data = super().data
         if data.task_type != "classification" or data.y_train.ndim != 2 or data.mask_train is not None:
             name = self.config.data

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
 from neko import identity, tree, updates
-from neko.arguments import check_integer
 from neko.backend.programs import Programs
+from neko.backend.protocol import Compiled
 from neko.data.intake import Examples
-from neko.errors import NonFiniteError
 from neko.identity import representation
 from neko.io import snapshot
 from neko.models.adapted import check_names
 from neko.models.network import Params
 from neko.rules.base import Gradient, GradientRule
-from neko.training import stream as streams
+from neko.training import faults
 from neko.training.learner import Learner, Measures
 from neko.training.step import Step, Weights
+from neko.training.stream import Stream, ends
 
 
 class LearningRule(Learner):
@@ -96,13 +96,10 @@ class LearningRule(Learner):
         self.gradient = gradient
         self.model = gradient.model
         self.xp = self.model.xp
-        self.chunk = None if chunk is None else check_integer("chunk", chunk)
+        self._stream = Stream(gradient, chunk=chunk, online=online, stream=stream)
+        self.chunk = self._stream.chunk
         self.online = online
         self.stream = stream
-        if online and chunk is None:
-            raise ValueError("online=True needs chunk: the number of steps between updates, for example chunk=1")
-        for option, value in (("stream", stream), ("chunk", chunk)):
-            self._check_streams(option, value)
         self.optimizer = optimizer
         self.learning_rate = learning_rate
         self.schedule = updates.resolve(self.xp, optimizer, learning_rate)
@@ -111,27 +108,13 @@ class LearningRule(Learner):
         self.feedback: Params = {}
         self.update_state: Any = None
         self.steps = 0
-        self._carry: Any = None
-        self._sequences: int | None = None
         self._fault: Any = None
         self._jit = jit
         self._programs = Programs(self.xp, jit)
         self._known: list[str] | None = None
         # Chunks of an online rule are cut before the step.
-        self._step = Step(gradient, self.update, self.clip_norm, None if online else self.chunk, stream or online)
+        self._step = Step(gradient, self.update, self.clip_norm, None if online else self.chunk, self._stream.carries)
         self._compile()
-
-    def _check_streams(self, option: str, value: Any) -> None:
-        """ValueError for an option that needs a rule and a model with a state to carry on."""
-        if not value:
-            return
-        if not self.gradient.streams:
-            name = type(self.gradient).__name__
-            raise ValueError(f"{option}={value!r}: {name} carries no state from chunk to chunk; use Eprop for streams")
-        if self.model.model.persistent:
-            raise ValueError(
-                f"{option}={value!r}: {self.model.model!r} has no state to carry on; only a network of cells has one"
-            )
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join([repr(self.gradient), *representation.options(self)])})"
@@ -166,7 +149,7 @@ class LearningRule(Learner):
     def gradients_of(self, batch: Examples) -> tuple[Any, Params]:
         """As `gradients`, of examples that are prepared already."""
         self.start()
-        self._check_target(batch)
+        self._stream.check_target(batch)
         result = self._look(self.model.model.buffers, batch)
         return result.forward.loss, self._step.whole(result.gradients)
 
@@ -180,28 +163,28 @@ class LearningRule(Learner):
 
     def learn(self, portion: Examples) -> Measures:
         self.start()
-        self._check_target(portion)
+        self._stream.check_target(portion)
         if self.online:
             return self._learn_online(portion)
         if not self.stream:
             return self._advance(portion)
-        counts = self._follow(portion)
+        counts = self._stream.follow(portion)
         if not counts.any():
             self._read(portion)
             return {}
-        return self._advance(portion, counts.any(axis=1))
+        return self._advance(portion, np.asarray(counts.any(axis=1)))
 
     def _learn_online(self, batch: Examples) -> Measures:
         """An update after every chunk."""
-        counts = self._follow(batch) if self.stream else batch.counts()
-        last = streams.ends(counts)
+        counts = self._stream.follow(batch) if self.stream else batch.counts()
+        last = ends(counts)
         measures: Measures = {}
         # In a stream what comes after the last frame that counts moves the state of the next chunk.
         end = batch.x.shape[1] if self.stream else int(last.max()) + 1
         try:
             for begin in range(0, end, self.chunk or end):
                 steps = slice(begin, begin + (self.chunk or end))
-                part = self._cut(batch, steps)
+                part = batch.cut(steps, self.model.objective.is_sequence_level(batch.y))
                 if not counts[:, steps].any():
                     self._read(part)
                     continue
@@ -212,11 +195,6 @@ class LearningRule(Learner):
                 self.reset()
         return measures
 
-    def _cut(self, batch: Examples, steps: slice) -> Examples:
-        """Some steps of a batch."""
-        y = batch.y if self.model.objective.is_sequence_level(batch.y) else batch.y[:, steps]
-        return Examples(batch.x[:, steps], y, None if batch.mask is None else batch.mask[:, steps], None)
-
     def check(self) -> None:
         if self._fault is None:
             return
@@ -224,18 +202,8 @@ class LearningRule(Learner):
         if number < 0:
             return
         self.steps, self._fault = number, None
-        bounds = "" if self.clip_norm is not None else ", clip_norm=1.0"
-        if tensor == 0:
-            remedy = (
-                f"look at targets and inputs of this batch, or try smaller weights, a smaller learning_rate{bounds}"
-            )
-        else:
-            remedy = (
-                f"try a learning_rate below {self.schedule.rate(number):g}{bounds}, or a smaller dampening of the "
-                "surrogate"
-            )
-        raise NonFiniteError(
-            number, self._step.tensors()[tensor], f"{remedy}; the model keeps its parameters from before the step"
+        raise faults.error(
+            number, self._step.tensors()[tensor], rate=self.schedule.rate(number), clipped=self.clip_norm is not None
         )
 
     def finish(self, totals: Measures) -> dict[str, float]:
@@ -258,8 +226,7 @@ class LearningRule(Learner):
                 "buffers": snapshot.exported(xp, self.model.model.buffers),
                 "feedback": snapshot.exported(xp, self.feedback),
                 "update": self.update.exported(xp, self.update_state),
-                "carry": snapshot.exported(xp, self._carry),
-                "sequences": self._sequences,
+                **self._stream.exported(),
                 "steps": self.steps,
             }
 
@@ -267,9 +234,8 @@ class LearningRule(Learner):
         xp, model = self.xp, self.model
         next(iter(batches))  # which builds the model
         self.start()
-        sequences = saved["sequences"]
         with xp.scope():
-            template = None if saved["carry"] is None else self.gradient.carry_template(sequences)
+            self._stream.load(saved)
             params = snapshot.loaded(xp, model.params, saved["params"], "params")
             buffers = snapshot.loaded(xp, model.model.buffers, saved["buffers"], "buffers")
             feedback = snapshot.loaded(xp, self.feedback, saved["feedback"], "feedback")
@@ -277,16 +243,14 @@ class LearningRule(Learner):
                 update = self.update.init(self._learnt(params, feedback))
             else:
                 update = self.update.loaded(xp, self.update_state, saved["update"])
-            carry = snapshot.loaded(xp, template, saved["carry"], "carry")
         model.params, self.feedback, self.update_state = params, feedback, update
         if model.model.persistent:
             model.model.buffers = buffers
-        self._carry, self._sequences, self.steps = carry, sequences, saved["steps"]
+        self.steps = saved["steps"]
 
     def reset(self) -> None:
         """Forget the state of the stream; parameters stay."""
-        self._carry = None
-        self._sequences = None
+        self._stream.reset()
 
     def start(self, x: Any = None) -> None:
         """Draw feedback and the update's state if that is not done, of a model that is built (for inputs like `x`)."""
@@ -317,37 +281,17 @@ class LearningRule(Learner):
 
     def _compile(self) -> None:
         """The steps as the framework compiles them, with the objective of now in them."""
-        compiled: Callable[..., Any] = self.xp.jit if self._jit else self._scoped
-        self._train = compiled(self._step.advance)
-        self._differentiate = compiled(self._step.look)
+        xp, step = self.xp, self._step
+        self._train, self._differentiate = (
+            xp.jit(f) if self._jit else Compiled(xp, lambda f: f, f) for f in (step.advance, step.look)
+        )
         self._objective = self.model.objective
-
-    def _scoped(self, f: Callable[..., Any]) -> Callable[..., Any]:
-        """f as it is, in the backend's scope."""
-
-        def run(*args: Any) -> Any:
-            with self.xp.scope():
-                return f(*args)
-
-        return run
-
-    def _check_target(self, batch: Examples) -> None:
-        """ValueError for a target that chunks of a stream cannot have."""
-        option = "stream=True" if self.stream else "online=True" if self.online else None
-        if option is not None:
-            objective = self.model.objective
-            streams.check_target(option, objective.target, objective.is_sequence_level(batch.y))
-
-    def _follow(self, batch: Examples) -> np.ndarray:
-        """Which frames of this chunk of the stream count, (batch, time)."""
-        self._sequences = streams.check_size(self._sequences, batch.size)
-        return batch.counts()
 
     def _read(self, batch: Examples) -> None:
         """Go on through frames of which none counts: an update would be of nothing but the optimizer's momentum."""
         with self.xp.scope():
-            start = self.gradient.initial_carry(batch.size) if self._carry is None else self._carry
-        self._carry = self._look(start, batch).carry
+            start = self._stream.start(batch.size)
+        self._stream.carry = self._look(start, batch).carry
 
     def _look(self, start: Any, batch: Examples) -> Gradient:
         """What the rule finds for a batch with the weights as the update holds them; nothing of it is applied."""
@@ -365,7 +309,7 @@ class LearningRule(Learner):
                 self._fault = xp.asarray(np.full(2, -1.0))
             weights, carry, measures, self._fault = self._train(
                 self._weights(),
-                model.buffers if model.persistent else self._carry,
+                model.buffers if model.persistent else self._stream.carry,
                 self._fault,
                 xp.scalar(self.schedule.rate(self.steps)),
                 xp.scalar(float(self.steps)),
@@ -378,6 +322,6 @@ class LearningRule(Learner):
         if model.persistent:
             model.buffers = carry
         else:
-            self._carry = carry
+            self._stream.carry = carry
         self.steps += 1
-        return measures  # type: ignore[no-any-return]
+        return measures

@@ -69,7 +69,8 @@ def resolve(rule: Any) -> Callable[..., LearningRule]:
     if isinstance(made, functools.partial):
         return functools.partial(resolve(made.func), *made.args, **made.keywords)
     if isinstance(made, type):
-        return pair(made) if issubclass(made, GradientRule) else made
+        kind: Any = made
+        return pair(kind) if issubclass(kind, GradientRule) else kind
 
     def make(model: Any, **options: Any) -> LearningRule:
         found = made(model, **options)

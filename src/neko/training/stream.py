@@ -1,27 +1,97 @@
-"""The sequences of a stream, as its chunks come."""
+"""What a learning rule carries from one chunk of a stream to the next, and what chunks must be."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-
-def check_size(before: int | None, size: int) -> int:
-    """The number of sequences in a chunk; ValueError unless it is that of the chunks before, None at the beginning."""
-    if before is not None and before != size:
-        raise ValueError(
-            f"a chunk of {size} sequences in a stream of {before}: expected the same sequences as before "
-            "(masked where one has ended), or reset() to begin anew"
-        )
-    return size
+from neko.arguments import check_integer
+from neko.data.intake import Examples
+from neko.io import snapshot
+from neko.rules.base import GradientRule
 
 
-def check_target(option: str, target: str, sequence_level: bool) -> None:
-    """ValueError for a sequence-level target that does not hold at every step."""
-    if sequence_level and target != "every":
-        raise ValueError(
-            f"{option} with target={target!r}: a chunk does not know where its sequence ends; expected "
-            "target='every', or targets at every step with a mask"
-        )
+class Stream:
+    """The carry of a gradient rule, and the sequences that it is of.
+
+    Parameters
+    ----------
+    gradient : GradientRule
+        Whose state is carried.
+    chunk, online, stream
+        See `LearningRule`.
+
+    Attributes
+    ----------
+    carry : object
+        Of the network and the rule; None at the start of a sequence.
+    carries : bool
+        Whether the state at the end of a batch or chunk is where the next one starts.
+
+    Raises
+    ------
+    ValueError
+        For `online` without `chunk`, and for a rule or a model without a state to carry.
+    """
+
+    def __init__(self, gradient: GradientRule, *, chunk: int | None, online: bool, stream: bool) -> None:
+        self.gradient = gradient
+        self.chunk = None if chunk is None else check_integer("chunk", chunk)
+        self.option = "stream=True" if stream else "online=True" if online else None
+        self.carries = stream or online
+        self.carry: Any = None
+        self.sequences: int | None = None
+        if online and chunk is None:
+            raise ValueError("online=True needs chunk: the number of steps between updates, for example chunk=1")
+        for option, value in (("stream", stream), ("chunk", chunk)):
+            if value and not gradient.streams:
+                raise ValueError(
+                    f"{option}={value!r}: {type(gradient).__name__} carries no state from chunk to chunk; use Eprop "
+                    "for streams"
+                )
+            if value and gradient.model.model.persistent:
+                raise ValueError(
+                    f"{option}={value!r}: {gradient.model.model!r} has no state to carry on; only a network of cells "
+                    "has one"
+                )
+
+    def check_target(self, batch: Examples) -> None:
+        """ValueError for a sequence-level target that does not hold at every step."""
+        objective = self.gradient.model.objective
+        if self.option and objective.target != "every" and objective.is_sequence_level(batch.y):
+            raise ValueError(
+                f"{self.option} with target={objective.target!r}: a chunk does not know where its sequence ends; "
+                "expected target='every', or targets at every step with a mask"
+            )
+
+    def follow(self, batch: Examples) -> np.ndarray:
+        """Which frames of the next chunk count, (batch, time); ValueError unless it has the sequences of the last."""
+        if self.sequences is not None and self.sequences != batch.size:
+            raise ValueError(
+                f"a chunk of {batch.size} sequences in a stream of {self.sequences}: expected the same sequences as "
+                "before (masked where one has ended), or reset() to begin anew"
+            )
+        self.sequences = batch.size
+        return batch.counts()
+
+    def start(self, size: int) -> Any:
+        """Where a chunk of `size` sequences starts from."""
+        return self.gradient.initial_carry(size) if self.carry is None else self.carry
+
+    def reset(self) -> None:
+        """Begin anew."""
+        self.carry = self.sequences = None
+
+    def exported(self) -> dict[str, Any]:
+        """The carry as a checkpoint holds it."""
+        return {"carry": snapshot.exported(self.gradient.xp, self.carry), "sequences": self.sequences}
+
+    def load(self, saved: dict[str, Any]) -> None:
+        """Go on from what `exported` gave; nothing is differentiated."""
+        template = None if saved["carry"] is None else self.gradient.carry_template(saved["sequences"])
+        self.carry = snapshot.loaded(self.gradient.xp, template, saved["carry"], "carry")
+        self.sequences = saved["sequences"]
 
 
 def ends(counts: np.ndarray) -> np.ndarray:

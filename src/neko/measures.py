@@ -1,0 +1,33 @@
+"""The measures of a forward pass: sums that average exactly over batches of any size."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from neko.metrics import LAYER_RATE, Context, Metric
+from neko.objective import Batch, Forward, Objective
+
+
+def measure(
+    xp: Any, objective: Objective, metrics: tuple[Metric, ...], dt: float, forward: Forward, batch: Batch
+) -> dict[str, Any]:
+    """(total, weight) of the loss, of every metric, and of the mean rate of every spiking layer."""
+    loss, pooled = objective.loss, batch.pooling is not None
+    context = Context(
+        loss.prediction(xp, forward.outputs),
+        loss.unlinked(xp, forward.outputs),
+        batch.target[0] if pooled else batch.target,
+        batch.closing if pooled else batch.valid,
+        forward.rates,
+        xp.sum(batch.valid),
+        dt,
+        loss.link,
+    )
+    share = objective.share(xp, batch)
+    judged = share if objective.by_frames(batch) else xp.sum(batch.closing)
+    measures = {"loss": (forward.loss * share, judged)}
+    measures |= {metric.name: metric.measure(xp, context) for metric in metrics}
+    for i, rate in enumerate(forward.rates):
+        if rate is not None:
+            measures[f"{LAYER_RATE}{i}"] = (xp.mean(rate) * context.frames, context.frames)
+    return measures
