@@ -85,7 +85,8 @@ class TorchUpdate(Update):
         if scheduler is None and all(on_device(now, before) for _, now, before in pairs):
             for _, now, before in pairs:
                 for name, value in now.items():
-                    value.copy_(choose(xp, good, value, before[name]))
+                    if value.device == good.device:
+                        value.copy_(choose(xp, good, value, before[name]))
         # The first step makes the memory, and a scheduler counts on the host: only there can these be undone.
         elif not bool(good):
             for p, _, before in pairs:
@@ -97,6 +98,14 @@ class TorchUpdate(Update):
                 for group, then in zip(optimizer.param_groups, groups, strict=True):
                     group.update(then)
         return new
+
+    def rewind(self, state: Any, steps: int) -> None:
+        own, optimizer, _ = state
+        for p in own.values():
+            for value in optimizer.state.get(p, {}).values():
+                # A count of steps stays on the host: see `chosen`.
+                if isinstance(value, torch.Tensor) and value.device != p.device:
+                    value -= steps
 
     def exported(self, xp: Any, state: Any) -> dict[str, Any]:
         """What the optimizer and its scheduler remember, as NumPy arrays and numbers."""

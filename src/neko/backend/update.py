@@ -48,6 +48,9 @@ class Update(ABC):
         """The new state where the step was good, else the one before it; `good` is a scalar on the device."""
         return choose(xp, good, new, kept)
 
+    def rewind(self, state: Any, steps: int) -> None:  # noqa: B027
+        """Take back what the last steps, none of which was good, have counted on the host."""
+
     def exported(self, xp: Any, state: Any) -> Any:
         """The state as a checkpoint holds it."""
         return snapshot.exported(xp, state)

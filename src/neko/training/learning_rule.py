@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 from typing import Any
 
@@ -19,7 +20,7 @@ from neko.rules.base import Gradient, GradientRule
 from neko.training import faults
 from neko.training.learner import Learner, Measures
 from neko.training.step import Step, Weights
-from neko.training.stream import Stream, ends
+from neko.training.stream import Stream
 
 
 class LearningRule(Learner):
@@ -44,28 +45,25 @@ class LearningRule(Learner):
     online : bool
         Update the weights after every chunk (``chunk=1``: after every step) instead of at the end of a batch.
     stream : bool
-        Carry the network's and the rule's state from one call to the next, so that an endless stream is learnt as one
+        Carry the state of network and rule from one call to the next, so that an endless stream is learnt as one
         sequence; `reset` starts anew. Every batch holds the same sequences in the same order; one that has ended
-        stays in it, masked. The loss of a batch is that of its own frames: under ``reduction='sum'`` the losses add up
-        to the loss of the sequence, under 'mean' each is a mean of its own.
+        stays in it, masked. A loss is that of the batch's own frames: with ``reduction='sum'`` they add up.
     jit : bool
-        Compile the step where the framework compiles; without it errors point to the line that made them.
+        Compile the step; without it errors point to the line that made them.
 
     Attributes
     ----------
     feedback : dict of Array
-        Backward weights of the gradient rule; empty for most rules, and before the first batch.
+        Backward weights of the gradient rule; empty before the first batch, and for most rules.
     update_state : object
-        The state of the update, such as the conductances of devices; None before the first batch.
-    steps : int
-        Number of updates so far.
+        State of the update, such as the conductances of devices; None before the first batch.
 
     Raises
     ------
     TypeError
         For what is no gradient rule.
     ValueError
-        For `online` without `chunk`; for `chunk` or `stream` of a rule that carries no state.
+        For `online` without `chunk`, and options of a stream for a rule that carries no state.
 
     Examples
     --------
@@ -164,31 +162,15 @@ class LearningRule(Learner):
     def learn(self, portion: Examples) -> Measures:
         self.start()
         self._stream.check_target(portion)
-        if self.online:
-            return self._learn_online(portion)
-        if not self.stream:
+        if not self._stream.carries:
             return self._advance(portion)
-        counts = self._stream.follow(portion)
-        if not counts.any():
-            self._read(portion)
-            return {}
-        return self._advance(portion, np.asarray(counts.any(axis=1)))
-
-    def _learn_online(self, batch: Examples) -> Measures:
-        """An update after every chunk."""
-        counts = self._stream.follow(batch) if self.stream else batch.counts()
-        last = ends(counts)
         measures: Measures = {}
-        # In a stream what comes after the last frame that counts moves the state of the next chunk.
-        end = batch.x.shape[1] if self.stream else int(last.max()) + 1
         try:
-            for begin in range(0, end, self.chunk or end):
-                steps = slice(begin, begin + (self.chunk or end))
-                part = batch.cut(steps, self.model.objective.is_sequence_level(batch.y))
-                if not counts[:, steps].any():
-                    self._read(part)
+            for chunk, closing in self._stream.chunks(portion):
+                if closing is None:
+                    self._read(chunk)
                     continue
-                found = self._advance(part, (last >= steps.start) & (last < steps.stop))
+                found = self._advance(chunk, closing)
                 measures = found if not measures else tree.map(lambda a, b: a + b, measures, found)
         finally:
             if not self.stream:
@@ -201,6 +183,7 @@ class LearningRule(Learner):
         number, tensor = (int(n) for n in self.xp.to_numpy(self._fault))
         if number < 0:
             return
+        self.update.rewind(self.update_state, self.steps - number)
         self.steps, self._fault = number, None
         raise faults.error(
             number, self._step.tensors()[tensor], rate=self.schedule.rate(number), clipped=self.clip_norm is not None
@@ -231,16 +214,16 @@ class LearningRule(Learner):
             }
 
     def load(self, saved: dict[str, Any], batches: Iterable[Examples]) -> None:
-        xp, model = self.xp, self.model
         next(iter(batches))  # which builds the model
         self.start()
+        xp, model = self.xp, self.model
         with xp.scope():
             self._stream.load(saved)
             params = snapshot.loaded(xp, model.params, saved["params"], "params")
             buffers = snapshot.loaded(xp, model.model.buffers, saved["buffers"], "buffers")
             feedback = snapshot.loaded(xp, self.feedback, saved["feedback"], "feedback")
             if saved["update"] is None:  # of an optimizer that was changed on purpose: it begins anew
-                update = self.update.init(self._learnt(params, feedback))
+                update = self.update.init(self._step.learnt(params, feedback))
             else:
                 update = self.update.loaded(xp, self.update_state, saved["update"])
         model.params, self.feedback, self.update_state = params, feedback, update
@@ -264,27 +247,17 @@ class LearningRule(Learner):
         self._known = list(self.model.params)
         with self.xp.scope():
             self.feedback = self.gradient.initial_feedback()
-            self.update_state = self.update.init(self._learnt(self.model.params, self.feedback))
-            self._hold(self._step.held(self._weights()))
-
-    def _learnt(self, params: Params, feedback: Params) -> Params:
-        """What the update trains."""
-        return {**params, **{name: feedback[name] for name in self.gradient.learnt_feedback()}}
+            self.update_state = self.update.init(self._step.learnt(self.model.params, self.feedback))
+            self.model.params, self.feedback, self.update_state = self._step.held(self._weights())
 
     def _weights(self) -> Weights:
         """What the next update starts from."""
         return Weights(self.model.params, self.feedback, self.update_state)
 
-    def _hold(self, weights: Weights) -> None:
-        """Keep the weights of an update."""
-        self.model.params, self.feedback, self.update_state = weights
-
     def _compile(self) -> None:
         """The steps as the framework compiles them, with the objective of now in them."""
-        xp, step = self.xp, self._step
-        self._train, self._differentiate = (
-            xp.jit(f) if self._jit else Compiled(xp, lambda f: f, f) for f in (step.advance, step.look)
-        )
+        compiled = self.xp.jit if self._jit else functools.partial(Compiled, self.xp, lambda f: f)
+        self._train, self._differentiate = compiled(self._step.advance), compiled(self._step.look)
         self._objective = self.model.objective
 
     def _read(self, batch: Examples) -> None:
@@ -318,7 +291,7 @@ class LearningRule(Learner):
                 batch.mask,
                 None if closing is None else xp.asarray(closing, dtype=xp.dtype),
             )
-            self._hold(weights)
+        self.model.params, self.feedback, self.update_state = weights
         if model.persistent:
             model.buffers = carry
         else:

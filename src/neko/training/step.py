@@ -100,9 +100,12 @@ class Step:
         if not self.update.holds:
             return weights
         params, feedback, state = weights
-        learnt = {**params, **{name: feedback[name] for name in self.gradient.learnt_feedback()}}
-        learnt, state = self.update.hold(learnt, state)
+        learnt, state = self.update.hold(self.learnt(params, feedback), state)
         return Weights({n: learnt[n] for n in params}, {n: learnt.get(n, b) for n, b in feedback.items()}, state)
+
+    def learnt(self, params: Params, feedback: Params) -> Params:
+        """What the update trains."""
+        return {**params, **{name: feedback[name] for name in self.gradient.learnt_feedback()}}
 
     def whole(self, gradients: Params) -> Params:
         """The gradients of a rule; ValueError where it left out that of a parameter."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,8 @@ class Stream:
     def __init__(self, gradient: GradientRule, *, chunk: int | None, online: bool, stream: bool) -> None:
         self.gradient = gradient
         self.chunk = None if chunk is None else check_integer("chunk", chunk)
+        self.online = online
+        self.stream = stream
         self.option = "stream=True" if stream else "online=True" if online else None
         self.carries = stream or online
         self.carry: Any = None
@@ -65,15 +68,23 @@ class Stream:
                 "expected target='every', or targets at every step with a mask"
             )
 
-    def follow(self, batch: Examples) -> np.ndarray:
-        """Which frames of the next chunk count, (batch, time); ValueError unless it has the sequences of the last."""
+    def chunks(self, batch: Examples) -> Iterator[tuple[Examples, np.ndarray | None]]:
+        """The chunks of a batch between which weights are updated, with the sequences (batch,) that end in each, None
+        for a chunk in which no frame counts; ValueError for other sequences than those of the batch before."""
         if self.sequences is not None and self.sequences != batch.size:
             raise ValueError(
                 f"a chunk of {batch.size} sequences in a stream of {self.sequences}: expected the same sequences as "
                 "before (masked where one has ended), or reset() to begin anew"
             )
         self.sequences = batch.size
-        return batch.counts()
+        counts, time = batch.counts(), int(batch.x.shape[1])
+        last, length = ends(counts), self.chunk if self.online and self.chunk else time
+        sequence_level = self.gradient.model.objective.is_sequence_level(batch.y)
+        # In a stream what comes after the last frame that counts moves the state of the next chunk.
+        for begin in range(0, time if self.stream else int(last.max()) + 1, length):
+            steps = slice(begin, begin + length)
+            closing = (last >= begin) & (last < begin + length) if counts[:, steps].any() else None
+            yield batch.cut(steps, sequence_level), closing
 
     def start(self, size: int) -> Any:
         """Where a chunk of `size` sequences starts from."""
