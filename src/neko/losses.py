@@ -10,6 +10,7 @@ from typing import Any
 
 from neko.arguments import check_choice
 from neko.backend import recording
+from neko.backend.protocol import Backend
 from neko.registry import Registry
 from neko.typing import Array
 
@@ -58,10 +59,10 @@ class Loss:
     def __post_init__(self) -> None:
         check_choice("link", self.link, LINKS)
 
-    def __call__(self, xp: Any, outputs: Array, target: Array) -> Array:
+    def __call__(self, xp: Backend, outputs: Array, target: Array) -> Array:
         return recording.call(self.name, self.function, xp, self.unlinked(xp, outputs), target)
 
-    def prediction(self, xp: Any, outputs: Array) -> Array:
+    def prediction(self, xp: Backend, outputs: Array) -> Array:
         """What outputs predict: the link of them."""
         if self.linked or self.link == "identity":
             return outputs
@@ -69,7 +70,7 @@ class Loss:
             return xp.exp(xp.log_softmax(outputs))
         return xp.sigmoid(outputs) if self.link == "sigmoid" else xp.exp(outputs)
 
-    def unlinked(self, xp: Any, outputs: Array) -> Array:
+    def unlinked(self, xp: Backend, outputs: Array) -> Array:
         """Logits (or logs of rates) of outputs: themselves, or the inverse of the link that they have passed."""
         if not self.linked:
             return outputs
@@ -82,49 +83,49 @@ resolve = LOSSES.resolve
 
 
 @LOSSES.register("categorical_crossentropy", distribution=True, link="softmax")
-def categorical_crossentropy(xp: Any, outputs: Array, target: Array) -> Array:
+def categorical_crossentropy(xp: Backend, outputs: Array, target: Array) -> Array:
     """``-Σ_k t_k log softmax(y)_k`` for logits y and a distribution t (one-hot or soft)."""
     return -xp.sum(xp.astype(target, xp.dtype) * xp.log_softmax(outputs), axis=-1)
 
 
 @LOSSES.register("sparse_categorical_crossentropy", sparse=True, link="softmax")
-def sparse_categorical_crossentropy(xp: Any, outputs: Array, target: Array) -> Array:
+def sparse_categorical_crossentropy(xp: Backend, outputs: Array, target: Array) -> Array:
     """``-log softmax(y)_t`` for logits y and a class number t."""
     return categorical_crossentropy(xp, outputs, xp.one_hot(target, outputs.shape[-1]))
 
 
 @LOSSES.register("binary_crossentropy", aliases=("bce",), link="sigmoid")
-def binary_crossentropy(xp: Any, outputs: Array, target: Array) -> Array:
+def binary_crossentropy(xp: Backend, outputs: Array, target: Array) -> Array:
     """``mean_k (log(1 + e^{y_k}) - t_k y_k)`` for logits y of independent events and t in [0, 1]."""
     return xp.mean(xp.softplus(outputs) - xp.astype(target, xp.dtype) * outputs, axis=-1)
 
 
 @LOSSES.register("mean_squared_error", aliases=("mse",))
-def mean_squared_error(xp: Any, outputs: Array, target: Array) -> Array:
+def mean_squared_error(xp: Backend, outputs: Array, target: Array) -> Array:
     """``mean_k (y_k - t_k)²``."""
     return xp.mean(xp.square(outputs - xp.astype(target, xp.dtype)), axis=-1)
 
 
 @LOSSES.register("half_squared_error")
-def half_squared_error(xp: Any, outputs: Array, target: Array) -> Array:
+def half_squared_error(xp: Backend, outputs: Array, target: Array) -> Array:
     """``½ Σ_k (y_k - t_k)²``, whose error is ``y - t``: the regression loss of Bellec et al. (2020)."""
     return 0.5 * xp.sum(xp.square(outputs - xp.astype(target, xp.dtype)), axis=-1)
 
 
 @LOSSES.register("mean_absolute_error", aliases=("mae",))
-def mean_absolute_error(xp: Any, outputs: Array, target: Array) -> Array:
+def mean_absolute_error(xp: Backend, outputs: Array, target: Array) -> Array:
     """``mean_k |y_k - t_k|``."""
     return xp.mean(xp.abs(outputs - xp.astype(target, xp.dtype)), axis=-1)
 
 
 @LOSSES.register("poisson", link="log")
-def poisson(xp: Any, outputs: Array, target: Array) -> Array:
+def poisson(xp: Backend, outputs: Array, target: Array) -> Array:
     """``mean_k (e^{y_k} - t_k y_k)``: negative log likelihood of counts t with log rate y, without its constant."""
     return xp.mean(xp.exp(outputs) - xp.astype(target, xp.dtype) * outputs, axis=-1)
 
 
 @LOSSES.register("kl_divergence", aliases=("kl",), distribution=True, link="softmax")
-def kl_divergence(xp: Any, outputs: Array, target: Array) -> Array:
+def kl_divergence(xp: Backend, outputs: Array, target: Array) -> Array:
     """``Σ_k t_k (log t_k - log softmax(y)_k)`` for logits y and a distribution t; ``0 log 0 = 0``."""
     target = xp.astype(target, xp.dtype)
     log_target = xp.log(xp.where(target > 0.0, target, xp.ones_like(target)))
@@ -154,7 +155,7 @@ def class_weighted(loss: Loss, weights: Sequence[float]) -> Loss:
     if not values or not all(math.isfinite(w) and w >= 0.0 for w in values):
         raise ValueError(f"class_weights={weights!r}: expected a finite number of at least 0 for each class")
 
-    def function(xp: Any, outputs: Array, target: Array) -> Array:
+    def function(xp: Backend, outputs: Array, target: Array) -> Array:
         if len(values) != outputs.shape[-1]:
             raise ValueError(f"class_weights has {len(values)} entries: expected {outputs.shape[-1]}, one a class")
         dense = xp.one_hot(target, outputs.shape[-1]) if loss.sparse else xp.astype(target, xp.dtype)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from neko.backend.protocol import Backend
 from neko.metrics import LAYER_RATE, Context, Metric
 from neko.objective import Batch, Forward, Objective
 
 
 def measure(
-    xp: Any, objective: Objective, metrics: tuple[Metric, ...], dt: float, forward: Forward, batch: Batch
+    xp: Backend, objective: Objective, metrics: tuple[Metric, ...], dt: float, forward: Forward, batch: Batch
 ) -> dict[str, Any]:
     """(total, weight) of the loss, of every metric, and of the mean rate of every spiking layer."""
     loss, pooled = objective.loss, batch.pooling is not None

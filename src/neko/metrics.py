@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from neko.arguments import check_integer
+from neko.backend.protocol import Backend
 from neko.losses import categorical_crossentropy, mean_absolute_error, mean_squared_error
 from neko.registry import Registry
 from neko.typing import Array
@@ -85,12 +86,12 @@ METRICS: Registry[Metric] = Registry(
 resolve = METRICS.resolve
 
 
-def weighted(xp: Any, values: Array, weight: Array) -> tuple[Array, Array]:
+def weighted(xp: Backend, values: Array, weight: Array) -> tuple[Array, Array]:
     """(Σ w v, Σ w)."""
     return xp.sum(values * weight), xp.sum(weight)
 
 
-def dense(xp: Any, context: Context) -> Array:
+def dense(xp: Backend, context: Context) -> Array:
     """The target with a class axis."""
     if len(context.target.shape) == len(context.prediction.shape):
         return context.target
@@ -98,7 +99,7 @@ def dense(xp: Any, context: Context) -> Array:
 
 
 @METRICS.register("accuracy", of_classes=True, of_events=True)
-def accuracy(xp: Any, context: Context) -> tuple[Array, Array]:
+def accuracy(xp: Backend, context: Context) -> tuple[Array, Array]:
     """Share of examples (or frames) whose largest output is the target's class; under a binary cross-entropy, of all
     their events the share whose probability is above ½ where the target is."""
     if context.link == "sigmoid":
@@ -117,7 +118,7 @@ def top_k(k: int) -> Metric:
     """
     k = check_integer("k", k)
 
-    def measure(xp: Any, context: Context) -> tuple[Array, Array]:
+    def measure(xp: Backend, context: Context) -> tuple[Array, Array]:
         y = context.outputs
         n = y.shape[-1]
         chosen = xp.one_hot(xp.argmax(dense(xp, context), axis=-1), n)
@@ -132,26 +133,26 @@ def top_k(k: int) -> Metric:
 
 
 @METRICS.register("perplexity", finalise=exponential, of_classes=True, of_probabilities=True)
-def perplexity(xp: Any, context: Context) -> tuple[Array, Array]:
+def perplexity(xp: Backend, context: Context) -> tuple[Array, Array]:
     """Cross-entropy in nats; its exponential is the perplexity."""
     return weighted(xp, categorical_crossentropy(xp, context.outputs, dense(xp, context)), context.weight)
 
 
 @METRICS.register("mean_squared_error")
-def squared(xp: Any, context: Context) -> tuple[Array, Array]:
+def squared(xp: Backend, context: Context) -> tuple[Array, Array]:
     """Mean squared error of the prediction over examples (or frames) and outputs; of class probabilities, the Brier
     score divided by the number of classes."""
     return weighted(xp, mean_squared_error(xp, context.prediction, dense(xp, context)), context.weight)
 
 
 @METRICS.register("mean_absolute_error")
-def absolute(xp: Any, context: Context) -> tuple[Array, Array]:
+def absolute(xp: Backend, context: Context) -> tuple[Array, Array]:
     """Mean absolute error of the prediction over examples (or frames) and outputs."""
     return weighted(xp, mean_absolute_error(xp, context.prediction, dense(xp, context)), context.weight)
 
 
 @METRICS.register("firing_rate")
-def firing_rate(xp: Any, context: Context) -> tuple[Array, Array]:
+def firing_rate(xp: Backend, context: Context) -> tuple[Array, Array]:
     """Mean rate of all spiking neurons over the valid frames, in Hz (`dt` is in ms)."""
     spiking = [rate for rate in context.rates if rate is not None]
     if not spiking:

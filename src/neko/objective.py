@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from neko.arguments import check_choice, check_number
 from neko.backend import recording
+from neko.backend.protocol import Backend
 from neko.losses import LOSSES, Loss
 from neko.typing import Array
 
@@ -85,24 +86,24 @@ class FiringRate:
         if not isinstance(self.per_sequence, bool):
             raise TypeError(f"FiringRate: per_sequence={self.per_sequence!r}: expected True or False")
 
-    def frames(self, xp: Any, valid: Array) -> Array:
+    def frames(self, xp: Backend, valid: Array) -> Array:
         """Frames that each sequence's rate is taken over, (batch,): its own, or those of the whole batch."""
         own = xp.sum(valid, axis=0)
         # A chunk of a stream may hold no frame of a sequence that has ended.
         return xp.maximum(own, 1.0) if self.per_sequence else xp.zeros_like(own) + xp.sum(own)
 
-    def rates(self, xp: Any, counts: Array, valid: Array) -> Array:
+    def rates(self, xp: Backend, counts: Array, valid: Array) -> Array:
         """f in spikes per step, (batch, n) or (1, n), from the spikes of each sequence (batch, n)."""
         per_frame = counts / xp.expand_dims(self.frames(xp, valid), axis=-1)
         return per_frame if self.per_sequence else xp.sum(per_frame, axis=0, keepdims=True)
 
-    def error(self, xp: Any, counts: Array, valid: Array, dt: float) -> Array:
+    def error(self, xp: Backend, counts: Array, valid: Array, dt: float) -> Array:
         """∂E/∂(spikes of each sequence), the same for every spike of it: (batch, n) or (1, n)."""
         rates = self.rates(xp, counts, valid)
         frames = xp.expand_dims(self.frames(xp, valid)[: rates.shape[0]], axis=-1)
         return self.strength * (rates - self.target * dt / 1000.0) / (frames * rates.shape[0])
 
-    def penalty(self, xp: Any, counts: Array, valid: Array, dt: float) -> Array:
+    def penalty(self, xp: Backend, counts: Array, valid: Array, dt: float) -> Array:
         """E_reg, a scalar."""
         rates = self.rates(xp, counts, valid)
         away = xp.square(rates - self.target * dt / 1000.0)
@@ -140,7 +141,7 @@ class Objective:
 
     def batch(
         self,
-        xp: Any,
+        xp: Backend,
         x: Array,
         shape: tuple[int, int],
         target: Array,
@@ -165,7 +166,7 @@ class Objective:
         """Whether a target (batch axis first) is of the whole sequence, without a time axis."""
         return len(target.shape) == (1 if self.loss.sparse else 2)
 
-    def step_weight(self, xp: Any, valid: Array, size: int) -> Array:
+    def step_weight(self, xp: Backend, valid: Array, size: int) -> Array:
         """Weight of each frame: 1 / (all valid frames), or 1 / batch where steps add up."""
         return valid / xp.maximum(xp.sum(valid), 1.0) if self.reduction == "mean" else valid * (1.0 / size)
 
@@ -177,18 +178,18 @@ class Objective:
         """Whether the loss of a data set is a mean over frames."""
         return self.reduction == "mean" and (batch.pooling is None or self.target == "every")
 
-    def share(self, xp: Any, batch: Batch) -> Array:
+    def share(self, xp: Backend, batch: Batch) -> Array:
         """Weight of a batch in the loss of a data set: its frames, or its sequences where steps add up or are
         pooled."""
         return xp.sum(batch.valid) if self.by_frames(batch) else xp.asarray(float(batch.valid.shape[1]))
 
-    def value(self, xp: Any, outputs: Array, batch: Batch) -> Array:
+    def value(self, xp: Backend, outputs: Array, batch: Batch) -> Array:
         """The scalar loss of `outputs` (time, batch, n_out)."""
         if not self.additive(batch):
             return xp.mean(self.loss(xp, self.pooled(xp, outputs, batch), batch.target[0]))
         return xp.sum(self.loss(xp, outputs, batch.target) * batch.weight)
 
-    def error(self, xp: Any, outputs: Array, batch: Batch) -> tuple[Array, Array]:
+    def error(self, xp: Backend, outputs: Array, batch: Batch) -> tuple[Array, Array]:
         """The loss and ∂loss/∂outputs (time, batch, n_out), by automatic differentiation."""
         recorded = None if self.loss.name in LOSSES else self._watch
         return xp.value_and_grad(lambda y: self.value(xp, y, batch), recorded=recorded)(outputs)
@@ -197,33 +198,33 @@ class Objective:
         """Refuse a person's own loss that leaves what the framework records."""
         recording.check_any({"the outputs": found}, f"the loss {self.loss.name!r}")
 
-    def pooled(self, xp: Any, outputs: Array, batch: Batch) -> Array:
+    def pooled(self, xp: Backend, outputs: Array, batch: Batch) -> Array:
         """What is compared with the target: outputs at every step, or pooled over time for a sequence-level target."""
         if batch.pooling is None:
             return outputs
         return xp.sum(outputs * xp.expand_dims(batch.pooling, axis=-1), axis=0)
 
-    def penalty(self, xp: Any, counts: tuple[Array | None, ...], valid: Array, dt: float) -> Any:
+    def penalty(self, xp: Backend, counts: tuple[Array | None, ...], valid: Array, dt: float) -> Any:
         """Sum of the rate penalties of the spiking layers; 0.0 without a regularizer."""
         if self.regularizer is None:
             return 0.0
         return sum(self.regularizer.penalty(xp, count, valid, dt) for count in counts if count is not None)
 
 
-def spike_count(xp: Any, z: Array, valid: Array) -> Array:
+def spike_count(xp: Backend, z: Array, valid: Array) -> Array:
     """Spikes of each neuron in each sequence over the valid frames, shape (batch, n)."""
     return xp.sum(z * xp.expand_dims(valid, axis=-1), axis=0)
 
 
 def spike_counts(
-    xp: Any, cells: tuple[Any, ...], emissions: tuple[Array, ...], valid: Array
+    xp: Backend, cells: tuple[Any, ...], emissions: tuple[Array, ...], valid: Array
 ) -> tuple[Array | None, ...]:
     """`spike_count` of every spiking layer, None for the others."""
     pairs = zip(cells, emissions, strict=True)
     return tuple(spike_count(xp, z, valid) if cell.spiking else None for cell, z in pairs)
 
 
-def mean_rates(xp: Any, counts: tuple[Array | None, ...], valid: Array) -> tuple[Array | None, ...]:
+def mean_rates(xp: Backend, counts: tuple[Array | None, ...], valid: Array) -> tuple[Array | None, ...]:
     """Spikes per step and neuron over the valid frames, (n,) of every spiking layer, None for the others."""
     frames = xp.sum(valid)
     return tuple(None if count is None else xp.sum(count, axis=0) / frames for count in counts)

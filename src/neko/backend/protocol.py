@@ -30,6 +30,9 @@ class Backend(Protocol):
     """Whether spikes carry a surrogate gradient; False in the view of `forward_only`."""
     random: Random
 
+    def __getattr__(self, name: str) -> Any:
+        """A function of `neko.backend.names`."""
+
     def scope(self) -> AbstractContextManager[Any]:
         """Where operators keep the precision and place of this backend; the transforms enter it by themselves."""
 

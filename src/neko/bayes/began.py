@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from neko import identity
+from neko.backend.protocol import Backend
 from neko.errors import SamplingWarning
 from neko.identity.fingerprint import DataSet
 from neko.models.network import Params
@@ -41,7 +42,7 @@ class Began(NamedTuple):
             )
 
 
-def warn_of_change(xp: Any, params: Params, position: Params) -> None:
+def warn_of_change(xp: Backend, params: Params, position: Params) -> None:
     """Warn where a model is not at the position that the sampler left it at."""
     moved = [name for name, w in position.items() if not np.array_equal(xp.to_numpy(params[name]), xp.to_numpy(w))]
     if moved:

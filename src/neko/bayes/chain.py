@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from neko.backend.protocol import Backend
 from neko.io import snapshot
 from neko.models.network import Params
 from neko.samplers import adaptation
@@ -25,7 +26,7 @@ class Chain:
         self.logdensity: list[float] = []
         self.acceptance: list[float] = []
 
-    def exported(self, xp: Any) -> dict[str, Any]:
+    def exported(self, xp: Backend) -> dict[str, Any]:
         """All of it, as NumPy arrays."""
         names = list(self.draws[0]) if self.draws else []
         return {
@@ -39,7 +40,7 @@ class Chain:
             "acceptance": np.array(self.acceptance, dtype=np.float64),
         }
 
-    def load(self, xp: Any, saved: dict[str, Any], started: Any) -> None:
+    def load(self, xp: Backend, saved: dict[str, Any], started: Any) -> None:
         """What `exported` gave; `started` is a state of the sampler as a template."""
         self.position = snapshot.loaded(xp, self.position, saved["position"], "position")
         self.key = snapshot.loaded(xp, self.key, saved["key"], "key")

@@ -9,13 +9,14 @@ from numbers import Real
 from typing import Any, Protocol
 
 from neko.arguments import check_number, plain
+from neko.backend.protocol import Backend
 from neko.typing import Array
 
 
 class Prior(Protocol):
     """A density over the entries of a parameter, independent of each other."""
 
-    def logdensity_and_gradient(self, xp: Any, w: Array) -> tuple[Array, Array]:
+    def logdensity_and_gradient(self, xp: Backend, w: Array) -> tuple[Array, Array]:
         """log p(w), up to a constant, and its gradient."""
 
 
@@ -28,7 +29,7 @@ class Normal:
     def __post_init__(self) -> None:
         object.__setattr__(self, "scale", check_number("scale", self.scale, positive=True))
 
-    def logdensity_and_gradient(self, xp: Any, w: Array) -> tuple[Array, Array]:
+    def logdensity_and_gradient(self, xp: Backend, w: Array) -> tuple[Array, Array]:
         """log p(w) and its gradient."""
         precision = self.scale**-2
         return -0.5 * precision * xp.sum(xp.square(w)), -precision * w
@@ -43,7 +44,7 @@ class Laplace:
     def __post_init__(self) -> None:
         object.__setattr__(self, "scale", check_number("scale", self.scale, positive=True))
 
-    def logdensity_and_gradient(self, xp: Any, w: Array) -> tuple[Array, Array]:
+    def logdensity_and_gradient(self, xp: Backend, w: Array) -> tuple[Array, Array]:
         """log p(w) and its gradient."""
         return -xp.sum(xp.abs(w)) / self.scale, -xp.sign(w) / self.scale
 

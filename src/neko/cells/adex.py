@@ -8,6 +8,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from neko.backend.protocol import Backend
 from neko.cells.base import CELLS, Cell
 from neko.cells.constants import finite, flag, not_negative, per_neuron, positive, settle
 from neko.cells.surrogates import Triangular
@@ -95,11 +96,11 @@ class AdEx(Cell):
                 "expected e_l < v_t < v_peak and v_reset < v_peak"
             )
 
-    def initial_state(self, xp: Any, batch: int) -> AdExState:
+    def initial_state(self, xp: Backend, batch: int) -> AdExState:
         rest = xp.zeros((batch, self.units))
         return AdExState(rest + per_neuron(xp, self.e_l), rest, rest)
 
-    def dynamics(self, xp: Any, state: AdExState, current: Array) -> AdExState:
+    def dynamics(self, xp: Backend, state: AdExState, current: Array) -> AdExState:
         e_l, v_t, v_peak, delta_t = (per_neuron(xp, c) for c in (self.e_l, self.v_t, self.v_peak, self.delta_t))
         z = xp.stop_gradient(state.z) if self.detach_reset else state.z
         v = state.v + z * (per_neuron(xp, self.v_reset) - state.v)

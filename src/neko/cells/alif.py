@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar, NamedTuple
 
+from neko.backend.protocol import Backend
 from neko.cells.base import CELLS
 from neko.cells.constants import decay, not_negative, per_neuron, positive, settle
 from neko.cells.integrate_and_fire import IntegrateAndFire
@@ -56,7 +57,7 @@ class ALIF(IntegrateAndFire):
         settle(self, self.units, positive, "tau_a")
         settle(self, self.units, not_negative, "beta")
 
-    def dynamics(self, xp: Any, state: ALIFState, current: Array) -> ALIFState:
+    def dynamics(self, xp: Backend, state: ALIFState, current: Array) -> ALIFState:
         v = self.membrane(xp, state, current)
         # The neuron's own spike is kept here, in e-prop too: it is internal to the neuron.
         a = decay(xp, self.dt, self.tau_a) * state.a + state.z

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from neko.arguments import check_integer
+from neko.backend.protocol import Backend
 from neko.cells import constants, surrogates
 from neko.registry import Registry
 from neko.typing import Array
@@ -130,7 +131,7 @@ class Cell(ABC):
         return f"{type(self).__name__}({', '.join([str(self.units), *given])})"
 
     @abstractmethod
-    def dynamics(self, xp: Any, state: Any, *currents: Array) -> Any:
+    def dynamics(self, xp: Backend, state: Any, *currents: Array) -> Any:
         """The next state of all neurons, ``h_t`` from ``h_{t-1}`` and ``I_t``."""
 
     @property
@@ -138,7 +139,7 @@ class Cell(ABC):
         """Number of currents per neuron, *k*; a cell whose last currents nothing feeds says it itself."""
         return 1 + max(self.input_currents + self.recurrent_currents)
 
-    def initial_state(self, xp: Any, batch: int) -> Any:
+    def initial_state(self, xp: Backend, batch: int) -> Any:
         """The state before the first step: zeros, unless a cell rests elsewhere."""
         return self.State(*(xp.zeros((batch, self.units)) for _ in self.State._fields))
 

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from neko.backend.protocol import Backend
+
 Check = Callable[[str, Any, int | None], "float | tuple[float, ...]"]
 
 
@@ -110,14 +112,14 @@ def kept(name: str, value: Any) -> Any:
     return copy.deepcopy(value) if hasattr(value, "shape") or isinstance(value, list | dict) else value
 
 
-def decay(xp: Any, dt: float, tau: Any) -> Any:
+def decay(xp: Backend, dt: float, tau: Any) -> Any:
     """Decay factor of one step, ``exp(-dt / tau)``; `tau` in ms, a number or one per neuron."""
     if isinstance(tau, int | float):
         return math.exp(-dt / tau)
     return xp.exp(-dt / per_neuron(xp, tau))
 
 
-def per_neuron(xp: Any, value: Any) -> Any:
+def per_neuron(xp: Backend, value: Any) -> Any:
     """A constant as the dynamics use it: a number stays one, a sequence becomes an array (n,) of floats."""
     return value if isinstance(value, int | float) else xp.asarray(value, dtype=xp.dtype)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar, NamedTuple
 
+from neko.backend.protocol import Backend
 from neko.cells.base import CELLS
 from neko.cells.constants import decay, finite, not_negative, per_neuron, positive, settle
 from neko.cells.integrate_and_fire import IntegrateAndFire
@@ -68,7 +69,7 @@ class Dendritic(IntegrateAndFire):
         """The dendrite's; none for a feed-forward layer."""
         return (1,) if self.recurrent else ()
 
-    def dynamics(self, xp: Any, state: DendriticState, basal: Array, apical: Array) -> DendriticState:
+    def dynamics(self, xp: Backend, state: DendriticState, basal: Array, apical: Array) -> DendriticState:
         d = decay(xp, self.dt, self.tau_d) * state.d + apical
         plateau = xp.sigmoid(per_neuron(xp, self.slope) * (d - per_neuron(xp, self.threshold)))
         v = self.membrane(xp, state, basal) + per_neuron(xp, self.coupling) * plateau

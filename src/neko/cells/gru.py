@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
+from neko.backend.protocol import Backend
 from neko.cells.base import CELLS, Cell
 from neko.typing import Array
 
@@ -36,7 +37,7 @@ class GRU(Cell):
     leaky_readout: ClassVar[bool] = False
 
     def dynamics(
-        self, xp: Any, state: GRUState, update: Array, reset: Array, candidate: Array, recurrent: Array
+        self, xp: Backend, state: GRUState, update: Array, reset: Array, candidate: Array, recurrent: Array
     ) -> GRUState:
         u = xp.sigmoid(update)
         c = xp.tanh(candidate + xp.sigmoid(reset) * recurrent)

@@ -7,6 +7,7 @@ from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar
 
 from neko.arguments import check_choice
+from neko.backend.protocol import Backend
 from neko.cells.base import Cell
 from neko.cells.constants import decay, flag, not_negative, per_neuron, positive, settle
 from neko.cells.surrogates import Triangular
@@ -88,7 +89,7 @@ class IntegrateAndFire(Cell):
         """None for a feed-forward layer."""
         return (0,) if self.recurrent else ()
 
-    def initial_state(self, xp: Any, batch: int) -> Any:
+    def initial_state(self, xp: Backend, batch: int) -> Any:
         state = super().initial_state(xp, batch)
         return state if max(self.refractory_steps) > 1 else state._replace(r=None)
 
@@ -98,7 +99,7 @@ class IntegrateAndFire(Cell):
         periods = (self.t_ref,) if isinstance(self.t_ref, float) else self.t_ref
         return tuple(max(1, math.ceil(t / self.dt * (1.0 - SLACK))) for t in periods)
 
-    def membrane(self, xp: Any, state: Any, current: Array) -> Array:
+    def membrane(self, xp: Backend, state: Any, current: Array) -> Array:
         """``v_t``: leak, current and the reset by the last spike."""
         alpha = decay(xp, self.dt, self.tau_m)
         z = xp.stop_gradient(state.z) if self.detach_reset else state.z
@@ -108,7 +109,7 @@ class IntegrateAndFire(Cell):
             return alpha * (state.v * (1.0 - z)) + current
         return alpha * state.v + current - per_neuron(xp, self.v_th) * z
 
-    def fire(self, xp: Any, r: Array | None, v: Array) -> tuple[Array | None, Array]:
+    def fire(self, xp: Backend, r: Array | None, v: Array) -> tuple[Array | None, Array]:
         """Refractory counter and spikes: those of neurons with ``v > v_th`` that no longer count down."""
         z = self.surrogate(xp, v * (1.0 / per_neuron(xp, self.v_th)) - 1.0)
         if r is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
+from neko.backend.protocol import Backend
 from neko.cells.base import CELLS
 from neko.cells.integrate_and_fire import IntegrateAndFire
 from neko.typing import Array
@@ -35,6 +36,6 @@ class LIF(IntegrateAndFire):
 
     State: ClassVar[Any] = LIFState
 
-    def dynamics(self, xp: Any, state: LIFState, current: Array) -> LIFState:
+    def dynamics(self, xp: Backend, state: LIFState, current: Array) -> LIFState:
         v = self.membrane(xp, state, current)
         return LIFState(v, *self.fire(xp, state.r, v))

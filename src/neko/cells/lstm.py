@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar, NamedTuple
 
+from neko.backend.protocol import Backend
 from neko.cells.base import CELLS, Cell
 from neko.cells.constants import finite, per_neuron, settle
 from neko.typing import Array
@@ -51,7 +52,7 @@ class LSTM(Cell):
         settle(self, self.units, finite, "forget_bias")
 
     def dynamics(
-        self, xp: Any, state: LSTMState, write: Array, forget: Array, candidate: Array, output: Array
+        self, xp: Backend, state: LSTMState, write: Array, forget: Array, candidate: Array, output: Array
     ) -> LSTMState:
         c = xp.sigmoid(forget + per_neuron(xp, self.forget_bias)) * state.c + xp.sigmoid(write) * xp.tanh(candidate)
         return LSTMState(c, xp.sigmoid(output) * xp.tanh(c))

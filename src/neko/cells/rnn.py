@@ -6,6 +6,7 @@ from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar, NamedTuple
 
 from neko.arguments import check_choice
+from neko.backend.protocol import Backend
 from neko.cells.base import CELLS, Cell
 from neko.typing import Array
 
@@ -42,7 +43,7 @@ class RNN(Cell):
         super().__post_init__()
         check_choice("activation", self.activation, ACTIVATIONS)
 
-    def dynamics(self, xp: Any, state: RNNState, current: Array) -> RNNState:
+    def dynamics(self, xp: Backend, state: RNNState, current: Array) -> RNNState:
         if self.activation == "relu":
             return RNNState(xp.maximum(current, 0.0))
         return RNNState(getattr(xp, self.activation)(current))

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from neko.backend.protocol import Backend
 from neko.cells.constants import not_negative, positive, settle
 from neko.registry import Registry
 from neko.typing import Array
@@ -29,10 +30,10 @@ class Surrogate(ABC):
     """
 
     @abstractmethod
-    def derivative(self, xp: Any, u: Array) -> Array:
+    def derivative(self, xp: Backend, u: Array) -> Array:
         """ψ(u), of the shape of `u`."""
 
-    def __call__(self, xp: Any, u: Array) -> Array:
+    def __call__(self, xp: Backend, u: Array) -> Array:
         z = xp.astype(u > 0.0, xp.dtype)
         if not xp.differentiable:
             return z
@@ -50,7 +51,7 @@ class Triangular(Surrogate):
     def __post_init__(self) -> None:
         settle(self, None, not_negative, "gamma")
 
-    def derivative(self, xp: Any, u: Array) -> Array:
+    def derivative(self, xp: Backend, u: Array) -> Array:
         return xp.maximum(self.gamma - self.gamma * xp.abs(u), 0.0)
 
 
@@ -66,7 +67,7 @@ class Boxcar(Surrogate):
         settle(self, None, not_negative, "gamma")
         settle(self, None, positive, "width")
 
-    def derivative(self, xp: Any, u: Array) -> Array:
+    def derivative(self, xp: Backend, u: Array) -> Array:
         return xp.astype(xp.abs(u) < 0.5 * self.width, xp.dtype) * (self.gamma / self.width)
 
 
@@ -81,7 +82,7 @@ class FastSigmoid(Surrogate):
     def __post_init__(self) -> None:
         settle(self, None, not_negative, "gamma", "slope")
 
-    def derivative(self, xp: Any, u: Array) -> Array:
+    def derivative(self, xp: Backend, u: Array) -> Array:
         return self.gamma / xp.square(1.0 + self.slope * xp.abs(u))
 
 
@@ -97,7 +98,7 @@ class Arctan(Surrogate):
         settle(self, None, not_negative, "gamma")
         settle(self, None, positive, "alpha")
 
-    def derivative(self, xp: Any, u: Array) -> Array:
+    def derivative(self, xp: Backend, u: Array) -> Array:
         return (0.5 * self.gamma * self.alpha) / (1.0 + xp.square((0.5 * math.pi * self.alpha) * u))
 
 
@@ -113,7 +114,7 @@ class Gaussian(Surrogate):
         settle(self, None, not_negative, "gamma")
         settle(self, None, positive, "sigma")
 
-    def derivative(self, xp: Any, u: Array) -> Array:
+    def derivative(self, xp: Backend, u: Array) -> Array:
         return self.gamma * normal_density(xp, u, 0.0, self.sigma)
 
 
@@ -131,7 +132,7 @@ class MultiGaussian(Surrogate):
         settle(self, None, not_negative, "gamma", "height")
         settle(self, None, positive, "sigma", "scale")
 
-    def derivative(self, xp: Any, u: Array) -> Array:
+    def derivative(self, xp: Backend, u: Array) -> Array:
         wide = self.scale * self.sigma
         centre = (1.0 + self.height) * normal_density(xp, u, 0.0, self.sigma)
         sides = normal_density(xp, u, self.sigma, wide) + normal_density(xp, u, -self.sigma, wide)
@@ -154,7 +155,7 @@ class Given(Surrogate):
     def __post_init__(self) -> None:
         object.__setattr__(self, "takes_backend", required_arguments(self.function) == 2)
 
-    def derivative(self, xp: Any, u: Array) -> Array:
+    def derivative(self, xp: Backend, u: Array) -> Array:
         psi = self.function(xp, u) if self.takes_backend else self.function(u)
         if not hasattr(psi, "shape") or (tuple(psi.shape), psi.dtype) != (tuple(u.shape), u.dtype):
             found = f"an array {tuple(psi.shape)!r} of {psi.dtype}" if hasattr(psi, "shape") else type(psi).__name__
@@ -180,7 +181,7 @@ def required_arguments(function: Callable[..., Any]) -> int:
     return len(required)
 
 
-def normal_density(xp: Any, u: Array, mean: float, sigma: float) -> Array:
+def normal_density(xp: Backend, u: Array, mean: float, sigma: float) -> Array:
     """Density of N(mean, sigma²) at `u`."""
     scaled = (u - mean) * (1.0 / sigma)
     return xp.exp(-0.5 * xp.square(scaled)) * (1.0 / (sigma * math.sqrt(2.0 * math.pi)))
@@ -208,7 +209,7 @@ def resolve(surrogate: Any) -> Surrogate:
     return Given(surrogate)
 
 
-def check_derivative(xp: Any, surrogate: Any) -> None:
+def check_derivative(xp: Backend, surrogate: Any) -> None:
     """ValueError for a function that gives no derivative on this backend: the spike itself, or what is not finite."""
     if not isinstance(surrogate, Given):
         return

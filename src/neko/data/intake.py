@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from neko import containers, tree
+from neko.backend.protocol import Backend
 from neko.data import checks
 from neko.data.lengths import Lengths
 from neko.metrics import Metric
@@ -173,7 +174,7 @@ class Intake:
         return Lengths(steps, sparse=self.judge.objective.loss.sparse)
 
 
-def hidden(xp: Any, a: Any, mask: Any) -> Any:
+def hidden(xp: Backend, a: Any, mask: Any) -> Any:
     """`a` (batch, time, …) with zeros at masked frames, whatever was there (a label of -100, a NaN)."""
     shape = (*mask.shape, *(1,) * (len(a.shape) - 2))
     return xp.where(xp.reshape(mask, shape) > 0.0, a, xp.zeros_like(a))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import KW_ONLY, dataclass, fields
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from neko.arguments import is_real, plain
+from neko.backend.protocol import Backend
 from neko.registry import Registry
 from neko.typing import Array
 
@@ -85,10 +86,10 @@ class Device(ABC):
         return 0.5 * (self.g_min + self.g_max)
 
     @abstractmethod
-    def shape(self, xp: Any, state: DeviceState, up: bool) -> Array | float:
+    def shape(self, xp: Backend, state: DeviceState, up: bool) -> Array | float:
         """f_d(g), the step relative to the one at mid-range, for up or for down pulses."""
 
-    def init(self, xp: Any, key: Array, g: Array) -> DeviceState:
+    def init(self, xp: Backend, key: Array, g: Array) -> DeviceState:
         """Devices with their spreads drawn, at conductances `g` as far as their bounds allow."""
         size = tuple(g.shape)
         keys = xp.unstack(xp.random.split(key, 3))
@@ -103,17 +104,17 @@ class Device(ABC):
             xp.zeros(size),
         )
 
-    def program(self, xp: Any, state: DeviceState, g: Array) -> DeviceState:
+    def program(self, xp: Backend, state: DeviceState, g: Array) -> DeviceState:
         """The same devices at conductances `g`, as far as their bounds allow."""
         return state._replace(g=xp.maximum(xp.minimum(g, state.upper), state.lower))
 
-    def spread(self, xp: Any, key: Array, relative: float, size: tuple[int, ...]) -> Array:
+    def spread(self, xp: Backend, key: Array, relative: float, size: tuple[int, ...]) -> Array:
         """Factors with mean 1 and a standard deviation, none below 0."""
         if relative == 0.0:
             return xp.ones(size)
         return xp.maximum(1.0 + relative * xp.random.normal(key, size), 0.0)
 
-    def pulse(self, xp: Any, key: Array, state: DeviceState, direction: Array) -> DeviceState:
+    def pulse(self, xp: Backend, key: Array, state: DeviceState, direction: Array) -> DeviceState:
         """One pulse to every device: up where `direction` is 1, down where it is -1, none where it is 0."""
         up = state.step_up * self.shape(xp, state, True)
         down = state.step_down * self.shape(xp, state, False)

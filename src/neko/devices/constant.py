@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
+from neko.backend.protocol import Backend
 from neko.devices.base import DEVICES, Device, DeviceState
 from neko.typing import Array
 
@@ -22,5 +22,5 @@ class ConstantStep(Device):
     Zhao et al. (2021), "Neko: a library for exploring neuromorphic learning rules", section 3.3.
     """
 
-    def shape(self, xp: Any, state: DeviceState, up: bool) -> Array | float:
+    def shape(self, xp: Backend, state: DeviceState, up: bool) -> Array | float:
         return 1.0

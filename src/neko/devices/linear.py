@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass
-from typing import Any
 
 from neko.arguments import is_real
+from neko.backend.protocol import Backend
 from neko.devices.base import DEVICES, Device, DeviceState
 from neko.typing import Array
 
@@ -37,7 +37,7 @@ class LinearStep(Device):
             if not is_real(getattr(self, name)):
                 raise ValueError(f"{name}={getattr(self, name)!r}: expected a finite slope")
 
-    def shape(self, xp: Any, state: DeviceState, up: bool) -> Array | float:
+    def shape(self, xp: Backend, state: DeviceState, up: bool) -> Array | float:
         middle, half = 0.5 * (state.upper + state.lower), 0.5 * (state.upper - state.lower)
         # a device whose range has shrunk to nothing stays at the bound whatever its step
         relative = (state.g - middle) / xp.where(half > 0.0, half, xp.ones_like(half))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from numbers import Real
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from neko.arguments import check_number
+from neko.backend.protocol import Backend
 from neko.devices.base import Device, DeviceState
 from neko.typing import Array
 
@@ -47,7 +48,7 @@ class DifferentialPair:
         """Change of a weight by one pulse at mid-range, for weights in ±w_max."""
         return 2.0 * self.device.dg_min * w_max / (self.device.g_max - self.device.g_min)
 
-    def program(self, xp: Any, key: Array, weights: Array, w_max: Array | float) -> PairState:
+    def program(self, xp: Backend, key: Array, weights: Array, w_max: Array | float) -> PairState:
         """Devices that hold `weights` at ``g_mid ± w / (2 scale)``.
 
         Where one device would have to pass its bound the other takes the rest; a pair holds no more than the bounds of
@@ -66,11 +67,11 @@ class DifferentialPair:
         )
         return self.write(xp, blank, weights)
 
-    def weights(self, xp: Any, state: PairState) -> Array:
+    def weights(self, xp: Backend, state: PairState) -> Array:
         """The weights that the devices hold."""
         return (state.plus.g - state.minus.g) * state.scale
 
-    def write(self, xp: Any, state: PairState, weights: Array) -> PairState:
+    def write(self, xp: Backend, state: PairState, weights: Array) -> PairState:
         """Devices that hold `weights`, as far as the bounds of both allow; those of weights as read stay as they are.
 
         Each of the two takes half of the change, or what the other can not. Programming is exact: what is less than
@@ -88,11 +89,11 @@ class DifferentialPair:
         rest = xp.where(full, xp.zeros_like(away), missing(wanted, state, plus, minus))
         return self.read(xp, state._replace(plus=plus, minus=minus, rest=xp.where(away == 0.0, state.rest, rest)))
 
-    def read(self, xp: Any, state: PairState) -> PairState:
+    def read(self, xp: Backend, state: PairState) -> PairState:
         """The same devices, with the weights that they hold now."""
         return state._replace(held=self.weights(xp, state))
 
-    def pulse(self, xp: Any, key: Array, state: PairState, direction: Array) -> PairState:
+    def pulse(self, xp: Backend, key: Array, state: PairState, direction: Array) -> PairState:
         """One pulse to each device of every weight, by the sign of `direction`; none where it is 0."""
         keys = xp.unstack(xp.random.split(key))
         plus = self.device.pulse(xp, keys[0], state.plus, direction)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
+from neko.backend.protocol import Backend
 from neko.devices.base import DEVICES, Device, DeviceState
 from neko.typing import Array
 
@@ -27,7 +27,7 @@ class SoftBounds(Device):
     Fusi & Abbott (2007), doi:10.1038/nn1859; the soft-bounds device of Rasch et al. (2021), arXiv 2104.02184.
     """
 
-    def shape(self, xp: Any, state: DeviceState, up: bool) -> Array | float:
+    def shape(self, xp: Backend, state: DeviceState, up: bool) -> Array | float:
         half = 0.5 * (state.upper - state.lower)
         left = state.upper - state.g if up else state.g - state.lower
         # a device whose range has shrunk to nothing stays at the bound whatever its step

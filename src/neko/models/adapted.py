@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from neko import identity, tree
+from neko.backend.protocol import Backend
 from neko.models import outcome
 from neko.models.base import Pass, Trainable, check_task
 from neko.typing import Array
@@ -40,7 +41,7 @@ class Adapted(Trainable):
     dt = 1.0
     persistent = True
 
-    def __init__(self, module: Any, xp: Any, task_type: str | None, output: outcome.Selector) -> None:
+    def __init__(self, module: Any, xp: Backend, task_type: str | None, output: outcome.Selector) -> None:
         outcome.check(output)
         self.module = module
         self.xp = xp
@@ -247,7 +248,7 @@ class Adapted(Trainable):
     def arrange(self, x: Any) -> Any:
         return x
 
-    def forward(self, xp: Any, params: dict[str, Array], x: Any, carry: Any, *, training: bool) -> Pass:
+    def forward(self, xp: Backend, params: dict[str, Array], x: Any, carry: Any, *, training: bool) -> Pass:
         applied = self.apply(params, carry, x, training)
         y = outcome.select(self, applied.outputs)
         y = xp.expand_dims(y, axis=0) if len(y.shape) == 2 else xp.permute_dims(y, (1, 0, 2))

@@ -9,6 +9,7 @@ import numpy as np
 
 from neko import containers, identity, tree
 from neko.arguments import check_choice
+from neko.backend.protocol import Backend
 from neko.typing import Array
 
 TASKS = ("classification", "regression")
@@ -61,7 +62,7 @@ class Trainable(ABC):
         One of `TASKS`, or None where nobody said.
     """
 
-    xp: Any
+    xp: Backend
     persistent: ClassVar[bool] = False
     params: dict[str, Array]
     buffers: dict[str, Array] | None
@@ -90,7 +91,7 @@ class Trainable(ABC):
         """Inputs as `forward` takes them."""
 
     @abstractmethod
-    def forward(self, xp: Any, params: dict[str, Array], x: Array, carry: Any, *, training: bool) -> Pass:
+    def forward(self, xp: Backend, params: dict[str, Array], x: Array, carry: Any, *, training: bool) -> Pass:
         """The forward pass, a pure function; `carry` is the state or the buffers before, None for a network at rest."""
 
     @abstractmethod

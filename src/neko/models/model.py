@@ -9,6 +9,7 @@ import numpy as np
 
 from neko import arguments, identity, tree
 from neko import backend as backends
+from neko.backend.protocol import Backend
 from neko.cells.base import Cell
 from neko.cells.surrogates import check_derivative
 from neko.models.base import Pass, Trainable, check_task
@@ -128,7 +129,7 @@ class Model(Trainable):
     def arrange(self, x: Array) -> Array:
         return self.xp.permute_dims(x, (1, 0, 2))
 
-    def forward(self, xp: Any, params: Params, x: Array, carry: Any, *, training: bool) -> Pass:
+    def forward(self, xp: Backend, params: Params, x: Array, carry: Any, *, training: bool) -> Pass:
         return Pass(*self.network.unroll(xp, params, x, self.rest(x) if carry is None else carry), penalty=0.0)
 
     @property

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from neko.backend.protocol import Backend
 from neko.cells.base import Cell
 from neko.models import initializers
 from neko.models.readout import LeakyReadout
@@ -73,13 +74,13 @@ class Network:
         params["readout.b_out"] = np.zeros(self.readout.units)
         return params
 
-    def initial_state(self, xp: Any, batch: int) -> NetworkState:
+    def initial_state(self, xp: Backend, batch: int) -> NetworkState:
         """The state before the first step."""
         layers = tuple(cell.initial_state(xp, batch) for cell in self.cells)
         return NetworkState(layers, xp.zeros((batch, self.readout.units)))
 
     def unroll(
-        self, xp: Any, params: Params, x: Array, state: NetworkState
+        self, xp: Backend, params: Params, x: Array, state: NetworkState
     ) -> tuple[NetworkState, Array, tuple[Array, ...]]:
         """Outputs (time, batch, n_out) and the emissions of every layer (time, batch, n)."""
         last, emissions = [], []
@@ -97,7 +98,7 @@ class Network:
         return NetworkState(tuple(last), f), y, tuple(emissions)
 
     def record(
-        self, xp: Any, params: Params, x: Array, state: NetworkState
+        self, xp: Backend, params: Params, x: Array, state: NetworkState
     ) -> tuple[NetworkState, Array, tuple[LayerTrace, ...]]:
         """As `unroll`, but every state and current is kept: what a local rule and a plot need."""
         last, traces = [], []
@@ -117,7 +118,7 @@ class Network:
         return NetworkState(tuple(last), f), y, tuple(traces)
 
 
-def following(xp: Any, before: Array, last: Array) -> Array:
+def following(xp: Backend, before: Array, last: Array) -> Array:
     """The sequence one step later: all but the first of `before`, then `last`."""
     return xp.concat([before[1:], xp.expand_dims(last, axis=0)], axis=0)
 
@@ -128,7 +129,7 @@ def layer_params(params: Params, index: int) -> Params:
     return {name.removeprefix(prefix): p for name, p in params.items() if name.startswith(prefix)}
 
 
-def layer_step(xp: Any, cell: Cell, params: Params, x: Array) -> tuple[Any, tuple[Array | None, ...]]:
+def layer_step(xp: Backend, cell: Cell, params: Params, x: Array) -> tuple[Any, tuple[Array | None, ...]]:
     """The step ``(h, drive) -> (h, currents)`` of a layer, and the drive of all steps at once.
 
     The input's product needs no recurrence, so it is one matrix product over the whole sequence.
@@ -156,7 +157,7 @@ def layer_step(xp: Any, cell: Cell, params: Params, x: Array) -> tuple[Any, tupl
     return step, tuple(feed)
 
 
-def recurrent_weights(xp: Any, cell: Cell, w_rec: Array) -> Array:
+def recurrent_weights(xp: Backend, cell: Cell, w_rec: Array) -> Array:
     """``w_rec`` as the cell uses it: without its diagonal where the cell has no autapses."""
     if cell.autapses:
         return w_rec

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import KW_ONLY, dataclass
-from typing import Any
 
 from neko.arguments import check_integer
+from neko.backend.protocol import Backend
 from neko.cells.constants import flag, positive, settle
 from neko.typing import Array
 
@@ -53,19 +53,21 @@ class LeakyReadout:
         """Factor c of the drive."""
         return 1.0 - self.kappa if self.input_scaling else 1.0
 
-    def outputs(self, xp: Any, params: dict[str, Array], z: Array, f: Array) -> tuple[Array, Array]:
+    def outputs(self, xp: Backend, params: dict[str, Array], z: Array, f: Array) -> tuple[Array, Array]:
         """Outputs y (time, batch, units) for emissions `z` (time, batch, n); also the last f."""
         drive = self.gain * (z @ params["readout.w_out"])
         f, filtered = leaky_filter(xp, self.kappa, drive, f)
         return f, filtered + params["readout.b_out"]
 
-    def credit(self, xp: Any, error: Array) -> Array:
+    def credit(self, xp: Backend, error: Array) -> Array:
         """∂E/∂(z_t W_out): the error of all later steps that z_t still reaches, (time, batch, units)."""
         scaled = self.gain * error
         return leaky_filter(xp, self.kappa, scaled, xp.zeros_like(scaled[0]), reverse=True)[1]
 
 
-def leaky_filter(xp: Any, kappa: float, drive: Array, start: Array, *, reverse: bool = False) -> tuple[Array, Array]:
+def leaky_filter(
+    xp: Backend, kappa: float, drive: Array, start: Array, *, reverse: bool = False
+) -> tuple[Array, Array]:
     """``f_t = κ f_{t-1} + drive_t`` along the leading axis; the last f and all of them."""
     if kappa == 0.0:
         return (drive[0] if reverse else drive[-1]), drive

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from neko import tree
+from neko.backend.protocol import Backend
 from neko.models.network import NetworkState, Params
 from neko.objective import Batch
 from neko.rules.eligibility import Traces
@@ -39,7 +40,7 @@ Step = Callable[[Batch, Carry, bool], tuple[Chunk, Carry]]
 """From a chunk of the batch, and what the chunks before it left, to what it adds and (if asked for) leaves."""
 
 
-def by_chunks(xp: Any, step: Step, batch: Batch, carry: Carry, length: int, keep: bool) -> tuple[Chunk, Carry]:
+def by_chunks(xp: Backend, step: Step, batch: Batch, carry: Carry, length: int, keep: bool) -> tuple[Chunk, Carry]:
     """The sum over all chunks of `length` steps; `keep` asks for the traces at the end."""
     time = batch.x.shape[0]
     length = min(length, time)

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from neko.backend.protocol import Backend
 from neko.rules.jacobian import Jacobians, StepJacobian, adjoint
 from neko.rules.signals import LearningSignal
 from neko.rules.synapses import Parts
@@ -37,7 +38,9 @@ class LayerGradient(NamedTuple):
     traces: tuple[Traces, ...]
 
 
-def initial_traces(xp: Any, jacobians: Jacobians, pre: tuple[Array, ...], n: int, kappa: float) -> tuple[Traces, ...]:
+def initial_traces(
+    xp: Backend, jacobians: Jacobians, pre: tuple[Array, ...], n: int, kappa: float
+) -> tuple[Traces, ...]:
     """Zero traces of `n` neurons for every current, before the first step."""
     traces = []
     for p in pre:
@@ -47,7 +50,7 @@ def initial_traces(xp: Any, jacobians: Jacobians, pre: tuple[Array, ...], n: int
     return tuple(traces)
 
 
-def sequence_gradient(xp: Any, jacobians: Jacobians, pre: tuple[Parts, ...], future: Array) -> tuple[Array, ...]:
+def sequence_gradient(xp: Backend, jacobians: Jacobians, pre: tuple[Parts, ...], future: Array) -> tuple[Array, ...]:
     """Gradient (n_pre, n) per current of a whole sequence, from the credit that reaches each emission."""
     nothing = xp.zeros_like(future[0])
     end = tuple(nothing if alive else None for alive in jacobians.alive)
@@ -58,14 +61,14 @@ def sequence_gradient(xp: Any, jacobians: Jacobians, pre: tuple[Parts, ...], fut
     )
 
 
-def outer_sum(xp: Any, pre: Array, post: Array) -> Array:
+def outer_sum(xp: Backend, pre: Array, post: Array) -> Array:
     """``Σ_t Σ_b pre ⊗ post`` of (time, batch, …) arrays, as one matrix product."""
     rows = pre.shape[0] * pre.shape[1]
     return xp.matrix_transpose(xp.reshape(pre, (rows, pre.shape[2]))) @ xp.reshape(post, (rows, post.shape[2]))
 
 
 def chunk_gradient(
-    xp: Any,
+    xp: Backend,
     jacobians: Jacobians,
     pre: tuple[Array, ...],
     signal: LearningSignal,
@@ -137,7 +140,7 @@ def chunk_gradient(
 
 
 def stepwise_gradient(
-    xp: Any,
+    xp: Backend,
     jacobians: Jacobians,
     pre: tuple[Array, ...],
     signal: LearningSignal,
@@ -171,19 +174,19 @@ def stepwise_gradient(
     return LayerGradient(weights, rates if signal.valid is not None else (), later)
 
 
-def valid_sum(xp: Any, valid: Array, e: Array, per_sequence: bool) -> Array:
+def valid_sum(xp: Backend, valid: Array, e: Array, per_sequence: bool) -> Array:
     """``valid e``, summed over the batch unless each sequence is wanted by itself."""
     return xp.reshape(valid, (-1, 1, 1)) * e if per_sequence else xp.einsum("b,bpn->pn", valid, e)
 
 
-def rate_gradient(xp: Any, error: Array, gathered: Array) -> Array:
+def rate_gradient(xp: Backend, error: Array, gathered: Array) -> Array:
     """The rate term (n_pre, n): the error (1, n) times a sum (n_pre, n), or of each sequence, (batch, n) and (batch,
     n_pre, n)."""
     return error * gathered if len(gathered.shape) == 2 else xp.einsum("bn,bpn->pn", error, gathered)
 
 
 def forward_vectors(
-    xp: Any, now: StepJacobian, vectors: dict[int, Array], current: int, pre: Array
+    xp: Backend, now: StepJacobian, vectors: dict[int, Array], current: int, pre: Array
 ) -> tuple[dict[int, Array], Array]:
     """``ε_t = A_t ε_{t-1} + b_t ⊗ pre_t`` for the weights onto one current, and ``e_t``, ε of the emission.
 

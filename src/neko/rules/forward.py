@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from neko.backend.protocol import Backend
 from neko.cells.base import Cell
 from neko.evaluator import Evaluator
 from neko.models.network import LayerTrace, NetworkState, Params
@@ -27,7 +28,7 @@ class Recorded(NamedTuple):
 
 
 def record(
-    xp: Any, model: Evaluator, params: Params, batch: Batch, state: NetworkState, cut: Callable[[Cell], Cell]
+    xp: Backend, model: Evaluator, params: Params, batch: Batch, state: NetworkState, cut: Callable[[Cell], Cell]
 ) -> tuple[NetworkState, Recorded]:
     """Run the network forward; differentiate the loss by the outputs, and each step of each layer.
 

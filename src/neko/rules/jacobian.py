@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from neko import tree
+from neko.backend.protocol import Backend
 from neko.cells.base import Cell
 from neko.models.network import LayerTrace
 from neko.typing import Array
@@ -50,7 +51,7 @@ class Jacobians:
     all_steps: Callable[[], StepJacobian]
 
 
-def step_jacobians(xp: Any, cell: Cell, trace: LayerTrace) -> Jacobians:
+def step_jacobians(xp: Backend, cell: Cell, trace: LayerTrace) -> Jacobians:
     """The Jacobians of a cell's step along a trace.
 
     Given the states no step depends on another, so one call differentiates all of them; where the compiler
@@ -104,7 +105,7 @@ def column(rows: tuple[Entries, ...], j: int) -> Entries:
     return tuple(row[j] for row in rows)
 
 
-def adjoint(xp: Any, local: Jacobians, signal: Array, end: Entries) -> tuple[Entries, tuple[Array, ...]]:
+def adjoint(xp: Backend, local: Jacobians, signal: Array, end: Entries) -> tuple[Entries, tuple[Array, ...]]:
     r"""Run the recurrence backward: from credit at emissions to credit at currents.
 
     .. math::

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from neko import tree
+from neko.backend.protocol import Backend
 from neko.evaluator import Evaluator
 from neko.models.network import LayerTrace
 from neko.objective import Batch, spike_count
@@ -45,7 +46,7 @@ class LayerTraces(NamedTuple):
 
 
 def observed(
-    xp: Any, model: Evaluator, batch: Batch, recorded: Recorded, signals: list[LearningSignal]
+    xp: Backend, model: Evaluator, batch: Batch, recorded: Recorded, signals: list[LearningSignal]
 ) -> list[LayerTraces]:
     """The traces of every layer along a recorded forward pass from rest.
 
@@ -64,7 +65,7 @@ def observed(
 
 
 def layer_traces(
-    xp: Any, cell: Any, trace: LayerTrace, local: Jacobians, signal: LearningSignal, rate_signal: Array
+    xp: Backend, cell: Any, trace: LayerTrace, local: Jacobians, signal: LearningSignal, rate_signal: Array
 ) -> LayerTraces:
     """The traces of one layer by the recursion as it is printed, every step kept."""
     pre = joined(xp, presynaptic(xp, cell, trace))
@@ -88,7 +89,7 @@ def layer_traces(
     return tree.map(lambda a: np.asarray(xp.to_numpy(a)).swapaxes(0, 1), found)
 
 
-def rate_signals(xp: Any, model: Any, batch: Batch, traces: tuple[LayerTrace, ...]) -> list[Array]:
+def rate_signals(xp: Backend, model: Any, batch: Batch, traces: tuple[LayerTrace, ...]) -> list[Array]:
     """``valid_t c (f_av - f_0) / frames`` of every layer, (time, batch, n); zeros where no regularizer asks for it."""
     regularizer, valid = model.objective.regularizer, batch.valid
     found = []

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from neko.backend.protocol import Backend
 from neko.models.readout import LeakyReadout
 from neko.rules.eligibility import outer_sum
 from neko.rules.forward import Recorded
@@ -11,7 +10,7 @@ from neko.typing import Array
 
 
 def readout_gradients(
-    xp: Any, readout: LeakyReadout, recorded: Recorded, filtered: tuple[Array, ...] | None
+    xp: Backend, readout: LeakyReadout, recorded: Recorded, filtered: tuple[Array, ...] | None
 ) -> tuple[Array, list[Array]]:
     """Gradient of ``b_out``, and of a readout (n, outputs) at each layer, of which the last one is ``w_out``.
 

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from neko.backend.protocol import Backend
 from neko.models import initializers
 from neko.models.network import Params, split
 from neko.objective import Batch, Objective
@@ -30,7 +31,7 @@ class LearningSignal(NamedTuple):
     kappa: float
 
 
-def random_feedback(xp: Any, network: Any, seed: int) -> Params:
+def random_feedback(xp: Backend, network: Any, seed: int) -> Params:
     """A matrix (outputs, n) from the readout's error to every layer.
 
     Its entries have the variance of ``w_out``, so that the signal has the size that symmetric feedback would give it.
@@ -43,7 +44,7 @@ def random_feedback(xp: Any, network: Any, seed: int) -> Params:
 
 
 def broadcast(
-    xp: Any, network: Any, objective: Objective, feedback: Params, batch: Batch, recorded: Recorded
+    xp: Backend, network: Any, objective: Objective, feedback: Params, batch: Batch, recorded: Recorded
 ) -> list[LearningSignal]:
     """The error through a feedback matrix of each layer's own, ``L_t = B c err_t``."""
     kappa, error = network.readout.kappa, network.readout.gain * recorded.error
@@ -52,7 +53,7 @@ def broadcast(
 
 
 def symmetric(
-    xp: Any, network: Any, objective: Objective, params: Params, batch: Batch, recorded: Recorded
+    xp: Backend, network: Any, objective: Objective, params: Params, batch: Batch, recorded: Recorded
 ) -> list[LearningSignal]:
     """The error through the transposed readout; a lower layer gets it by the instantaneous path of each step through
     the layers above, ``L^l_t = (L^{l+1}_t ∂z_t/∂I_t) W_in^T``."""
@@ -74,7 +75,7 @@ def rate_term(objective: Objective, batch: Batch) -> tuple[Array | None, bool]:
     return batch.valid, objective.regularizer.per_sequence
 
 
-def through(xp: Any, cell: Any, w_in: Array, jacobians: Jacobians, signal: Array) -> Array:
+def through(xp: Backend, cell: Any, w_in: Array, jacobians: Jacobians, signal: Array) -> Array:
     """Signal at a layer's input in the same step: ``Σ_c (signal ∂z_t/∂I_t[c]) W_in[c]^T``."""
     total, slopes = None, jacobians.all_steps().current[-1]
     for current, weights in zip(cell.input_currents, split(w_in, len(cell.input_currents)), strict=True):

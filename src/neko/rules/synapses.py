@@ -6,8 +6,7 @@ them as one matrix (n_pre, n), whose rows are inputs, then neurons, then the con
 
 from __future__ import annotations
 
-from typing import Any
-
+from neko.backend.protocol import Backend
 from neko.cells.base import Cell
 from neko.models.network import LayerTrace, Network, Params, recurrent_weights
 from neko.typing import Array
@@ -16,7 +15,7 @@ Parts = tuple[Array, ...]
 """What one current listens to: arrays (time, batch, rows), one after another in the matrix."""
 
 
-def presynaptic(xp: Any, cell: Cell, trace: LayerTrace) -> tuple[Parts, ...]:
+def presynaptic(xp: Backend, cell: Cell, trace: LayerTrace) -> tuple[Parts, ...]:
     """What the weights onto each current listen to."""
     emitted = trace.before[-1]
     result = []
@@ -34,7 +33,7 @@ def presynaptic(xp: Any, cell: Cell, trace: LayerTrace) -> tuple[Parts, ...]:
     return tuple(result)
 
 
-def weight_gradients(xp: Any, cell: Cell, n_in: int, blocks: tuple[Array, ...]) -> Params:
+def weight_gradients(xp: Backend, cell: Cell, n_in: int, blocks: tuple[Array, ...]) -> Params:
     """Gradients of ``w_in``, ``w_rec`` and ``b`` from a block (…, n_pre, n) per current."""
     n = cell.units
     w_in: dict[int, Array] = {}
@@ -59,17 +58,17 @@ def weight_gradients(xp: Any, cell: Cell, n_in: int, blocks: tuple[Array, ...]) 
     return gradients
 
 
-def layer_gradients(xp: Any, network: Network, index: int, n_in: int, blocks: tuple[Array, ...]) -> Params:
+def layer_gradients(xp: Backend, network: Network, index: int, n_in: int, blocks: tuple[Array, ...]) -> Params:
     """As `weight_gradients` of a layer with `n_in` inputs, by the parameters' full names."""
     found = weight_gradients(xp, network.cells[index], n_in, blocks)
     return {f"layers.{index}.{name}": g for name, g in found.items()}
 
 
-def joined(xp: Any, pre: tuple[Parts, ...]) -> tuple[Array, ...]:
+def joined(xp: Backend, pre: tuple[Parts, ...]) -> tuple[Array, ...]:
     """One array (time, batch, n_pre) per current."""
     return tuple(side_by_side(xp, list(parts)) for parts in pre)
 
 
-def side_by_side(xp: Any, blocks: list[Array]) -> Array:
+def side_by_side(xp: Backend, blocks: list[Array]) -> Array:
     """Concatenation along the last axis."""
     return blocks[0] if len(blocks) == 1 else xp.concat(blocks, axis=-1)

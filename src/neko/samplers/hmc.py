@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from neko import tree
+from neko.backend.protocol import Backend
 from neko.samplers.proposals import Position, Target, accept, normals, scales
 from neko.typing import Array
 
@@ -25,13 +26,13 @@ class Info(NamedTuple):
     energy_error: Array
 
 
-def init(xp: Any, position: Position, target: Target) -> State:
+def init(xp: Backend, position: Position, target: Target) -> State:
     """The chain at a position; `target` gives the log density there (up to a constant) and the force."""
     return State(position, *target(position))
 
 
 def step(
-    xp: Any,
+    xp: Backend,
     key: Array,
     state: State,
     target: Target,
@@ -83,7 +84,7 @@ def step(
 
 
 def leapfrog(
-    xp: Any,
+    xp: Backend,
     state: State,
     momentum: Position,
     target: Target,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from neko import tree
+from neko.backend.protocol import Backend
 from neko.samplers.proposals import Position, Target, accept, normals, scales
 from neko.typing import Array
 
@@ -24,13 +25,13 @@ class Info(NamedTuple):
     accepted: Array
 
 
-def init(xp: Any, position: Position, target: Target) -> State:
+def init(xp: Backend, position: Position, target: Target) -> State:
     """The chain at a position; `target` gives the log density there (up to a constant) and the drift."""
     return State(position, *target(position))
 
 
 def step(
-    xp: Any, key: Array, state: State, target: Target, step_size: Array, *, scale: dict[str, Any] | None = None
+    xp: Backend, key: Array, state: State, target: Target, step_size: Array, *, scale: dict[str, Any] | None = None
 ) -> tuple[State, Info]:
     r"""One step.
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from neko import containers
 from neko.arguments import as_list
+from neko.backend.protocol import Backend
 from neko.typing import Array
 
 Position = dict[str, Array]
@@ -20,7 +21,7 @@ LOWEST = -1e30
 """Log of a probability that is zero, and still a number on which every framework can compute."""
 
 
-def normals(xp: Any, key: Array, position: Position) -> Position:
+def normals(xp: Backend, key: Array, position: Position) -> Position:
     """Standard normal numbers of the position's shapes, from a key per parameter in the order of names."""
     names = sorted(position)
     keys = xp.unstack(xp.random.split(key, len(names)))
@@ -28,7 +29,7 @@ def normals(xp: Any, key: Array, position: Position) -> Position:
     return {name: drawn[name] for name in position}
 
 
-def scales(xp: Any, position: Position, given: dict[str, Any] | None) -> dict[str, Any]:
+def scales(xp: Backend, position: Position, given: dict[str, Any] | None) -> dict[str, Any]:
     """A factor per parameter, a number or an array of the backend, 1 where none is given; ValueError for a name that
     is no parameter."""
     given = {} if given is None else given
@@ -83,7 +84,7 @@ def check_starts(starts: Any) -> list[dict[str, np.ndarray]]:
     return [{name: as_array(f"starts[{i}][{name!r}]", w) for name, w in start.items()} for i, start in enumerate(found)]
 
 
-def accept(xp: Any, key: Array, log_ratio: Array) -> tuple[Array, Array]:
+def accept(xp: Backend, key: Array, log_ratio: Array) -> tuple[Array, Array]:
     """``min(1, e^log_ratio)`` and whether a uniform number lies below it; what is not a number is never accepted."""
     log_ratio = xp.where(xp.isfinite(log_ratio), log_ratio, xp.full((), LOWEST))
     probability = xp.exp(xp.minimum(log_ratio, 0.0))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from neko.backend.protocol import Backend
 from neko.samplers.proposals import Position, Target, normals
 from neko.typing import Array
 
@@ -20,12 +21,12 @@ class Info(NamedTuple):
     logdensity: Array
 
 
-def init(xp: Any, position: Position, target: Target) -> State:
+def init(xp: Backend, position: Position, target: Target) -> State:
     """The chain at a position; `target` is not asked before the first step."""
     return State(position)
 
 
-def step(xp: Any, key: Array, state: State, target: Target, step_size: Array | float) -> tuple[State, Info]:
+def step(xp: Backend, key: Array, state: State, target: Target, step_size: Array | float) -> tuple[State, Info]:
     r"""One step, :math:`θ' = θ + ε \hat g + \sqrt{2ε}\, ξ`, always taken.
 
     Parameters

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from neko.arguments import is_real
+from neko.backend.protocol import Backend
 
 
 def check_clip_norm(clip_norm: Any) -> float | None:
@@ -14,7 +15,7 @@ def check_clip_norm(clip_norm: Any) -> float | None:
     return None if clip_norm is None else float(clip_norm)
 
 
-def clip_by_global_norm(xp: Any, gradients: dict[str, Any], norm: float) -> dict[str, Any]:
+def clip_by_global_norm(xp: Backend, gradients: dict[str, Any], norm: float) -> dict[str, Any]:
     """``g · min(1, norm / ‖g‖₂)`` with the norm over all gradients together (Pascanu et al. 2013)."""
     squares = sum(xp.sum(xp.square(g)) for g in gradients.values())
     factor = norm / xp.maximum(xp.sqrt(squares), norm)

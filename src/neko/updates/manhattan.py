@@ -10,6 +10,7 @@ import numpy as np
 
 from neko import tree
 from neko.arguments import check_integer, check_number, is_real, plain
+from neko.backend.protocol import Backend
 from neko.backend.update import Update
 from neko.devices import Device, DifferentialPair, PairState
 from neko.typing import Array
@@ -105,7 +106,7 @@ class Manhattan:
         """δ; with a device it is not used."""
         return DEFAULT_DELTA if self.delta is None else self.delta
 
-    def bind(self, xp: Any) -> ManhattanUpdate:
+    def bind(self, xp: Backend) -> ManhattanUpdate:
         """The update on a backend."""
         return ManhattanUpdate(self, xp)
 
@@ -115,7 +116,7 @@ class ManhattanUpdate(Update):
     """`Manhattan` on a backend; see `neko.updates.Update`."""
 
     rule: Manhattan
-    xp: Any
+    xp: Backend
 
     holds = True
 

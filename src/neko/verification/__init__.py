@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from neko import backend as registry
+from neko.backend.protocol import Backend
 from neko.cells.base import Cell
 from neko.rules import RULES
 from neko.training.pairs import resolve
@@ -87,7 +88,7 @@ def verify(
 
 
 def on_backend(
-    xp: Any, cell: Cell, seed: int, first: proofs.Case | None, finished: Callable[[Check], None]
+    xp: Backend, cell: Cell, seed: int, first: proofs.Case | None, finished: Callable[[Check], None]
 ) -> tuple[list[Check], proofs.Case | None]:
     """The checks on one backend, and the network that they were made on."""
     run = Runner(xp.name, finished)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from neko.backend.protocol import Backend
 from neko.cells.base import Cell
 from neko.models import Model
 from neko.rules.cuts import without_reset
@@ -28,7 +29,7 @@ def names(cell: Cell) -> tuple[str, ...]:
     return tuple(cell.State._fields)
 
 
-def check_form(xp: Any, cell: Cell) -> None:
+def check_form(xp: Backend, cell: Cell) -> None:
     """``dynamics`` maps a state to a state of the same fields, each (batch, n) in the backend's precision."""
     state = cell.initial_state(xp, BATCH)
     currents = [xp.zeros((BATCH, cell.units)) for _ in range(cell.n_currents)]
@@ -50,7 +51,7 @@ def check_form(xp: Any, cell: Cell) -> None:
         raise BrokenError(f"{names(cell)[-1]} is None: the last field of a state is what the neuron emits")
 
 
-def visited(xp: Any, cell: Cell, scale: float, steps: int, seed: int) -> list[tuple[Any, list[Any], Any]]:
+def visited(xp: Backend, cell: Cell, scale: float, steps: int, seed: int) -> list[tuple[Any, list[Any], Any]]:
     """State, currents and next state along a run with currents ``scale · N(0, 1)``."""
     rng = np.random.default_rng(seed)
     state, found = cell.initial_state(xp, BATCH), []
@@ -62,7 +63,7 @@ def visited(xp: Any, cell: Cell, scale: float, steps: int, seed: int) -> list[tu
     return found
 
 
-def check_columns(xp: Any, cell: Cell, scale: float, seed: int) -> None:
+def check_columns(xp: Backend, cell: Cell, scale: float, seed: int) -> None:
     """The column law: neuron j of the next state reads column j only, in its value and in its derivative."""
     for state, currents, after in visited(xp, cell, scale, 8, seed)[1::2]:
         fields = [i for i, a in enumerate(state) if a is not None]
@@ -103,12 +104,12 @@ def tell_leak(name: str, source: str, changed: np.ndarray) -> None:
         )
 
 
-def network(xp: Any, cell: Cell, n_in: int, outputs: int, seed: int) -> Model:
+def network(xp: Backend, cell: Cell, n_in: int, outputs: int, seed: int) -> Model:
     """A layer of the cell with a leaky readout."""
     return Model(cell, outputs, xp, tau_out=7.0, seed=seed).build(n_in)
 
 
-def find_scale(xp: Any, cell: Cell, n_in: int, seed: int) -> tuple[float, float]:
+def find_scale(xp: Backend, cell: Cell, n_in: int, seed: int) -> tuple[float, float]:
     """A strength of the inputs at which the network is alive, and its rate of spikes per step (or, of a cell that
     does not spike, how much its emission moves)."""
     model = network(xp, cell, n_in, 2, seed)
@@ -160,7 +161,7 @@ def first_other(z: np.ndarray) -> float:
     return float(z[(z != 0.0) & (z != 1.0)].ravel()[0])
 
 
-def check_finite(xp: Any, cell: Cell, scale: float, seed: int) -> float:
+def check_finite(xp: Backend, cell: Cell, scale: float, seed: int) -> float:
     """A long run stays finite at rest, at the strength at which the network lives, and at ten times it."""
     largest = 0.0
     for factor in (0.0, 1.0, 10.0):
@@ -176,7 +177,7 @@ def check_finite(xp: Any, cell: Cell, scale: float, seed: int) -> float:
     return largest
 
 
-def check_cut(xp: Any, cell: Cell, scale: float, seed: int) -> float:
+def check_cut(xp: Backend, cell: Cell, scale: float, seed: int) -> float:
     """The cell with no credit through its reset has the values of the cell itself."""
     cut = without_reset(cell)
     for state, currents, after in visited(xp, cell, scale, STEPS, seed):

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from neko.backend.protocol import Backend
 from neko.evaluator import Evaluator
 from neko.objective import FiringRate
 from neko.training.pairs import BPTT, Eprop
@@ -19,7 +20,7 @@ Gradients = dict[str, np.ndarray]
 class Case(NamedTuple):
     """A network of the cell with data at which it is alive, and its gradient by backpropagation."""
 
-    xp: Any
+    xp: Backend
     evaluator: Evaluator
     x: np.ndarray
     y: np.ndarray
@@ -32,7 +33,7 @@ class Case(NamedTuple):
         return self.x, self.y, self.mask
 
 
-def case_of(xp: Any, cell: Any, scale: float, seed: int) -> Case:
+def case_of(xp: Backend, cell: Any, scale: float, seed: int) -> Case:
     """Data with a mask and a penalty on firing rates, so that these are part of every proof."""
     rng = np.random.default_rng(seed)
     regularizer = FiringRate(target=50.0, strength=3.0)
@@ -55,7 +56,7 @@ def gradients(rule: Any, data: Any) -> Gradients:
     return on_host(rule.xp, rule.gradients(*data)[1])
 
 
-def on_host(xp: Any, arrays: dict[str, Any]) -> Gradients:
+def on_host(xp: Backend, arrays: dict[str, Any]) -> Gradients:
     """A backend's arrays as NumPy's."""
     return {name: np.asarray(xp.to_numpy(a)) for name, a in arrays.items()}
 
@@ -79,7 +80,7 @@ def max_relative_error(found: Gradients, expected: Gradients) -> float:
     return max(errors)
 
 
-def relative_error(xp: Any, found: dict[str, Any], expected: dict[str, Any]) -> float:
+def relative_error(xp: Backend, found: dict[str, Any], expected: dict[str, Any]) -> float:
     """`max_relative_error` of a backend's arrays."""
     return max_relative_error(on_host(xp, found), on_host(xp, expected))
 

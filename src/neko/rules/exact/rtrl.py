@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from neko.backend.protocol import Backend
 from neko.cells.base import Cell
 from neko.models.network import Network, Params, layer_params, recurrent_weights, split
 from neko.objective import Batch, Forward, mean_rates, spike_counts
@@ -111,7 +112,7 @@ class RTRL(GradientRule):
         return tuple(influence), zeros
 
 
-def wires_of(xp: Any, cell: Cell, params: Params) -> Wires:
+def wires_of(xp: Backend, cell: Cell, params: Params) -> Wires:
     """The weight matrices of a layer by current."""
     w_in: list[Array | None] = [None] * cell.n_currents
     w_rec: list[Array | None] = [None] * cell.n_currents
@@ -124,7 +125,7 @@ def wires_of(xp: Any, cell: Cell, params: Params) -> Wires:
     return Wires(tuple(w_in), tuple(w_rec))
 
 
-def layer_influence(xp: Any, wires: Wires, now: StepJacobian, pre: Any, old: Any, below: Any) -> tuple[Any, ...]:
+def layer_influence(xp: Backend, wires: Wires, now: StepJacobian, pre: Any, old: Any, below: Any) -> tuple[Any, ...]:
     """One step of M for one layer: `old` is M_{t-1} of the layer, `below` is M_t of the layer below."""
     own = len(old) - 1
     result = []
@@ -145,7 +146,7 @@ def layer_influence(xp: Any, wires: Wires, now: StepJacobian, pre: Any, old: Any
     return tuple(result)
 
 
-def advance(xp: Any, now: StepJacobian, i: int, fields: Any, currents: Any) -> Array:
+def advance(xp: Backend, now: StepJacobian, i: int, fields: Any, currents: Any) -> Array:
     """Influence on state field i: ``Σ_j A[i][j] M[j] + Σ_c b[i][c] dI_c``."""
     pairs = [*zip(now.state[i], fields, strict=True), *zip(now.current[i], currents, strict=True)]
     batch, n = fields[0].shape[0], fields[0].shape[-1]
@@ -153,7 +154,7 @@ def advance(xp: Any, now: StepJacobian, i: int, fields: Any, currents: Any) -> A
     return sum(terms) if terms else xp.zeros_like(fields[i])
 
 
-def add_signal(xp: Any, gradients: Any, influence: Any, signal: Array) -> tuple[Any, ...]:
+def add_signal(xp: Backend, gradients: Any, influence: Any, signal: Array) -> tuple[Any, ...]:
     """Gradients plus ``q_t M_t`` of one layer's emission."""
     reached = [
         tuple(g + xp.einsum("bn,bpmn->pm", signal, fields[-1]) for g, fields in zip(gs, blocks, strict=True))
