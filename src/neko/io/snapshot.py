@@ -6,13 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from neko.backend.protocol import Backend
 from neko.errors import CheckpointError
 
 NUMBERS = (bool, int, float, str)
 
 
-def exported(xp: Backend, tree: Any) -> Any:
+def exported(xp: Any, tree: Any) -> Any:
     """A tree as dicts (of a NamedTuple by field), lists, numbers and NumPy copies of its arrays."""
     if tree is None or isinstance(tree, NUMBERS):
         return tree
@@ -28,7 +27,7 @@ def exported(xp: Backend, tree: Any) -> Any:
     return array
 
 
-def loaded(xp: Backend, template: Any, saved: Any, path: str = "state") -> Any:
+def loaded(xp: Any, template: Any, saved: Any, path: str = "state") -> Any:
     """What `exported` made, as a tree like the template.
 
     Raises
