@@ -16,10 +16,11 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+import catalogue
 from neko.cli import app
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 SOURCE = ROOT / "src"
 EXAMPLES = sorted(
     ".".join(path.relative_to(SOURCE).with_suffix("").parts).removesuffix(".__init__")
@@ -103,6 +104,11 @@ def test_the_command_lines_of_the_readme_run_in_a_shell(tmp_path):
     assert result.returncode == 0, result.stderr
     assert "Traceback" not in result.stderr
     assert "After 2 of 2 epochs" in result.stdout
+
+
+def test_the_table_of_the_readme_is_what_the_registries_have():
+    assert catalogue.rendered(page := catalogue.README.read_text(encoding="utf-8")) == page
+    assert sum(line.startswith("| rule |") for line in page.splitlines()) >= 3
 
 
 def test_every_linked_file_exists():

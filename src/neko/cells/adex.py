@@ -26,7 +26,7 @@ class AdExState(NamedTuple):
 @CELLS.register("adex")
 @dataclass(frozen=True, eq=False, repr=False)
 class AdEx(Cell):
-    r"""Adaptive exponential integrate-and-fire neurons, forward Euler.
+    r"""Adaptive exponential integrate-and-fire neurons, integrated by forward Euler.
 
     .. math::
         τ_m \dot v = -(v - E_L) + Δ_T e^{(v - V_T)/Δ_T} - w + R I, \qquad τ_w \dot w = a (v - E_L) - w

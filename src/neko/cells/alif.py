@@ -24,7 +24,7 @@ class ALIFState(NamedTuple):
 @CELLS.register("alif")
 @dataclass(frozen=True, eq=False, repr=False)
 class ALIF(IntegrateAndFire):
-    r"""Adaptive leaky integrate-and-fire neurons: each spike lifts the threshold for a while.
+    r"""Adaptive leaky integrate-and-fire neurons: each spike raises the threshold, which decays with `tau_a`.
 
     .. math::
         v_t = α v_{t-1} + c I_t - v_{th} z_{t-1}, \quad

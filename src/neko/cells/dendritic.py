@@ -24,7 +24,7 @@ class DendriticState(NamedTuple):
 @CELLS.register("dendritic")
 @dataclass(frozen=True, eq=False, repr=False)
 class Dendritic(IntegrateAndFire):
-    r"""Two compartments: input reaches the soma, recurrence the apical dendrite.
+    r"""Two-compartment neurons: input drives the soma, recurrence the apical dendrite.
 
     .. math::
         d_t = α_d d_{t-1} + I^{apical}_t, \qquad

@@ -21,7 +21,7 @@ class LSTMState(NamedTuple):
 @CELLS.register("lstm")
 @dataclass(frozen=True, eq=False, repr=False)
 class LSTM(Cell):
-    """Long short-term memory, the usual baseline.
+    """Long short-term memory units.
 
     ``c_t = σ(I_1 + f) c_{t-1} + σ(I_0) tanh(I_2)``, ``h_t = σ(I_3) tanh(c_t)`` with the currents in the
     order input gate, forget gate, candidate, output gate.

@@ -22,7 +22,7 @@ class RNNState(NamedTuple):
 @CELLS.register("rnn")
 @dataclass(frozen=True, eq=False, repr=False)
 class RNN(Cell):
-    """Elman units ``z_t = f(I_t)``.
+    """Elman units (ordinary recurrent network), ``z_t = f(I_t)``.
 
     Parameters
     ----------

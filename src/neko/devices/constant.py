@@ -12,10 +12,10 @@ from neko.typing import Array
 @DEVICES.register("constant")
 @dataclass(frozen=True)
 class ConstantStep(Device):
-    """``Δg = d Δ`` up to the bounds: the paper's constrained Manhattan rule; parameters as for `Device`.
+    """The same step at every conductance, ``Δg = d Δ``, up to the bounds: the constrained Manhattan rule.
 
-    The defaults are the paper's material, 1e-6 to 2e-3 S in steps of 1e-5 S. They are round numbers for an idealised
-    synapse and no measurement: no noise, no spread, no asymmetry.
+    Parameters as for `Device`. The defaults are the paper's material, 1e-6 to 2e-3 S in steps of 1e-5 S: round numbers
+    for an idealised synapse, without noise, spread or asymmetry, and not measured on a device.
 
     References
     ----------

@@ -13,14 +13,15 @@ from neko.typing import Array
 @DEVICES.register("linear")
 @dataclass(frozen=True)
 class LinearStep(Device):
-    r"""``Δg = d Δ (1 + γ_d ĝ)`` with ĝ from -1 at the lower to 1 at the upper bound; other parameters as for `Device`.
+    r"""A step that is linear in the conductance, ``Δg = d Δ (1 + γ_d ĝ)``, ĝ from -1 to 1 between the bounds.
 
-    The conductance follows an affine recurrence until it meets a bound. ``γ_up = -1, γ_down = 1`` is `SoftBounds`.
+    Other parameters as for `Device`. The conductance follows an affine recurrence until it meets a bound.
+    ``γ_up = -1, γ_down = 1`` is `SoftBounds`.
 
     Parameters
     ----------
     gamma_up, gamma_down : float
-        Slope of the up and of the down step; a step never turns its direction (it is zero where it would).
+        Slope of the up and of the down step; a step never changes its sign (it is zero where it would).
 
     References
     ----------
@@ -39,6 +40,6 @@ class LinearStep(Device):
 
     def shape(self, xp: Backend, state: DeviceState, up: bool) -> Array | float:
         middle, half = 0.5 * (state.upper + state.lower), 0.5 * (state.upper - state.lower)
-        # a device whose range has shrunk to nothing stays at the bound whatever its step
+        # a device whose range has width zero stays at its bound
         relative = (state.g - middle) / xp.where(half > 0.0, half, xp.ones_like(half))
         return xp.maximum(1.0 + (self.gamma_up if up else self.gamma_down) * relative, 0.0)

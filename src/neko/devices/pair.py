@@ -1,4 +1,4 @@
-"""Two devices a weight."""
+"""Differential pair: two devices per weight."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class DifferentialPair:
     Parameters
     ----------
     device : Device
-        What both are.
+        Model of both devices.
     """
 
     device: Device

@@ -12,7 +12,7 @@ from neko.typing import Array
 @DEVICES.register("soft_bounds")
 @dataclass(frozen=True)
 class SoftBounds(Device):
-    r"""``Δg = Δ (1 - ĝ)`` up and ``-Δ (1 + ĝ)`` down, ĝ from -1 at the lower to 1 at the upper bound.
+    r"""A step that vanishes at the bound it approaches, ``Δg = d Δ (1 - d ĝ)``, ĝ from -1 to 1 between the bounds.
 
     With b the distance from the middle of the range to a bound, k up pulses lead from g_0 to
 
@@ -30,5 +30,5 @@ class SoftBounds(Device):
     def shape(self, xp: Backend, state: DeviceState, up: bool) -> Array | float:
         half = 0.5 * (state.upper - state.lower)
         left = state.upper - state.g if up else state.g - state.lower
-        # a device whose range has shrunk to nothing stays at the bound whatever its step
+        # a device whose range has width zero stays at its bound
         return left / xp.where(half > 0.0, half, xp.ones_like(half))
