@@ -1,4 +1,4 @@
-"""What a person may give for a number, a list or a path: errors name the argument, its value and what was expected."""
+"""Checks of arguments: numbers, choices, lists and paths. Errors name the argument, its value and what was expected."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ import numpy as np
 
 
 def is_real(value: Any) -> bool:
-    """Whether it is a finite real number, of Python or of NumPy; a bool is none."""
+    """Whether a value is a finite real number of Python or NumPy; a bool is not."""
     return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def plain(value: Any) -> Any:
-    """A NumPy scalar as the Python number that it is; anything else as it is."""
+    """A NumPy scalar as a Python number; anything else unchanged."""
     return value.item() if isinstance(value, np.generic) else value
 
 
 def check_number(name: str, value: Any, *, positive: bool = False) -> float:
-    """The number as Python's; ValueError unless it is finite and not negative; with `positive`, above 0."""
+    """The value as a Python number; ValueError unless it is finite and not negative, or, with `positive`, above 0."""
     if not (is_real(value) and (value > 0 if positive else value >= 0)):
         raise ValueError(f"{name}={value!r}: expected a finite number {'above 0' if positive else '>= 0'}")
     number: float = plain(value)
@@ -31,7 +31,7 @@ def check_number(name: str, value: Any, *, positive: bool = False) -> float:
 
 
 def check_integer(name: str, value: Any, *, least: int = 1) -> int:
-    """The integer as Python's; ValueError unless it is one of at least `least`."""
+    """The value as a Python integer; ValueError unless it is an integer of at least `least`."""
     if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
         expected = "a positive integer" if least == 1 else f"an integer of at least {least}"
         raise ValueError(f"{name}={value!r}: expected {expected}")
@@ -39,27 +39,27 @@ def check_integer(name: str, value: Any, *, least: int = 1) -> int:
 
 
 def check_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:
-    """ValueError unless it is one of these words."""
+    """ValueError unless the value is one of the choices."""
     if not isinstance(value, str) or value not in choices:
         raise ValueError(f"{name}={value!r}: expected one of {choices!r}")
 
 
 def as_list(name: str, value: Any, example: str) -> list[Any]:
-    """A list of what it holds; TypeError for a string or what cannot be gone through."""
+    """The elements as a list; TypeError for a string or anything that is not iterable."""
     if isinstance(value, str | bytes) or not isinstance(value, Iterable):
         raise TypeError(f"{name}={value!r}: expected a list, for example {example}")
     return list(value)
 
 
 def as_path(name: str, value: Any) -> Path:
-    """A path; TypeError for what is none."""
+    """The value as a path; TypeError for anything else."""
     if not isinstance(value, str | Path) or not str(value):
         raise TypeError(f"{name}={value!r}: expected a path, for example 'runs/first'")
     return Path(value)
 
 
 def of_constructor(kind: type) -> dict[str, inspect.Parameter]:
-    """The named arguments of a class's constructor, and of those above it that it hands ``**options`` on to."""
+    """The named arguments of a class's constructor and of its base classes, to which it passes ``**options``."""
     found: dict[str, inspect.Parameter] = {}
     for c in kind.__mro__:
         own = vars(c).get("__init__")

@@ -1,4 +1,4 @@
-"""Errors that are neko's own; a wrong argument is a ValueError or TypeError as everywhere."""
+"""Errors and warnings specific to neko; a wrong argument raises ValueError or TypeError."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class NonFiniteError(ArithmeticError):
     step : int
         Number of the update, from 0.
     tensor : str
-        What was not finite first: ``'loss'``, ``'gradient of <parameter>'`` or ``'<parameter> after the update'``.
+        The first that was not finite: ``'loss'``, ``'gradient of <parameter>'`` or ``'<parameter> after the update'``.
     """
 
     def __init__(self, step: int, tensor: str, remedy: str) -> None:
@@ -25,20 +25,20 @@ class CheckpointError(ValueError):
 
 
 class ActivityWarning(UserWarning):
-    """A layer of spiking neurons was silent, fired nearly all the time, or faster than any neurons do, for an epoch."""
+    """During an epoch a layer of spiking neurons was silent, saturated, or above physiological firing rates."""
 
 
 class CompilationWarning(UserWarning):
-    """A framework compiles a step again and again, since batches come in many shapes."""
+    """A framework recompiles a step repeatedly, because batches come in many shapes."""
 
 
 class GradientError(ValueError):
-    """Nothing was recorded from the parameters to the loss, so that there is no gradient to follow."""
+    """The framework recorded no operation from the parameters to the loss, so there is no gradient."""
 
 
 class GradientWarning(UserWarning):
-    """Nothing was recorded from some parameters of a user's module to the loss: they stay as they are."""
+    """No operation was recorded from some parameters of a user's module to the loss: they do not change."""
 
 
 class SamplingWarning(UserWarning):
-    """A sampler was given what is probably not meant: a likelihood of one step a sequence, or other parameters."""
+    """Arguments of a sampler are probably unintended: a likelihood of one step per sequence, or other parameters."""

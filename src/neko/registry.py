@@ -1,4 +1,4 @@
-"""Things of one kind by name: cells, rules, updates, devices, samplers, losses, metrics, data sets."""
+"""Registries: the cells, rules, updates, devices, samplers, losses, metrics and data sets by name."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
-Thing = TypeVar("Thing")
+Registered = TypeVar("Registered")
 
 
 class Registry(Mapping[str, T], Generic[T]):
-    """Names of one kind of thing; a thing registers itself where it is written.
+    """The entries of one kind by name; each is registered by a decorator where it is defined.
 
-    A new entry is one new file of the package with one decorator. The package is read when a name is first asked for.
+    A new entry is one new file of the package with one decorator. The package is imported at the first look-up.
 
     Parameters
     ----------
     kind : str
         What errors call an entry, for example ``'rule'``.
     package : str
-        The package (or module) whose files register entries.
+        The package or module whose files register entries.
     required : tuple of str
-        What every entry must say of itself, such as the oracle that a rule is proven against.
+        Keywords that every entry must give, such as the oracle that a rule is verified against.
     made : type, optional
-        Class of the entries: what is registered becomes ``made(name, thing, **about)``. By default it is the entry.
+        Class of the entries, ``made(name, registered, **about)``; by default an entry is the registered object itself.
     other : str
-        What errors name as accepted besides names.
+        What is accepted besides names, for error messages.
 
     Examples
     --------
@@ -64,15 +64,15 @@ class Registry(Mapping[str, T], Generic[T]):
         self._aliases: dict[str, str] = {}
         self._read = False
 
-    def register(self, name: str, *, aliases: tuple[str, ...] = (), **about: Any) -> Callable[[Thing], Thing]:
-        """A decorator that enters what it decorates under a name, with what there is to say of it.
+    def register(self, name: str, *, aliases: tuple[str, ...] = (), **about: Any) -> Callable[[Registered], Registered]:
+        """A decorator that registers a class or function under a name, with properties `about` it.
 
-        An alias is found like a name, and is not listed as an entry of its own.
+        An alias is found like a name but not listed as an entry.
 
         Raises
         ------
         ValueError
-            For a name that is taken, or an entry that does not say what is required.
+            For a name that is taken, or an entry that lacks a required keyword.
         """
         missing = [word for word in self.required if not about.get(word)]
         if missing:
@@ -81,21 +81,21 @@ class Registry(Mapping[str, T], Generic[T]):
             if word in self._entries or word in self._aliases:
                 raise ValueError(f"{self.kind} {word!r} is registered already: expected another name")
 
-        def enter(thing: Thing) -> Thing:
-            self._entries[name] = self._entry(name, thing, **about)
-            self._about[name] = {"summary": (thing.__doc__ or "").strip().partition("\n")[0], **about}
+        def decorate(registered: Registered) -> Registered:
+            self._entries[name] = self._entry(name, registered, **about)
+            self._about[name] = {"summary": (registered.__doc__ or "").strip().partition("\n")[0], **about}
             self._aliases.update(dict.fromkeys(aliases, name))
-            return thing
+            return registered
 
-        return enter
+        return decorate
 
     def get(self, name: Any, default: Any = None) -> Any:
-        """The entry of a name, or the object that ``file.py:Name`` or ``module:Name`` stands for.
+        """The entry of a name, or the object that ``file.py:Name`` or ``module:Name`` refers to.
 
         Raises
         ------
         ValueError
-            For an unknown name; the message lists the names there are, and the nearest one.
+            For an unknown name; the message lists the known names and the nearest one.
         ImportError, FileNotFoundError
             For a file or module that cannot be read.
         """
@@ -109,14 +109,14 @@ class Registry(Mapping[str, T], Generic[T]):
         raise ValueError(f"{self.kind} {name!r}: {self.expected(name)}")
 
     def resolve(self, thing: Any) -> T:
-        """The entry of a name, an entry as it is, or the entry that a function of a person makes under its own name.
+        """The entry of a name, an entry unchanged, or an entry made of a user's class or function under its own name.
 
         Raises
         ------
         ValueError, ImportError, FileNotFoundError
             As `get`.
         TypeError
-            For what is neither a name, an entry nor callable.
+            For anything that is neither a name, an entry nor callable.
         """
         found = self.get(thing) if isinstance(thing, str) else thing
         if self.made is not None and isinstance(found, self.made):
@@ -125,19 +125,18 @@ class Registry(Mapping[str, T], Generic[T]):
             raise TypeError(f"{self.kind} {thing!r}: {self.expected(thing)}")
         return self._entry(getattr(found, "__name__", type(found).__name__), found)
 
-    def _entry(self, name: str, thing: Any, **about: Any) -> Any:
-        """What is kept of a thing."""
-        return thing if self.made is None else self.made(name, thing, **about)
+    def _entry(self, name: str, registered: Any, **about: Any) -> Any:
+        return registered if self.made is None else self.made(name, registered, **about)
 
     def expected(self, name: Any) -> str:
-        """What an error says of an unknown name: the names there are, and the nearest one."""
+        """The part of an error message that lists the known names and the one nearest to `name`."""
         names = sorted([*self, *self._aliases])
         near = difflib.get_close_matches(str(name), names, 1)
         other = f" or {self.other}" if self.other else ""
         return f"expected one of {names}{other}" + (f"; did you mean {near[0]!r}?" if near else "")
 
     def about(self, name: str) -> dict[str, Any]:
-        """What an entry says of itself."""
+        """The properties of an entry: ``summary``, and the keywords it was registered with."""
         self.get(name)
         return self._about[self._aliases.get(name, name)]
 
@@ -155,7 +154,7 @@ class Registry(Mapping[str, T], Generic[T]):
         return len(self._all())
 
     def _all(self) -> dict[str, T]:
-        """The entries, once every file of the package has been read."""
+        """The entries, after every file of the package was imported."""
         if not self._read:
             self._read = True
             package = importlib.import_module(self.package)
@@ -165,13 +164,13 @@ class Registry(Mapping[str, T], Generic[T]):
 
 
 def is_place(name: str) -> bool:
-    """Whether a name says where an object is to be found: ``file.py:Name`` or ``package.module:Name``."""
-    place, _, thing = name.rpartition(":")
-    return bool(thing) and (place.endswith(".py") or importable(place))
+    """Whether a name has the form ``file.py:Name`` or ``package.module:Name``."""
+    place, _, attribute = name.rpartition(":")
+    return bool(attribute) and (place.endswith(".py") or importable(place))
 
 
 def importable(module: str) -> bool:
-    """Whether there is a module of that name, in the current folder too."""
+    """Whether a module of that name can be found, also in the current folder."""
     if not all(part.isidentifier() for part in module.split(".")):
         return False
     if Path(*module.split(".")).with_suffix(".py").is_file():
@@ -183,14 +182,14 @@ def importable(module: str) -> bool:
 
 
 def load(target: str) -> Any:
-    """The object that ``module:name`` or ``file.py:name`` stands for.
+    """The object that ``module:name`` or ``file.py:name`` refers to.
 
     Raises
     ------
     ValueError
-        Where the module has no such name; those that it has are listed.
+        If the module has no such name; the message lists those it has.
     ImportError, FileNotFoundError
-        Where the module cannot be read.
+        If the module cannot be imported.
     """
     place, _, name = target.rpartition(":")
     if not place or not name:
@@ -203,27 +202,27 @@ def load(target: str) -> Any:
 
 
 def from_name(name: str) -> Any:
-    """A module that can be imported, from the current folder too."""
+    """The imported module, also from the current folder."""
     sys.path.insert(0, str(Path.cwd()))
     try:
         return importlib.import_module(name)
-    except Exception as error:  # a person's code may raise anything
+    except Exception as error:  # a user's code may raise anything
         raise ImportError(f"module {name!r} cannot be imported: {type(error).__name__}: {error}") from error
     finally:
         sys.path.pop(0)
 
 
 def from_file(path: Path) -> Any:
-    """A module from a file, under a name that no other module can have."""
+    """The module of a file, imported under a name that no other module can have."""
     if not path.is_file():
         raise FileNotFoundError(f"no file {str(path)!r}: expected path/to/file.py:Name")
     spec = importlib.util.spec_from_file_location(f"file {path.resolve()}", path)
     if spec is None or spec.loader is None:
         raise ImportError(f"{path} cannot be imported")
     module = importlib.util.module_from_spec(spec)
-    sys.modules[module.__name__] = module  # dataclasses look themselves up
+    sys.modules[module.__name__] = module  # dataclasses look up their own module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:  # a person's code may raise anything
+    except Exception as error:  # a user's code may raise anything
         raise ImportError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
     return module

@@ -34,7 +34,7 @@ def evaluator(**options):
         (lambda: LIF(2, t_ref=[1.0, -2.0]), "t_ref="),
         (lambda: LIF(4, tau_m="long"), "tau_m='long': expected a finite value above 0"),
         (lambda: LIF(4, tau_m=None), "tau_m=None"),
-        (lambda: LIF(4, surrogate=0.5), "surrogate=0.5: expected an object of neko.cells.surrogates"),
+        (lambda: LIF(4, surrogate=0.5), "surrogate=0.5: expected one of neko.cells.surrogates"),
         (lambda: ALIF(4, beta=float("nan")), "beta=nan"),
         (lambda: RNN(4, activation="gelu"), "'tanh', 'sigmoid', 'relu'"),
         (lambda: AdEx(4, v_t=-80.0), "e_l < v_t < v_peak"),

@@ -1,6 +1,6 @@
-"""Neuron models: what one step does to the state of a neuron.
+"""Neuron models: the map from the state and the currents of one step to the next state.
 
-Each neuron is a file of this folder; ``neko.cells.LIF`` is looked up in the registry `CELLS` by the name of its class.
+Each neuron is a file of this folder; ``neko.cells.LIF`` is found in the registry `CELLS` by the name of its class.
 """
 
 from typing import Any

@@ -32,8 +32,8 @@ class AdEx(Cell):
         τ_m \dot v = -(v - E_L) + Δ_T e^{(v - V_T)/Δ_T} - w + R I, \qquad τ_w \dot w = a (v - E_L) - w
 
     When *v* passes `v_peak` the neuron spikes; at the next step it starts from `v_reset` and *w* is
-    larger by *b*. The exponent is capped at `v_peak`, where the spike is certain anyway. Forward
-    Euler at 1 ms follows the upswing coarsely: take a smaller `dt` where its shape matters.
+    larger by *b*. The exponent is capped at its value for `v_peak`, above which the neuron spikes. Forward
+    Euler at 1 ms resolves the upswing coarsely: use a smaller `dt` where its shape matters.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ class AdEx(Cell):
     resistance : float or sequence (n,)
         R, the drive in mV per unit of current.
     detach_reset : bool
-        Give no credit through the reset of *v*, in any rule. e-prop never does.
+        Propagate no gradient through the reset of *v*, in any rule. e-prop never does.
     surrogate : Surrogate, str or callable
         ψ of ``u = (v - v_peak) / (v_peak - e_l)``, as in `IntegrateAndFire`.
     dt : float
@@ -106,7 +106,7 @@ class AdEx(Cell):
         v = state.v + z * (per_neuron(xp, self.v_reset) - state.v)
         w = state.w + per_neuron(xp, self.b) * state.z
         exponent = xp.minimum((v - v_t) * (1.0 / delta_t), (v_peak - v_t) / delta_t)
-        # exp(x + ln Δ_T): the factor costs nothing inside the exponent
+        # Δ_T exp(x) as exp(x + ln Δ_T)
         log_delta = math.log(delta_t) if isinstance(delta_t, float) else xp.log(delta_t)
         dv = (e_l - v) + xp.exp(exponent + log_delta) - w + per_neuron(xp, self.resistance) * current
         dw = per_neuron(xp, self.a) * (v - e_l) - w

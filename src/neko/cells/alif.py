@@ -39,7 +39,7 @@ class ALIF(IntegrateAndFire):
     tau_a : float or sequence (n,)
         Adaptation time constant in ms.
     beta : float or sequence (n,)
-        Adaptation strength β, the rise of the threshold per spike (in units of `v`).
+        Adaptation strength β, the increase of the threshold per spike (in units of `v`).
 
     References
     ----------
@@ -59,6 +59,6 @@ class ALIF(IntegrateAndFire):
 
     def dynamics(self, xp: Backend, state: ALIFState, current: Array) -> ALIFState:
         v = self.membrane(xp, state, current)
-        # The neuron's own spike is kept here, in e-prop too: it is internal to the neuron.
+        # The neuron's own spike is differentiated here, in e-prop too: it is internal to the neuron.
         a = decay(xp, self.dt, self.tau_a) * state.a + state.z
         return ALIFState(v, a, *self.fire(xp, state.r, v - per_neuron(xp, self.beta) * a))

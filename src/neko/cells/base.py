@@ -22,13 +22,12 @@ CELLS: Registry[type[Cell]] = Registry("cell", "neko.cells")
 class Cell(ABC):
     """A population of independent neurons; subclass it, name the state, write ``dynamics``.
 
-    A cell knows no weights and no derivatives. A layer computes the currents
+    A cell holds no weights and no derivatives. A layer computes the currents
     ``I_t = x_t @ w_in + z_{t-1} @ w_rec (+ b)``, and the cell maps them to the next state,
     ``h_t = dynamics(h_{t-1}, I_t)``. Every learning rule is derived from this function alone.
 
-    **The column law.** Neuron *j* of the next state may read column *j* of its arguments only:
-    ``dynamics`` is element-wise over neurons. `neko.rules` relies on it to differentiate all
-    neurons with one reverse pass.
+    **The column law.** Neuron *j* of the next state depends on column *j* of the arguments only: ``dynamics`` is
+    element-wise over neurons. `neko.rules` uses this to differentiate all neurons with one reverse pass.
 
     Parameters
     ----------
@@ -38,36 +37,36 @@ class Cell(ABC):
     Attributes
     ----------
     State : type
-        A ``NamedTuple`` of arrays (batch, n); the last field is what the neuron emits (spike or
-        rate). A field that a variant of the cell does not need may be ``None``.
+        A ``NamedTuple`` of arrays (batch, n); the last field is the emission (spike or rate). A field that a variant of
+        the cell does not need may be ``None``.
     input_currents, recurrent_currents : tuple of int
-        Which of the cell's currents the input and the recurrent weights feed. A neuron with *k*
-        currents gets *k* arrays, and ``w_in`` has shape (n_in, len(input_currents) * n). A current that
-        neither feeds is its bias, or zero.
+        Which of the cell's currents the input and the recurrent weights feed. ``dynamics``
+        of *k* currents takes *k* arrays, and ``w_in`` has shape (n_in, len(input_currents) * n). A current that neither
+        feeds is its bias, or zero.
     spiking : bool
         Whether the emission is a spike in {0, 1}.
     autapses : bool
-        Whether a neuron may feed back to itself through ``w_rec``; if not, the diagonal is ignored.
+        Whether neurons connect to themselves through ``w_rec``; if not, its diagonal is ignored.
     bias : bool
         Whether the currents have a trainable bias.
     leaky_readout : bool
-        Whether the readout of a network of these cells is by default leaky, with ``tau_out=20.0``; if not, it has no
-        memory, as in an ordinary recurrent network.
+        Whether the readout of a network of these cells is leaky by default, with ``tau_out=20.0``; otherwise it has no
+        state, as in an ordinary recurrent network.
     n_currents : int
-        Number of currents per neuron, *k*: one more than the last that is fed, unless a cell says otherwise.
+        Number of currents per neuron, *k*: one more than the last that is fed, unless the class defines it.
     dt : float
         Length of a time step in ms.
 
     Notes
     -----
     **The reset.** e-prop of Bellec et al. (2020) gives no credit through the reset of the membrane. A cell with a reset
-    has a field ``detach_reset: bool = False``, and its ``dynamics`` takes the spike that resets the membrane as
-    ``xp.stop_gradient(state.z)`` where the field is true, which changes no value; rules set it in a copy of the cell.
+    has a field ``detach_reset: bool = False``; where it is true, ``dynamics`` uses ``xp.stop_gradient(state.z)`` for
+    the reset, which changes no value. Rules set the field in a copy of the cell.
 
-    The numbers of a cell of one's own are kept as they are given, NumPy's scalars as Python's, lists and arrays as
-    copies. Its field ``surrogate`` may be a name or a function, as that of `neko.cells.IntegrateAndFire`.
-    `neko.cells.constants` has what neko's own cells do with constants that may differ by neuron: ``settle`` checks and
-    keeps them as floats, ``per_neuron`` and ``decay`` give them to ``dynamics``.
+    Numbers of a user's cell are kept as given: NumPy scalars as Python's, lists and arrays as copies. A field
+    ``surrogate`` may be a name or a function, as in `neko.cells.IntegrateAndFire`. For constants that may differ by
+    neuron see `neko.cells.constants`: ``settle`` checks them and keeps them as floats, ``per_neuron`` and ``decay``
+    give them to ``dynamics``.
 
     Examples
     --------
@@ -119,7 +118,7 @@ class Cell(ABC):
         except TypeError as error:
             raise TypeError(
                 f"{type(self).__name__}.dynamics takes {taken}: expected a backend, a state and {self.n_currents} "
-                "currents, one more than the last that is fed; n_currents = … in the class says otherwise"
+                "currents, one more than the last that is fed; set n_currents = … in the class to change it"
             ) from error
 
     def __repr__(self) -> str:
@@ -136,11 +135,11 @@ class Cell(ABC):
 
     @property
     def n_currents(self) -> int:
-        """Number of currents per neuron, *k*; a cell whose last currents nothing feeds says it itself."""
+        """Number of currents per neuron, *k*; a class whose last currents nothing feeds overrides it."""
         return 1 + max(self.input_currents + self.recurrent_currents)
 
     def initial_state(self, xp: Backend, batch: int) -> Any:
-        """The state before the first step: zeros, unless a cell rests elsewhere."""
+        """The state before the first step: zeros, unless a class overrides it."""
         return self.State(*(xp.zeros((batch, self.units)) for _ in self.State._fields))
 
 

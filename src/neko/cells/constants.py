@@ -1,4 +1,4 @@
-"""The constants of a cell: numbers, or one for each neuron, checked and kept as Python's floats."""
+"""The constants of a cell: one number, or one per neuron, checked and kept as Python floats."""
 
 from __future__ import annotations
 
@@ -16,31 +16,25 @@ Check = Callable[[str, Any, int | None], "float | tuple[float, ...]"]
 
 
 def settle(owner: Any, units: int | None, check: Check, *names: str) -> None:
-    """Replace fields of a frozen dataclass by what `check` makes of them.
-
-    With a number of `units` a constant may be a number or one for each neuron, with None a number only.
-    """
+    """Replace fields of a frozen dataclass by their checked values; with `units` None, one number only is accepted."""
     for name in names:
         object.__setattr__(owner, name, check(name, getattr(owner, name), units))
 
 
 def positive(name: str, value: Any, units: int | None) -> float | tuple[float, ...]:
-    """A constant above zero; ValueError unless it is one."""
     return constant(name, value, units, "a finite value above 0", lambda v: v > 0.0)
 
 
 def not_negative(name: str, value: Any, units: int | None) -> float | tuple[float, ...]:
-    """A constant of at least zero; ValueError unless it is one."""
     return constant(name, value, units, "a finite value of at least 0", lambda v: v >= 0.0)
 
 
 def finite(name: str, value: Any, units: int | None) -> float | tuple[float, ...]:
-    """A constant; ValueError unless it is one."""
     return constant(name, value, units, "a finite value", lambda v: True)
 
 
 def flag(name: str, value: Any, units: int | None = None) -> bool:
-    """True or False, of Python or of NumPy; TypeError for anything else, which might mean the other one."""
+    """A Python or NumPy bool as Python's; TypeError for anything else, whose truth value may be unintended."""
     if not isinstance(value, bool | np.bool_):
         raise TypeError(f"{name}={value!r}: expected True or False")
     return bool(value)
@@ -49,16 +43,14 @@ def flag(name: str, value: Any, units: int | None = None) -> bool:
 def constant(
     name: str, value: Any, units: int | None, expected: str, holds: Callable[[float], bool]
 ) -> float | tuple[float, ...]:
-    """A float, or a tuple of one for each neuron, from a number, a sequence or an array of any framework.
-
-    A copy: what becomes of the value afterwards changes no cell.
+    """A float, or a tuple of one per neuron, from a number, a sequence or an array of any framework; always a copy.
 
     Raises
     ------
     TypeError
         For a trainable parameter.
     ValueError
-        For what is no such number, or not as many as there are neurons.
+        For numbers that are not as `expected`, or not as many as there are neurons.
     """
     refuse_trainable(name, value)
     form = "one number" if units is None else "one number or one per neuron"
@@ -71,7 +63,7 @@ def constant(
 
 
 def numbers(value: Any) -> tuple[tuple[float, ...], bool]:
-    """The numbers of a value, none if it is not made of them, and whether it is a single one."""
+    """The numbers in a value, empty if it holds anything else, and whether it is a single one."""
     if isinstance(value, Real):
         return (() if isinstance(value, bool) else (float(value),)), True
     try:
@@ -88,7 +80,7 @@ def numbers(value: Any) -> tuple[tuple[float, ...], bool]:
 
 
 def refuse_trainable(name: str, value: Any) -> None:
-    """TypeError for a parameter that a framework would train, alone or in a list: no rule learns a constant."""
+    """TypeError for a trainable parameter of a framework, alone or in a list: no rule trains a constant."""
     for part in (value, *(value if isinstance(value, list | tuple) else ())):
         variable = hasattr(part, "assign") and getattr(part, "trainable", False)
         if variable or getattr(part, "requires_grad", False):
@@ -99,13 +91,7 @@ def refuse_trainable(name: str, value: Any) -> None:
 
 
 def kept(name: str, value: Any) -> Any:
-    """A field of a user's own cell: NumPy's scalars as Python's, arrays and lists as copies.
-
-    Raises
-    ------
-    TypeError
-        For a trainable parameter.
-    """
+    """A field of a user's cell: NumPy scalars as Python's, arrays and lists as copies; TypeError if it is trainable."""
     refuse_trainable(name, value)
     if isinstance(value, np.generic):
         return value.item()
@@ -120,12 +106,12 @@ def decay(xp: Backend, dt: float, tau: Any) -> Any:
 
 
 def per_neuron(xp: Backend, value: Any) -> Any:
-    """A constant as the dynamics use it: a number stays one, a sequence becomes an array (n,) of floats."""
+    """A constant for `dynamics`: a number unchanged, a sequence as an array (n,) of floats."""
     return value if isinstance(value, int | float) else xp.asarray(value, dtype=xp.dtype)
 
 
 def shown(value: Any) -> str:
-    """A constant in few words: the ends of a long sequence."""
+    """A constant for `repr`: a long sequence by its ends."""
     if not isinstance(value, tuple) or len(value) <= 6:
         return repr(value)
     return f"({value[0]!r}, {value[1]!r}, …, {value[-1]!r})"

@@ -32,7 +32,7 @@ class Dendritic(IntegrateAndFire):
 
     The sigmoid is the plateau potential of the dendrite. All options of
     `neko.cells.IntegrateAndFire` hold for the soma. Without recurrence
-    nothing reaches the dendrite, and its plateau is what it is at ``d = 0``.
+    the dendrite has no input, and its plateau is that of ``d = 0``.
 
     Parameters
     ----------

@@ -22,8 +22,8 @@ class GRU(Cell):
     """Gated recurrent units, with the reset gate applied after the recurrent product.
 
     ``u = σ(I_0)``, ``r = σ(I_1)``, ``c = tanh(I_2 + r I_3)``, ``h_t = u h_{t-1} + (1 - u) c``. The
-    input feeds currents 0, 1, 2 and the recurrence 0, 1, 3: the candidate's two parts stay apart
-    because the gate scales only the recurrent one, which keeps the step element-wise.
+    input feeds currents 0, 1, 2 and the recurrence 0, 1, 3: the two parts of the candidate are
+    separate currents because the gate scales only the recurrent one, which keeps the step element-wise.
 
     References
     ----------

@@ -14,12 +14,12 @@ from neko.cells.surrogates import Triangular
 from neko.typing import Array
 
 SLACK = 1e-6
-"""Share of a step by which a period may be longer than whole steps: 0.3 and 0.1 in single precision are 3 steps."""
+"""Relative tolerance in the number of steps of a refractory period: 0.3 ms / 0.1 ms in single precision is 3 steps."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class IntegrateAndFire(Cell):
-    r"""What integrate-and-fire neurons share: a leaky membrane, a threshold, a reset and a refractory period.
+    r"""Base of integrate-and-fire neurons: a leaky membrane, a threshold, a reset and a refractory period.
 
     .. math::
         v_t = α v_{t-1} + c I_t - v_{th} z_{t-1}, \qquad α = e^{-dt/τ_m}
@@ -41,13 +41,13 @@ class IntegrateAndFire(Cell):
     t_ref : float or sequence (n,)
         Refractory period in ms, rounded up to whole steps.
     reset : {'subtract', 'zero'}
-        What a spike does to the membrane.
+        Effect of a spike on the membrane: subtract the threshold, or restart from zero.
     input_scaling : bool
         Scale currents by ``1 - α``.
     recurrent : bool
-        Whether the neurons feed back to each other; without it the layer has no ``w_rec``.
+        Whether the neurons are recurrently connected; otherwise the layer has no ``w_rec``.
     detach_reset : bool
-        Give no credit through the reset, in any rule. e-prop never does.
+        Propagate no gradient through the reset, in any rule. e-prop never does.
     surrogate : Surrogate, str or callable
         ψ, see `neko.cells.surrogates`: an object, a name such as 'arctan', or a function ``f(xp, u)`` or ``f(u)``
         that gives the derivative ψ(u).
@@ -59,7 +59,7 @@ class IntegrateAndFire(Cell):
     ValueError
         For a time constant or threshold that is not positive, or an unknown `reset`.
     TypeError
-        For a constant that is a trainable parameter: constants do not learn yet.
+        For a constant that is a trainable parameter: rules do not train constants yet.
     """
 
     spiking: ClassVar[bool] = True
@@ -95,7 +95,7 @@ class IntegrateAndFire(Cell):
 
     @property
     def refractory_steps(self) -> tuple[int, ...]:
-        """Steps between two spikes of a neuron at the least: one number, or one for each neuron."""
+        """Smallest number of steps between two spikes of a neuron: one number, or one per neuron."""
         periods = (self.t_ref,) if isinstance(self.t_ref, float) else self.t_ref
         return tuple(max(1, math.ceil(t / self.dt * (1.0 - SLACK))) for t in periods)
 
@@ -110,7 +110,7 @@ class IntegrateAndFire(Cell):
         return alpha * state.v + current - per_neuron(xp, self.v_th) * z
 
     def fire(self, xp: Backend, r: Array | None, v: Array) -> tuple[Array | None, Array]:
-        """Refractory counter and spikes: those of neurons with ``v > v_th`` that no longer count down."""
+        """Refractory counter and spikes, of neurons with ``v > v_th`` outside their refractory period."""
         z = self.surrogate(xp, v * (1.0 / per_neuron(xp, self.v_th)) - 1.0)
         if r is None:
             return None, z

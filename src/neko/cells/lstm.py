@@ -31,7 +31,7 @@ class LSTM(Cell):
     units : int
         Number of units.
     forget_bias : float or sequence (n,)
-        Constant f added to the forget gate, so that a new network remembers.
+        Constant f added to the forget gate, so that an untrained network keeps its memory.
 
     References
     ----------

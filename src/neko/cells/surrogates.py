@@ -1,4 +1,4 @@
-"""Surrogate gradients: a step function forward, a smooth bump backward."""
+"""Surrogate gradients: a step function in the forward pass, a bounded function ψ as its derivative."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -17,17 +17,24 @@ from neko.registry import Registry
 from neko.typing import Array
 
 SURROGATES: Registry[type[Surrogate]] = Registry("surrogate", "neko.cells.surrogates")
-"""The surrogates by name."""
+"""Surrogates by name."""
 
 
 @dataclass(frozen=True)
 class Surrogate(ABC):
     r"""A spike ``z = 1[u > 0]`` whose derivative is taken to be ``ψ(u)``.
 
-    The value is ``z + ψ(u) (u - u)`` with all but one ``u`` held constant. It equals *z* exactly, and its
-    derivative is ψ in forward and in reverse mode on every framework, without a custom
-    derivative. *u* is the distance from threshold in units of the threshold.
+    The value is ``z + ψ(u) (u - u)``, in which only one ``u`` is differentiated. It equals *z* exactly, and its
+    derivative is ψ in forward and in reverse mode on every framework, without a custom derivative. *u* is the distance
+    from threshold in units of the threshold.
     """
+
+    not_negative: ClassVar[tuple[str, ...]] = ()
+    positive: ClassVar[tuple[str, ...]] = ()
+
+    def __post_init__(self) -> None:
+        settle(self, None, not_negative, *self.not_negative)
+        settle(self, None, positive, *self.positive)
 
     @abstractmethod
     def derivative(self, xp: Backend, u: Array) -> Array:
@@ -48,8 +55,7 @@ class Triangular(Surrogate):
 
     gamma: float = 0.3
 
-    def __post_init__(self) -> None:
-        settle(self, None, not_negative, "gamma")
+    not_negative = ("gamma",)
 
     def derivative(self, xp: Backend, u: Array) -> Array:
         return xp.maximum(self.gamma - self.gamma * xp.abs(u), 0.0)
@@ -63,9 +69,8 @@ class Boxcar(Surrogate):
     gamma: float = 1.0
     width: float = 1.0
 
-    def __post_init__(self) -> None:
-        settle(self, None, not_negative, "gamma")
-        settle(self, None, positive, "width")
+    not_negative = ("gamma",)
+    positive = ("width",)
 
     def derivative(self, xp: Backend, u: Array) -> Array:
         return xp.astype(xp.abs(u) < 0.5 * self.width, xp.dtype) * (self.gamma / self.width)
@@ -79,8 +84,7 @@ class FastSigmoid(Surrogate):
     gamma: float = 1.0
     slope: float = 10.0
 
-    def __post_init__(self) -> None:
-        settle(self, None, not_negative, "gamma", "slope")
+    not_negative = ("gamma", "slope")
 
     def derivative(self, xp: Backend, u: Array) -> Array:
         return self.gamma / xp.square(1.0 + self.slope * xp.abs(u))
@@ -94,9 +98,8 @@ class Arctan(Surrogate):
     gamma: float = 1.0
     alpha: float = 2.0
 
-    def __post_init__(self) -> None:
-        settle(self, None, not_negative, "gamma")
-        settle(self, None, positive, "alpha")
+    not_negative = ("gamma",)
+    positive = ("alpha",)
 
     def derivative(self, xp: Backend, u: Array) -> Array:
         return (0.5 * self.gamma * self.alpha) / (1.0 + xp.square((0.5 * math.pi * self.alpha) * u))
@@ -110,9 +113,8 @@ class Gaussian(Surrogate):
     gamma: float = 0.5
     sigma: float = 0.5
 
-    def __post_init__(self) -> None:
-        settle(self, None, not_negative, "gamma")
-        settle(self, None, positive, "sigma")
+    not_negative = ("gamma",)
+    positive = ("sigma",)
 
     def derivative(self, xp: Backend, u: Array) -> Array:
         return self.gamma * normal_density(xp, u, 0.0, self.sigma)
@@ -128,9 +130,8 @@ class MultiGaussian(Surrogate):
     height: float = 0.15
     scale: float = 6.0
 
-    def __post_init__(self) -> None:
-        settle(self, None, not_negative, "gamma", "height")
-        settle(self, None, positive, "sigma", "scale")
+    not_negative = ("gamma", "height")
+    positive = ("sigma", "scale")
 
     def derivative(self, xp: Backend, u: Array) -> Array:
         wide = self.scale * self.sigma
@@ -141,7 +142,7 @@ class MultiGaussian(Surrogate):
 
 @dataclass(frozen=True)
 class Given(Surrogate):
-    """ψ as a function of one's own, ``f(xp, u)`` or ``f(u)``; neurons spike as with any other surrogate.
+    """ψ as a user's function, ``f(xp, u)`` or ``f(u)``; neurons spike as with any other surrogate.
 
     Parameters
     ----------
@@ -167,11 +168,11 @@ class Given(Surrogate):
 
 
 def required_arguments(function: Callable[..., Any]) -> int:
-    """1 for a function of u, 2 for one of a backend and u, options aside; TypeError for any other."""
+    """The number of required arguments: 1 for ``f(u)``, 2 for ``f(xp, u)``; TypeError for any other."""
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError):
-        return 1  # built in, as torch.sigmoid
+        return 1  # a built-in such as torch.sigmoid
     required = [p for p in signature.parameters.values() if p.default is p.empty and p.kind != p.VAR_KEYWORD]
     if len(required) not in (1, 2) or any(p.kind not in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) for p in required):
         raise TypeError(
@@ -210,7 +211,7 @@ def resolve(surrogate: Any) -> Surrogate:
 
 
 def check_derivative(xp: Backend, surrogate: Any) -> None:
-    """ValueError for a function that gives no derivative on this backend: the spike itself, or what is not finite."""
+    """ValueError for a user's function that is not finite on this backend, or gives the spike instead of ψ."""
     if not isinstance(surrogate, Given):
         return
     u = np.array([[-1.5, -0.6, -0.1, 0.1, 0.6, 1.5]])

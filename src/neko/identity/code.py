@@ -1,4 +1,4 @@
-"""What a function or class is made of: code, defaults, what it closes over, and the names it looks up."""
+"""The parts of a function or class: bytecode, defaults, closure, and the global names it reads."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import types
 from typing import Any
 
 GENERATED = ("__init__", "__repr__", "__eq__", "__hash__", "__setattr__", "__delattr__", "__replace__")
-"""Methods that a dataclass writes by itself."""
+"""Methods that `dataclasses` generates."""
 
 
 def words(code: types.CodeType) -> list[Any]:
@@ -18,12 +18,12 @@ def words(code: types.CodeType) -> list[Any]:
 
 
 def sayings(code: types.CodeType) -> list[Any]:
-    """The names and constants of a code object, which most versions of Python have alike."""
+    """The names and constants of a code object, which are equal in most versions of Python."""
     return [list(code.co_names), [constant(c) for c in code.co_consts if not isinstance(c, types.CodeType)]]
 
 
 def constant(value: Any) -> str:
-    """A constant as a string, of a set in the order of its entries."""
+    """A constant as a string; the entries of a set are sorted."""
     if isinstance(value, frozenset):
         return f"{sorted(constant(part) for part in value)}"
     if isinstance(value, tuple):
@@ -38,20 +38,19 @@ def nested(code: types.CodeType) -> list[types.CodeType]:
 
 
 def written(code: types.CodeType) -> set[str]:
-    """Variables from outside that the code assigns to: they are its state, and no part of what it is."""
+    """Outer variables that the code assigns to: they are state, not part of its identity."""
     kinds = ("STORE_GLOBAL", "STORE_DEREF", "DELETE_GLOBAL")
     return {str(i.argval) for part in nested(code) for i in dis.get_instructions(part) if i.opname in kinds}
 
 
 def globals_of(f: types.FunctionType) -> dict[str, Any]:
-    """The global variables that a function reads, but for modules."""
+    """The global variables that a function reads, except modules."""
     names = {name for part in nested(f.__code__) for name in part.co_names} - written(f.__code__)
     found = {name: f.__globals__[name] for name in sorted(names) if name in f.__globals__}
     return {name: value for name, value in found.items() if not isinstance(value, types.ModuleType)}
 
 
 def closure(f: types.FunctionType) -> dict[str, Any]:
-    """What a function closes over."""
     found = {}
     for name, cell in zip(f.__code__.co_freevars, f.__closure__ or (), strict=True):
         try:
@@ -62,7 +61,6 @@ def closure(f: types.FunctionType) -> dict[str, Any]:
 
 
 def defaults(f: types.FunctionType) -> dict[str, Any]:
-    """Default values of a function's arguments."""
     given = f.__defaults__ or ()
     count = f.__code__.co_argcount
     names = f.__code__.co_varnames[count - len(given) : count]
@@ -70,12 +68,12 @@ def defaults(f: types.FunctionType) -> dict[str, Any]:
 
 
 def attributes(f: types.FunctionType) -> dict[str, Any]:
-    """What was set on a function, but for the function it stands for."""
+    """Attributes set on a function, except those of the form ``__name__``."""
     return {name: value for name, value in vars(f).items() if not name.startswith("__")}
 
 
 def members(kind: type) -> dict[str, Any]:
-    """The functions and constants of a class itself."""
+    """The functions and constants that a class itself defines."""
     found: dict[str, Any] = {}
     for name, member in vars(kind).items():
         inner = getattr(member, "__func__", getattr(member, "fget", getattr(member, "func", member)))

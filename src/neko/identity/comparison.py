@@ -1,4 +1,4 @@
-"""What something is, by its options, and how that of a saved state differs from that of a run."""
+"""The identity of an object by its options, and how the identity of a saved state differs from that of a run."""
 
 from __future__ import annotations
 
@@ -7,33 +7,33 @@ from typing import Any
 
 from neko import arguments
 from neko.errors import CheckpointError
-from neko.identity.description import TYPE, Description, describe, describe_module, in_library
+from neko.identity.description import TYPE, Description, describe, in_library
 
 NOT_PART = ("self", "model", "gradient", "jit", "starts")
-"""Arguments of constructors that are told elsewhere, or that no number depends on. Where a chain began is behind it."""
+"""Constructor arguments described elsewhere, or without influence on later results (such as where a chain began)."""
 LONGEST = 160
 """Characters of a value in a message."""
 TOLD = 4
-"""Differences that a message names."""
+"""Differences that a message lists."""
 
 
 def options(thing: Any, **elsewhere: Any) -> dict[str, Any]:
-    """The options that something was made with: its attributes by the names of its constructor's arguments, but for
-    those that are given here, because they are kept under another name."""
+    """The options of an object: its attributes by the names of its constructor's arguments, and those given in
+    `elsewhere`, which are kept under another name."""
     known = [name for name in arguments.of_constructor(type(thing)) if name not in NOT_PART and name not in elsewhere]
     names = [name for name in known if hasattr(thing, name)]
     return {**options_of(thing, names), **describe(elsewhere)}
 
 
 def options_of(thing: Any, names: Iterable[str]) -> dict[str, Any]:
-    """These attributes of something by value, with its class where that is not a library's."""
+    """These attributes by value, with the class of the object unless it is a library's."""
     kind = Description().of_class(type(thing))
     own = {} if in_library(type(thing)) else {"class": kind}
     return {**own, **describe({name: getattr(thing, name) for name in names})}
 
 
 def differences(then: Any, now: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
-    """Where two descriptions differ: a path, and what either has there."""
+    """Where two descriptions differ: the path, and both values."""
     if isinstance(then, dict) and isinstance(now, dict) and then.get(TYPE) == now.get(TYPE):
         for name in {**now, **then}:
             yield from differences(then.get(name), now.get(name), f"{path}.{name}" if path else name)
@@ -47,15 +47,15 @@ def differences(then: Any, now: Any, path: str = "") -> Iterator[tuple[str, Any,
 def compare(then: Any, now: Any, changed: Iterable[str], *, this: str) -> list[str]:
     """The paths at which two descriptions differ, all of which must be named in `changed`.
 
-    A name stands for the path itself, for all below it, and for paths that end in it: ``'tau_m'`` for
+    A name covers the path itself, all paths below it, and paths that end in it: ``'tau_m'`` covers
     ``'model.cells.0.tau_m'``.
 
     Raises
     ------
     CheckpointError
-        For a difference that is not named; the message has both values.
+        For a difference that is not named; the message gives both values.
     ValueError
-        For a name of `changed` that stands for nothing.
+        For a name in `changed` that covers no path.
     """
     names = list(changed)
     paths = list(paths_of(then)) + list(paths_of(now))
@@ -72,7 +72,7 @@ def compare(then: Any, now: Any, changed: Iterable[str], *, this: str) -> list[s
 
 
 def check_names(argument: str, names: Any) -> tuple[str, ...]:
-    """Names of what is changed on purpose; TypeError for anything else."""
+    """The names of intended changes as a tuple; TypeError for anything else."""
     found = tuple(arguments.as_list(argument, names, "('learning_rate',)"))
     for name in found:
         if not isinstance(name, str) or not name:
@@ -81,7 +81,6 @@ def check_names(argument: str, names: Any) -> tuple[str, ...]:
 
 
 def covers(name: str, path: str) -> bool:
-    """Whether a name stands for a path."""
     return f".{name}." in f".{path}."
 
 
@@ -95,13 +94,12 @@ def paths_of(description: Any, path: str = "") -> Iterator[str]:
 
 
 def shown(value: Any) -> str:
-    """A part of a description for a message."""
+    """A part of a description, shortened for a message."""
     told = rendered(value)
     return told if len(told) <= LONGEST else f"{told[:LONGEST]}…"
 
 
 def rendered(value: Any) -> str:
-    """A description as it would be written."""
     if isinstance(value, dict) and TYPE in value:
         inner = ", ".join(f"{name}={rendered(part)}" for name, part in value.items() if name != TYPE)
         return f"{value[TYPE]}({inner})"
@@ -110,15 +108,3 @@ def rendered(value: Any) -> str:
     if isinstance(value, list):
         return "[" + ", ".join(rendered(part) for part in value) + "]"
     return repr(value)
-
-
-__all__ = [
-    "check_names",
-    "compare",
-    "describe",
-    "describe_module",
-    "differences",
-    "options",
-    "options_of",
-    "shown",
-]

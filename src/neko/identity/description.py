@@ -1,4 +1,4 @@
-"""A description of anything by value: names, numbers and digests that are the same in every process."""
+"""Descriptions of objects by value: names, numbers and digests that are the same in every process."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import json
 import re
 import sys
 import types
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any
 
@@ -18,30 +18,29 @@ import numpy as np
 from neko.identity import code, fingerprint
 
 TYPE = "type"
-"""Key of a description that says what kind of thing it is of."""
+"""Key of a description that holds the type of the object."""
 LIBRARIES = {"neko", "numpy", "torch", "jax", "jaxlib", "optax", "keras", "tensorflow", "builtins"}
-"""Packages whose code is known by its name; of other code the digest is taken."""
+"""Packages whose code is identified by name; other code is identified by a digest."""
 
 
 def describe(value: Any) -> Any:
-    """A description of a value: dicts, lists, numbers, strings and None, by value through and through.
+    """A description of a value, made of dicts, lists, numbers, strings and None.
 
-    It holds no address, no hash and no name that depends on the process, so that descriptions of equal things are
-    equal wherever they were made. Arrays are told by their digest; functions by their name, what they close over,
-    their defaults and (unless a library's) a digest of their code; objects by their type and attributes.
+    It holds no address, hash or name that depends on the process, so that descriptions of equal objects are equal in
+    every process. Arrays are described by a digest; functions by their name, closure, defaults and (unless a library's)
+    a digest of their code; objects by their type and attributes.
     """
     return Description().of(value)
 
 
 class Description:
-    """One description; things that occur in it twice are described once, and a cycle ends where it closes."""
+    """One description; an object that occurs twice is described once, and cycles end."""
 
     def __init__(self) -> None:
         self.known: dict[int, Any] = {}
         self.kept: list[Any] = []
 
     def of(self, value: Any) -> Any:
-        """The description of a value."""
         if isinstance(value, enum.Enum):
             return f"{type(value).__name__}.{value.name}"
         if value is None or isinstance(value, bool | int | float | str):
@@ -51,12 +50,12 @@ class Description:
         if id(value) in self.known:
             return self.known[id(value)]
         self.known[id(value)] = f"<{type(value).__name__}>"
-        self.kept.append(value)  # so that no later thing gets its id
+        self.kept.append(value)  # so that its id is not reused
         self.known[id(value)] = found = self.of_thing(value)
         return found
 
     def of_thing(self, value: Any) -> Any:
-        """The description of what is no number, string or None."""
+        """The description of anything but a number, string or None."""
         if isinstance(value, bytes | bytearray):
             return f"{len(value)} bytes, digest {fingerprint.digest(bytes(value))}"
         if isinstance(value, complex | range | slice | PurePath | np.dtype | re.Pattern):
@@ -88,7 +87,7 @@ class Description:
         return self.of_object(value)
 
     def named(self, parts: Mapping[str, Any]) -> dict[str, Any]:
-        """Descriptions by name, without the backend, whose name and precision are told once."""
+        """Descriptions by name, without the backend, which is described once elsewhere."""
         return {name: self.of(part) for name, part in parts.items() if name != "xp"}
 
     def of_array(self, value: Any) -> Any:
@@ -102,7 +101,7 @@ class Description:
         return fingerprint.of_array(np.asarray(value)) if numbers else [self.of(part) for part in value]
 
     def of_class(self, kind: type) -> str:
-        """A class by its name, with a digest of the code that is not a library's."""
+        """The name of a class, with a digest of its code outside of libraries."""
         own = [c for c in kind.__mro__ if not in_library(c)]
         if not own:
             return kind.__qualname__
@@ -122,7 +121,7 @@ class Description:
         return {name: part for name, part in found.items() if part}
 
     def of_object(self, value: Any) -> Any:
-        """An object by what it says of itself, its fields, its configuration, or its attributes."""
+        """An object by its `identity` method, its fields, its configuration, or its attributes."""
         kind = {TYPE: self.of_class(type(value))}
         if callable(getattr(value, "identity", None)):
             return {**kind, **value.identity()}
@@ -142,12 +141,10 @@ class Description:
 
 
 def text(description: Any) -> str:
-    """A description as one string."""
     return json.dumps(description, sort_keys=True)
 
 
 def short(description: Any) -> str:
-    """A short digest of a description."""
     return fingerprint.digest(text(description).encode())[:12]
 
 
@@ -158,18 +155,18 @@ def describe_module(module: Any) -> dict[str, Any]:
 
 
 def in_library(thing: Any) -> bool:
-    """Whether a class or function is of Python, of neko or of a framework."""
+    """Whether a class or function belongs to Python, neko or a framework."""
     package = str(getattr(thing, "__module__", None) or "builtins").partition(".")[0]
     return package in LIBRARIES or package in sys.stdlib_module_names
 
 
 def is_array(value: Any) -> bool:
-    """Whether it is an array of any framework."""
+    """Whether a value is an array of any framework."""
     return hasattr(value, "shape") and hasattr(value, "dtype") and hasattr(value, "__getitem__")
 
 
 def is_plain(value: Any) -> bool:
-    """Whether it is a number, a string, a function, an array, or a container of them."""
+    """Whether a value is a number, string, function or array, or a container of them."""
     if isinstance(value, list | tuple):
         return all(is_plain(part) for part in value)
     if isinstance(value, dict):
@@ -178,19 +175,15 @@ def is_plain(value: Any) -> bool:
 
 
 def attributes_of(value: Any) -> dict[str, Any]:
-    """The attributes that an object itself has, of its slots too."""
-    slots = [name for c in type(value).__mro__ for name in as_names(vars(c).get("__slots__", ()))]
+    """The attributes of an object itself, including slots."""
+    declared = [vars(c).get("__slots__", ()) for c in type(value).__mro__]
+    slots = [name for names in declared for name in ((names,) if isinstance(names, str) else names)]
     found = {name: getattr(value, name) for name in slots if not name.startswith("__") and hasattr(value, name)}
     return {**found, **getattr(value, "__dict__", {})}
 
 
-def as_names(slots: Any) -> Iterable[str]:
-    """Names of slots, of which a single one may be a string."""
-    return (slots,) if isinstance(slots, str) else slots
-
-
 def torch_module(module: Any) -> dict[str, Any]:
-    """A `torch.nn.Module` by the class and the public numbers, words and functions of each of its parts, without
+    """A `torch.nn.Module` by the class and the public numbers, strings and functions of each submodule, without
     parameters and buffers."""
     own = Description()
     found = {}
@@ -202,17 +195,17 @@ def torch_module(module: Any) -> dict[str, Any]:
 
 
 def holds_array(value: Any) -> bool:
-    """Whether an array, which a forward pass may have left there, is in it."""
+    """Whether a container holds an array, for example one that a forward pass stored."""
     parts = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
     return any(is_array(part) or holds_array(part) for part in parts)
 
 
 def keras_config(thing: Any) -> dict[str, Any]:
-    """The configuration of a Keras layer, model or optimizer, without what counts instances, how weights are drawn and
-    whether it was built; layers are numbered by their place."""
+    """The configuration of a Keras layer, model or optimizer, without instance counters, initializers and build state;
+    layers are numbered by their position."""
     try:
         config = thing.get_config()
-    except NotImplementedError:  # of a model that a person wrote
+    except NotImplementedError:  # of a user's subclass
         config = {}
     if "layers" not in config and getattr(thing, "layers", None):
         own = Description()

@@ -1,4 +1,4 @@
-"""Fingerprints: of an array, byte by byte, and of a data set, whatever the order and size of its batches."""
+"""Fingerprints of arrays, and of data sets independently of the order and size of their batches."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from neko import containers, tree
 SIZE = 16
 """Bytes of a digest."""
 PORTION = 2**26
-"""Bytes of an array that are looked at in one go, so that a file of any size can be."""
+"""Bytes of an array that are read at once, so that memory-mapped files of any size are possible."""
 SHORT = 8
-"""Entries up to which a vector is told by its values."""
+"""Entries up to which a vector is described by its values."""
 
 
 def digest(content: bytes) -> str:
@@ -24,33 +24,29 @@ def digest(content: bytes) -> str:
 
 
 def of_array(a: Any) -> Any:
-    """A short vector or a scalar as its values; of any other array its form and the digest of its bytes.
+    """The values of a scalar or short vector; shape, dtype and digest of any other array.
 
     Raises
     ------
     TypeError
-        For what holds no numbers.
+        For anything that holds no numbers.
     """
     shape = tuple(int(n) for n in a.shape)
     if len(shape) <= 1 and sum(shape) <= SHORT:
         return containers.as_numpy("array", a).tolist()
     found = hashlib.blake2b(digest_size=SIZE)
     dtype = None
-    for begin in range(0, shape[0] if shape else 1, rows_of(a, shape)):
-        part = containers.as_numpy("array", a[begin : begin + rows_of(a, shape)])
+    width = 8 * int(np.prod(shape[1:], dtype=np.int64))
+    rows = max(1, PORTION // max(1, width))
+    for begin in range(0, shape[0] if shape else 1, rows):
+        part = containers.as_numpy("array", a[begin : begin + rows])
         dtype = part.dtype
         found.update(np.ascontiguousarray(part).tobytes())
     return f"array {shape!r} of {dtype}, digest {found.hexdigest()}"
 
 
-def rows_of(a: Any, shape: tuple[int, ...]) -> int:
-    """Rows of an array that make a portion."""
-    width = 8 * int(np.prod(shape[1:], dtype=np.int64))
-    return max(1, PORTION // max(1, width))
-
-
 class DataSet(NamedTuple):
-    """Which examples there are, in any order and in batches of any size: their number, and the sum of their digests."""
+    """The examples in any order and in batches of any size: their number, and the sum of their digests."""
 
     examples: int
     digest: str
@@ -62,7 +58,7 @@ class DataSet(NamedTuple):
 def of_examples(batches: Iterable[tuple[Any, Any, Any]]) -> DataSet:
     """The fingerprint of the examples of batches (x, y, mask) of NumPy arrays or trees of them.
 
-    A frame that the mask leaves out does not count, so that padding to another length changes nothing.
+    Masked frames do not count, so that padding to another length changes nothing.
     """
     count, total = 0, 0
     for x, y, mask in batches:
@@ -79,7 +75,7 @@ def of_examples(batches: Iterable[tuple[Any, Any, Any]]) -> DataSet:
             if valid is not None and not valid.all():
                 places = np.flatnonzero(valid)
                 if len(places) and places[-1] != len(places) - 1:
-                    words.update(places.tobytes())  # frames are left out between others
+                    words.update(places.tobytes())  # masked frames lie between valid ones
             total += int.from_bytes(words.digest(), "big")
             count += 1
     return DataSet(count, f"{total % 2 ** (8 * SIZE):0{2 * SIZE}x}")

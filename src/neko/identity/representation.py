@@ -1,4 +1,4 @@
-"""What an object says about itself: its options, but for those that are the default."""
+"""The options of an object for its `repr`: those that differ from the default."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Any
 from neko.arguments import of_constructor, plain
 
 LONGEST = 60
-"""Characters of a value that are shown at the most."""
+"""Largest number of characters of a shown value."""
 
 
 def options(thing: Any, **instead: Any) -> list[str]:
     """``name=value`` of every keyword-only option of the object's classes that differs from its default.
 
-    An option is seen if the object keeps it under its own name; `instead` gives values to be shown in place of these.
+    Options are read from attributes of the same name; `instead` gives values shown in place of these.
     """
     found: dict[str, Any] = {}
     for name, parameter in of_constructor(type(thing)).items():
@@ -25,7 +25,7 @@ def options(thing: Any, **instead: Any) -> list[str]:
 
 
 def same(a: Any, b: Any) -> bool:
-    """Whether two values are equal, False where they cannot tell."""
+    """Whether two values are equal; False where the comparison fails."""
     try:
         return bool(a == b)
     except (TypeError, ValueError):
@@ -33,7 +33,7 @@ def same(a: Any, b: Any) -> bool:
 
 
 def short(value: Any) -> str:
-    """A value in a few characters: of an array its shape."""
+    """A value in a few characters; an array by its shape."""
     shape = getattr(value, "shape", None)
     if shape:
         return f"<array {tuple(shape)!r}>"
