@@ -6,7 +6,7 @@ import inspect
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
 import numpy as np
@@ -29,13 +29,6 @@ class Surrogate(ABC):
     from threshold in units of the threshold.
     """
 
-    not_negative: ClassVar[tuple[str, ...]] = ()
-    positive: ClassVar[tuple[str, ...]] = ()
-
-    def __post_init__(self) -> None:
-        settle(self, None, not_negative, *self.not_negative)
-        settle(self, None, positive, *self.positive)
-
     @abstractmethod
     def derivative(self, xp: Backend, u: Array) -> Array:
         """ψ(u), of the shape of `u`."""
@@ -48,14 +41,25 @@ class Surrogate(ABC):
         return z + self.derivative(xp, held) * (u - held)
 
 
+@dataclass(frozen=True)
+class Scaled(Surrogate):
+    """A surrogate with a dampening factor γ; all parameters are at least 0, those in `positive` above 0."""
+
+    gamma: float = 1.0
+
+    positive: ClassVar[tuple[str, ...]] = ()
+
+    def __post_init__(self) -> None:
+        for parameter in fields(self):
+            settle(self, None, positive if parameter.name in self.positive else not_negative, parameter.name)
+
+
 @SURROGATES.register("triangular")
 @dataclass(frozen=True)
-class Triangular(Surrogate):
+class Triangular(Scaled):
     """``ψ(u) = γ max(0, 1 - |u|)`` with dampening factor γ (Bellec et al. 2018, 2020)."""
 
     gamma: float = 0.3
-
-    not_negative = ("gamma",)
 
     def derivative(self, xp: Backend, u: Array) -> Array:
         return xp.maximum(self.gamma - self.gamma * xp.abs(u), 0.0)
@@ -63,13 +67,11 @@ class Triangular(Surrogate):
 
 @SURROGATES.register("boxcar")
 @dataclass(frozen=True)
-class Boxcar(Surrogate):
+class Boxcar(Scaled):
     """``ψ(u) = γ / w`` for ``|u| < w / 2``, else 0 (Kaiser et al. 2020)."""
 
-    gamma: float = 1.0
     width: float = 1.0
 
-    not_negative = ("gamma",)
     positive = ("width",)
 
     def derivative(self, xp: Backend, u: Array) -> Array:
@@ -78,13 +80,10 @@ class Boxcar(Surrogate):
 
 @SURROGATES.register("fast_sigmoid")
 @dataclass(frozen=True)
-class FastSigmoid(Surrogate):
+class FastSigmoid(Scaled):
     """``ψ(u) = γ / (1 + s |u|)²`` with slope s (Zenke & Ganguli 2018)."""
 
-    gamma: float = 1.0
     slope: float = 10.0
-
-    not_negative = ("gamma", "slope")
 
     def derivative(self, xp: Backend, u: Array) -> Array:
         return self.gamma / xp.square(1.0 + self.slope * xp.abs(u))
@@ -92,13 +91,11 @@ class FastSigmoid(Surrogate):
 
 @SURROGATES.register("arctan")
 @dataclass(frozen=True)
-class Arctan(Surrogate):
+class Arctan(Scaled):
     """``ψ(u) = γ (α/2) / (1 + (π α u / 2)²)`` (Fang et al. 2021)."""
 
-    gamma: float = 1.0
     alpha: float = 2.0
 
-    not_negative = ("gamma",)
     positive = ("alpha",)
 
     def derivative(self, xp: Backend, u: Array) -> Array:
@@ -107,13 +104,12 @@ class Arctan(Surrogate):
 
 @SURROGATES.register("gaussian")
 @dataclass(frozen=True)
-class Gaussian(Surrogate):
+class Gaussian(Scaled):
     """``ψ(u) = γ N(u; 0, σ²)`` (Yin et al. 2020)."""
 
     gamma: float = 0.5
     sigma: float = 0.5
 
-    not_negative = ("gamma",)
     positive = ("sigma",)
 
     def derivative(self, xp: Backend, u: Array) -> Array:
@@ -122,7 +118,7 @@ class Gaussian(Surrogate):
 
 @SURROGATES.register("multi_gaussian")
 @dataclass(frozen=True)
-class MultiGaussian(Surrogate):
+class MultiGaussian(Scaled):
     """``ψ(u) = γ [(1+h) N(u; 0, σ²) - h N(u; σ, (sσ)²) - h N(u; -σ, (sσ)²)]`` (Yin et al. 2021)."""
 
     gamma: float = 0.5
@@ -130,7 +126,6 @@ class MultiGaussian(Surrogate):
     height: float = 0.15
     scale: float = 6.0
 
-    not_negative = ("gamma", "height")
     positive = ("sigma", "scale")
 
     def derivative(self, xp: Backend, u: Array) -> Array:

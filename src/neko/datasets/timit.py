@@ -1,4 +1,4 @@
-"""TIMIT: which phone is spoken in each frame of read English sentences; the full corpus and NLTK's sample."""
+"""TIMIT: the phone spoken in each frame of read English sentences; the full corpus and NLTK's sample."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SAMPLE = DataFile(
     ),
     ("https://raw.githubusercontent.com/nltk/nltk_data/gh-pages/packages/corpora/timit.zip",),
 )
-"""The sample packed anew, or as NLTK distributes it."""
+"""The sample repacked, or as NLTK distributes it."""
 
 SAMPLE_TEST = ("faem0", "maeb0", "fapb0", "mbcg0")
 """Two women and two men, of dialects 2, 4, 6 and 8; the other twelve speakers are for training."""
@@ -40,11 +40,11 @@ CORE_TEST = tuple(CORE_NAMES.split())
 """The 24 speakers of TIMIT's core test set: two men and a woman of each dialect."""
 
 SENTENCE = re.compile(r"(sx|si)\d+")
-"""Sentences that count; every speaker says ``sa1`` and ``sa2``, which are left out."""
+"""Sentences that are used; ``sa1`` and ``sa2``, which every speaker reads, are left out."""
 
 
 class Sentence(NamedTuple):
-    """One sentence: who says it, which one it is, where its audio and its transcription are."""
+    """One sentence: its speaker, its name, and the files of its audio and transcription."""
 
     speaker: str
     name: str
@@ -58,7 +58,7 @@ def tree() -> Path:
     Raises
     ------
     FileNotFoundError
-        If there is none; it says where to put it.
+        If there is none; the message says where to put it.
     """
     root = data_folder()
     outer = child(root, "timit") if root and root.is_dir() else None
@@ -68,7 +68,7 @@ def tree() -> Path:
     raise FileNotFoundError(
         f"TIMIT is not under NEKO_DATA={str(root) if root else None!r}: expected TIMIT/TRAIN/DR1/FCJF0/SX37.WAV and so "
         "on there; it is licensed as LDC93S1 by the Linguistic Data Consortium (catalog.ldc.upenn.edu/LDC93S1) and "
-        "can not be downloaded; 'timit-sample' is free for non-commercial use"
+        "cannot be downloaded; 'timit-sample' is free for non-commercial use"
     )
 
 
@@ -76,13 +76,12 @@ def tree() -> Path:
     "timit", about="phones of 6,300 sentences of speech, the full corpus", licence="LDC93S1, licensed", tree=tree
 )
 def load(*, phones: int = 61) -> Dataset:
-    """The full corpus, from a licensed copy: all 462 speakers of TRAIN against the core test set.
+    """The full corpus, from a licensed copy: 462 speakers of TRAIN to train, the core test set to test.
 
     Parameters
     ----------
     phones
-        61 for all symbols, or 39 by the folding of Lee & Hon (1989), in which frames of the glottal stop count for
-        nothing.
+        61 for all symbols, or 39 by the folding of Lee & Hon (1989), in which frames of the glottal stop are masked.
 
     Returns
     -------
@@ -94,7 +93,7 @@ def load(*, phones: int = 61) -> Dataset:
     FileNotFoundError
         If there is no copy under ``NEKO_DATA``, or a file of it is missing.
     ValueError
-        If a file of it can not be read, or speakers are missing.
+        If a file of it cannot be read, or speakers are missing.
 
     References
     ----------
@@ -128,7 +127,7 @@ def load(*, phones: int = 61) -> Dataset:
 def load_sample(*, phones: int = 61) -> Dataset:
     r"""NLTK's sample of TIMIT: 96 sentences of twelve speakers to train, 32 of four others to test.
 
-    It is small and all its speakers are from TIMIT's training part: **results on it can not be compared with
+    It is small and all its speakers are from TIMIT's training part: **results on it cannot be compared with
     published TIMIT results.** Licence: Creative Commons Attribution, Non-Commercial, ShareAlike.
 
     Features are 13 cepstral coefficients (`neko.datasets.speech.mfcc`), their Δ and their ΔΔ, in frames of 25 ms
@@ -138,8 +137,7 @@ def load_sample(*, phones: int = 61) -> Dataset:
     Parameters
     ----------
     phones
-        61 for all symbols, or 39 by the folding of Lee & Hon (1989), in which frames of the glottal stop count for
-        nothing.
+        As for `load`.
 
     Returns
     -------
@@ -153,7 +151,7 @@ def load_sample(*, phones: int = 61) -> Dataset:
     ValueError
         If `phones` is neither, or the file under ``NEKO_DATA`` is damaged.
     OSError
-        If the sample is not here and can not be downloaded.
+        If the sample is not on this machine and cannot be downloaded.
     ImportError
         Without the package kaldi-native-fbank.
 
@@ -175,12 +173,12 @@ def check(phones: int) -> None:
 
 
 def child(folder: Path, name: str) -> Path | None:
-    """The folder of a name in any case."""
+    """The subfolder of a name in any letter case."""
     return next((path for path in folders(folder) if path.name.lower() == name), None)
 
 
 def folders(folder: AnyFolder) -> list[AnyFolder]:
-    """Folders in a folder, in the order of their names."""
+    """The subfolders in the order of their names."""
     return sorted((path for path in folder.iterdir() if path.is_dir()), key=lambda path: path.name)
 
 
