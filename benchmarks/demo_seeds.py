@@ -23,7 +23,7 @@ def main(backend: str = "torch", seeds: int = 5) -> None:
         found = []
         for seed in range(seeds):
             begin = time.perf_counter()
-            trainer = demo.trainer_of(data, rule, backend, EPOCHS, seed)
+            trainer = demo.build_trainer(data, rule, backend, EPOCHS, seed)
             trainer.train(
                 data.x_train, data.y_train, epochs=EPOCHS, batch_size=demo.BATCH_SIZE, seed=seed, progress=False
             )

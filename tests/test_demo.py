@@ -15,7 +15,7 @@ def data():
 
 
 def learnt(data, rule, epochs, seed):
-    trainer = demo.trainer_of(data, rule, "torch", epochs, seed)
+    trainer = demo.build_trainer(data, rule, "torch", epochs, seed)
     trainer.train(data.x_train, data.y_train, epochs=epochs, batch_size=demo.BATCH_SIZE, seed=seed, progress=False)
     return trainer.rule.model.evaluate(data.x_test, data.y_test)
 

@@ -25,7 +25,7 @@ def case(request):
     cell = CELLS[request.param](6)
     with xp.scope():
         scale, _ = find_scale(xp, cell, proofs.N_IN, 0)
-        yield proofs.case_of(xp, cell, scale, 0)
+        yield proofs.build_case(xp, cell, scale, 0)
 
 
 def test_there_are_rules_and_every_oracle_judges_one():

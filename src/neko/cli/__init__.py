@@ -9,7 +9,7 @@ from typer.core import TyperGroup
 
 from neko import __version__
 from neko.cli import common, data, demo, running, verification
-from neko.cli.options import Command, command_of
+from neko.cli.options import Command, build_command
 from neko.io import console
 from neko.runs.config import COMMANDS
 
@@ -47,7 +47,7 @@ def about(
 
 app.command(cls=Command)(demo.demo)
 for name, kind in COMMANDS.items():
-    app.command(name, cls=Command)(command_of(kind, running.run))
+    app.command(name, cls=Command)(build_command(kind, running.run))
 app.command()(running.show)
 app.command()(verification.verify)
 app.add_typer(data.app, name="data")

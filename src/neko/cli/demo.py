@@ -11,7 +11,7 @@ import typer
 
 from neko.cli import common
 from neko.cli.common import console
-from neko.cli.options import option_of
+from neko.cli.options import build_option
 from neko.cli.tables import measured
 
 STEPS = 16
@@ -28,10 +28,10 @@ EXAMPLES = 6
 
 
 def demo(
-    backend: Annotated[str | None, option_of("backend")] = None,
-    processor: Annotated[str | None, option_of("processor")] = None,
-    epochs: Annotated[int, option_of("epochs")] = 20,
-    seed: Annotated[int, option_of("seed")] = 0,
+    backend: Annotated[str | None, build_option("backend")] = None,
+    processor: Annotated[str | None, build_option("processor")] = None,
+    epochs: Annotated[int, build_option("epochs")] = 20,
+    seed: Annotated[int, build_option("seed")] = 0,
     figure: Annotated[Path, typer.Option(help="Write the figure here.")] = Path("runs/demo.png"),
 ) -> None:
     """Train spiking neurons with e-prop on real digits, beside backpropagation through time; about half a minute."""
@@ -48,7 +48,7 @@ def demo(
     histories, rows, trained = {}, [], None
     for title, rule in RULES.items():
         console.print(f"[bold]{title}[/bold]: ALIF({NEURONS}) on {len(data.x_train)} training digits, {made.name}")
-        trainer = trainer_of(data, rule, made, epochs, seed)
+        trainer = build_trainer(data, rule, made, epochs, seed)
         begin = time.perf_counter()
         test = (data.x_test, data.y_test)
         trainer.train(data.x_train, data.y_train, epochs=epochs, batch_size=BATCH_SIZE, seed=seed, validation=test)
@@ -73,7 +73,7 @@ def shown(data: Any) -> Any:
     return data._replace(x_train=hold(data.x_train), x_test=hold(data.x_test))
 
 
-def trainer_of(data: Any, rule: str, backend: Any, epochs: int, seed: int) -> Any:
+def build_trainer(data: Any, rule: str, backend: Any, epochs: int, seed: int) -> Any:
     """A trainer of adaptive neurons that keep to a low firing rate; the mean output over time is judged."""
     from neko import ALIF, Evaluator, FiringRate, Trainer
     from neko.training.pairs import resolve

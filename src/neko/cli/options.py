@@ -33,14 +33,14 @@ def names(place: re.Match[str]) -> str:
     return ", ".join(found() if callable(found) else found)
 
 
-def option_of(name: str, kind: type[Config] = Config) -> Any:
+def build_option(name: str, kind: type[Config] = Config) -> Any:
     """The option of the command line that a field of a configuration is."""
     (metadata,) = (field.metadata for field in dataclasses.fields(kind) if field.name == name)
     flags = () if metadata["flag"] is None else (metadata["flag"],)
     return typer.Option(*flags, help=metadata["help"], min=metadata["least"])
 
 
-def command_of(kind: type[Config], act: Callable[..., None]) -> Callable[..., None]:
+def build_command(kind: type[Config], act: Callable[..., None]) -> Callable[..., None]:
     """A function for Typer that has an option for each field of a configuration and each keyword argument of `act`.
 
     Parameters
@@ -57,7 +57,7 @@ def command_of(kind: type[Config], act: Callable[..., None]) -> Callable[..., No
             field.name,
             inspect.Parameter.KEYWORD_ONLY,
             default=None if field.default is dataclasses.MISSING else field.default,
-            annotation=Annotated[hints[field.name], option_of(field.name, kind)],
+            annotation=Annotated[hints[field.name], build_option(field.name, kind)],
         )
         for field in dataclasses.fields(kind)
     ]

@@ -43,7 +43,7 @@ def traces(layer: LayerTraces, *, neuron: int, weight: str = "w_in", example: in
     course.plot(time, signal, color="black", linewidth=1.2)
     course.set(title="learning signal", ylabel="L")
     total.axhline(0.0, color="lightgray", linewidth=0.8)
-    for synapse in largest_of(gradient):
+    for synapse in largest_gradients(gradient):
         total.plot(time, gradient[:, synapse], linewidth=1.2, label=f"synapse {synapse}")
     total.set(title="gradient so far, largest synapses", ylabel="Σ L ē")
     total.legend(frameon=False, fontsize="small")
@@ -54,7 +54,7 @@ def traces(layer: LayerTraces, *, neuron: int, weight: str = "w_in", example: in
     return figure
 
 
-def largest_of(gradient: np.ndarray) -> list[int]:
+def largest_gradients(gradient: np.ndarray) -> list[int]:
     """Synapses with the largest gradient in the end, of courses (time, synapses), no two with the same course."""
     found: list[int] = []
     for synapse in np.argsort(-np.abs(gradient[-1]), kind="stable"):

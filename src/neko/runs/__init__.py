@@ -1,6 +1,6 @@
 """Runs: a folder with its configuration, history, checkpoints and figures.
 
-Configurations are light; what trains is imported when it is first asked for.
+Configurations import no framework; runs are imported at first use.
 """
 
 import importlib

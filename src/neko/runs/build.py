@@ -1,4 +1,4 @@
-"""The model, the rule and the optimizer that a configuration names."""
+"""The model and the optimizer that a configuration describes."""
 
 from __future__ import annotations
 
@@ -11,21 +11,22 @@ from neko.evaluator import Evaluator
 from neko.models import Model
 from neko.objective import FiringRate
 from neko.runs.config import Config, TrainConfig
-from neko.training.pairs import resolve
 from neko.updates import UPDATES, Manhattan
 
 
-def evaluator_of(config: Config, data: Dataset, *, chain: int = 0, regularizer: FiringRate | None = None) -> Evaluator:
-    """A layer of cells with a readout, judged by cross-entropy and accuracy or, for a regression, by squared error.
+def build_evaluator(
+    config: Config, data: Dataset, *, chain: int = 0, regularizer: FiringRate | None = None
+) -> Evaluator:
+    """A layer of cells with a readout, its loss (cross-entropy, of a regression squared error) and its metrics.
 
     Parameters
     ----------
     config : Config
-        Cell, size, backend, seed and where a target without a time axis holds.
+        Cell, size, backend, seed, and the steps at which a target without a time axis holds.
     data : Dataset
-        Which says what the network's outputs are.
+        Gives the number and kind of outputs.
     chain : int
-        Number of a sampler's chain, each of which has weights of its own.
+        Number of a sampler's chain; each chain draws its own weights.
     regularizer : FiringRate, optional
         A term of the loss.
     """
@@ -41,18 +42,13 @@ def evaluator_of(config: Config, data: Dataset, *, chain: int = 0, regularizer: 
     return Evaluator(model, loss=loss, metrics=metrics, target=config.target, regularizer=regularizer)
 
 
-def learner_of(rule: str, model: Evaluator, **options: Any) -> Any:
-    """The learning rule of a name, such as ``'eprop:random'``, with the options of its optimizer."""
-    return resolve(rule)(model, **options)
-
-
 def optimizer_options(config: TrainConfig) -> dict[str, Any]:
-    """The update and its rate, as a learning rule takes them; Manhattan without a device takes the rate as its step."""
+    """Options of a learning rule for its update; without a device the step of Manhattan is the learning rate."""
     optimizer, device, rate = config.optimizer, config.device, config.learning_rate
     if device is not None and backends.is_processor(device):
         raise ValueError(
             f"device={device!r}: expected an analog device that holds the weights, one of {[*devices.DEVICES]!r}; "
-            f"where it is computed is chosen by processor={device!r} (--processor {device})"
+            f"the processor that computes is chosen by processor={device!r} (--processor {device})"
         )
     if device is not None and optimizer != "manhattan":
         raise ValueError(f"device={device!r}: only the optimizer 'manhattan' writes into a device")

@@ -1,4 +1,4 @@
-"""The run of ``neko compare``: one rule trains, and the gradients of others are held against it."""
+"""The run of ``neko compare``: one rule trains, and the gradients of others are compared with it."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from neko import plots
-from neko.runs import build
+from neko.runs.build import build_evaluator
 from neko.runs.folder import RUNS, Run
 from neko.training.callbacks import Callback
 from neko.training.comparison import GradientComparison
 from neko.training.loop import Loop
+from neko.training.pairs import resolve
 
 NUMBERS = "comparison.csv"
 
@@ -22,14 +23,14 @@ class Comparison(Run):
 
     def learner(self) -> Any:
         config = self.config
-        model = build.evaluator_of(config, self.data)
+        model = build_evaluator(config, self.data)
         first, *others = (rule.strip() for rule in config.rules.split(","))
-        primary = build.learner_of(first, model, learning_rate=config.learning_rate)
+        primary = resolve(first)(model, learning_rate=config.learning_rate)
         return GradientComparison(primary, others, reference=config.reference, every=config.every)
 
     @property
     def comparison(self) -> GradientComparison:
-        """What was compared."""
+        """The comparison that the run trains."""
         found: GradientComparison = self.trainer.rule  # type: ignore[assignment]
         return found
 
@@ -46,7 +47,7 @@ class Comparison(Run):
 
 
 class Numbers(Callback):
-    """Writes what was compared as a table after each epoch, and when the run is stopped."""
+    """Writes the table of the comparison after each epoch, and when the run is interrupted."""
 
     order = 2
 

@@ -1,8 +1,7 @@
-"""The options of a run: the fields of these classes are the only list of them.
+"""The options of a run, defined once as the fields of these classes.
 
-Names, types, defaults, help texts and least values of the command line (`neko.cli.options`) and the checks of
-``config.yaml`` come from the fields. Dataclasses and Typer serve for it: pydantic or tyro would be one more dependency,
-imported at every start of ``neko``, for a list of plain strings and numbers.
+The command line (`neko.cli.options`) and the checks of ``config.yaml`` take names, types, defaults, help texts and
+least values from the fields. Dataclasses and Typer suffice for plain strings and numbers, without pydantic or tyro.
 """
 
 from __future__ import annotations
@@ -23,13 +22,13 @@ def option(default: Any, help: str, *, least: int | None = None, flag: str | Non
     Parameters
     ----------
     default
-        Its default, or a function that gives it.
+        Default, or a function that returns it.
     help
-        What the command line says of it; ``{module:names}`` stands for names that are looked up when help is printed.
+        Help text of the command line; ``{module:names}`` is replaced by these names when help is printed.
     least
-        The least integer.
+        Smallest integer accepted.
     flag
-        Its words on the command line, if they are not made from its name.
+        Flag of the command line, if it is not derived from the name.
     """
     given: dict[str, Any] = {"default_factory" if callable(default) else "default": default}
     return dataclasses.field(**given, metadata={"help": help, "least": least, "flag": flag})
@@ -37,27 +36,27 @@ def option(default: Any, help: str, *, least: int | None = None, flag: str | Non
 
 @dataclass(frozen=True)
 class Config:
-    """What every run has to be told; equal configurations give equal histories on one machine and backend."""
+    """Options of every run; equal configurations give equal histories on one machine and backend."""
 
     command: ClassVar[str]
     method: ClassVar[str]
-    """Name of the field that says how the network learns; its value is part of the name of a new folder."""
+    """Name of the field that selects how the network learns; its value is part of the name of a new folder."""
 
     data: str = option("digits", "Data set: {neko.datasets:DATASETS}; or file.py:function.")
     cell: str = option("alif", "Neuron model: {neko.cells:CELLS}; or file.py:Class.")
     hidden: int = option(128, "Number of neurons.", least=1)
-    recurrent: bool = option(True, "Whether the neurons feed back.", flag="--recurrent/--feedforward")
+    recurrent: bool = option(True, "Whether the neurons are recurrently connected.", flag="--recurrent/--feedforward")
     backend: str = option(backends.default, "{neko.backend:available}; by default the first that is installed.")
     processor: str | None = option(
-        None, "Where it is computed, in the framework's words: cpu, cuda:1 of torch, gpu of jax, /GPU:0."
+        None, "Processor, as the framework names it: cpu, cuda:1 of torch, gpu of jax, /GPU:0."
     )
     dtype: str = option("float32", "Precision: {neko.backend:DTYPES}.")
-    target: str = option("every", "Output that is judged: every, last or mean (over time).")
+    target: str = option("every", "Output that the loss evaluates: every step, last, or mean over time.")
     epochs: int = option(30, "Passes over the training data.", least=1)
     batch_size: int = option(128, "Examples per update, or per pass of a sampler.", least=1)
     learning_rate: float = option(1e-3, "Rate of the optimizer.")
     checkpoint_every: int = option(1, "Epochs between two checkpoints.", least=1)
-    keep: int = option(3, "Checkpoints that stay.", least=1)
+    keep: int = option(3, "Number of checkpoints kept.", least=1)
     seed: int = option(0, "Seed of weights and of the order of examples.", least=0)
 
     def __post_init__(self) -> None:
@@ -70,7 +69,7 @@ class Config:
 
     @classmethod
     def of(cls, options: Any) -> Config:
-        """A configuration from a mapping; ValueError for names that are no options, with the nearest ones."""
+        """A configuration from a mapping; ValueError for unknown options, with the nearest names."""
         if not isinstance(options, dict):
             raise ValueError(f"options: {options!r}: expected names with values, for example 'data: mnist'")
         names = [field.name for field in dataclasses.fields(cls)]
@@ -99,14 +98,14 @@ class TrainConfig(Config):
     rule: str = option("eprop", "Learning rule: {neko.rules:names}; or file.py:Class.")
     optimizer: str = option("adam", "What turns gradients into weights: {neko.updates:names}.")
     device: str | None = option(None, "Analog device that holds manhattan's weights: {neko.devices:DEVICES}.")
-    firing_rate: float | None = option(None, "Rate in Hz that a regularizer draws to.")
+    firing_rate: float | None = option(None, "Target rate in Hz of a firing-rate regularizer.")
     clip_norm: float | None = option(None, "Scale longer gradients down to this L2 norm.")
     patience: int | None = option(None, "Stop after so many epochs without a better validation loss.", least=1)
 
 
 @dataclass(frozen=True)
 class SampleConfig(Config):
-    """Sample a spiking network's weights from their posterior, and show what it is unsure about.
+    """Sample a spiking network's weights from their posterior, and show the uncertainty of its predictions.
 
     Each chain starts from weights that Adam found.
     """
@@ -126,9 +125,9 @@ class SampleConfig(Config):
     drift: str = option("eprop", "Rule whose gradient drives the sampler: {neko.rules:names}.")
     chains: int = option(2, "Number of chains.", least=1)
     pretrain: int = option(40, "Epochs of Adam from which each chain starts.", least=0)
-    warmup: int = option(1200, "Epochs that adapt the step size and leave no draw.", least=0)
+    warmup: int = option(1200, "Epochs that adapt the step size; their draws are discarded.", least=0)
     thinning: int = option(5, "Epochs between two draws.", least=1)
-    prior: float = option(5.0, "Standard deviation of weights onto one neuron, all together.")
+    prior: float = option(5.0, "Standard deviation of the summed weights onto one neuron.")
     step_size: float = option(1e-7, "Step size at the start.")
 
 
@@ -136,7 +135,7 @@ class SampleConfig(Config):
 class CompareConfig(Config):
     """Train with one rule and follow how the gradients of others deviate: the paper's figure 4.
 
-    The table has the hidden weights, by layer and kind; the readout, which every rule trains alike, is apart.
+    The table lists the hidden weights by layer and kind; the readout, which every rule trains alike, is separate.
     """
 
     command: ClassVar[str] = "compare"
@@ -148,14 +147,14 @@ class CompareConfig(Config):
         "Rules by comma, of {neko.rules:names}; the first one trains.",
     )
     every: int = option(1, "Batches between two comparisons.", least=1)
-    reference: str | None = option(None, "Rule that the others are held against; by default the first.")
+    reference: str | None = option(None, "Rule that the others are compared with; by default the first.")
 
 
 COMMANDS = {kind.command: kind for kind in (TrainConfig, SampleConfig, CompareConfig)}
 
 
 def typed(name: str, kind: str, value: Any) -> Any:
-    """A value of the kind that a field is annotated with; ValueError for any other."""
+    """A value of a field's annotated type; ValueError for any other type."""
     wanted, value = kind.removesuffix(" | None"), plain(value)
     if value is None and wanted != kind:
         return None

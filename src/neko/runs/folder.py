@@ -28,7 +28,7 @@ HISTORY, CHECKPOINTS, FIGURES = "history.csv", "checkpoints", "figures"
 
 
 class Run(ABC):
-    """A configuration in its folder; a subclass says what is trained, how, and what figures it leaves.
+    """A configuration with its folder; a subclass defines what is trained, how, and the figures.
 
     Attributes
     ----------
@@ -37,7 +37,7 @@ class Run(ABC):
     folder : Path
         Where ``config.yaml``, ``history.csv``, ``checkpoints`` and ``figures`` are.
     epochs, seconds : int, float
-        How many epochs `go` ran, and what they took.
+        Number of epochs that `go` ran, and their duration.
     """
 
     def __init__(self, config: Any, folder: str | Path) -> None:
@@ -52,7 +52,7 @@ class Run(ABC):
 
     @functools.cached_property
     def trainer(self) -> Trainer:
-        """The trainer as the last checkpoint left it, unless `go` has made one."""
+        """The trainer that `go` made; otherwise one restored from the last checkpoint."""
         found = checkpoint.listed(self.folder / CHECKPOINTS)
         if not found:
             raise FileNotFoundError(f"{self.folder / CHECKPOINTS} has no checkpoint: expected a run with an epoch done")
@@ -69,33 +69,33 @@ class Run(ABC):
         return trainer
 
     def batches(self) -> list[tuple[Any, Any, Any]]:
-        """The batches that a learner needs to take up a saved state: the first one is enough for most."""
+        """The batches that a learner needs to load a saved state; for most learners the first batch is enough."""
         parts = (self.data.x_train, self.data.y_train, self.data.mask_train)
         x, y, mask = (None if part is None else part[: self.config.batch_size] for part in parts)
         return [(x, y, mask)]
 
     @abstractmethod
     def learner(self) -> Any:
-        """What learns, as the configuration describes it, before its first epoch."""
+        """The learner that the configuration describes, before its first epoch."""
 
     @abstractmethod
     def title(self) -> str:
         """The line that is printed when the run begins."""
 
     def prepare(self, progress: bool) -> None:  # noqa: B027
-        """Work before the first epoch; most runs need none."""
+        """Work before the first epoch, such as the pretraining of a sampler."""
 
     def options(self) -> dict[str, Any]:
         """More arguments of `Trainer.train`."""
         return {}
 
     def callbacks(self) -> list[Callback]:
-        """Callbacks besides those that keep the run."""
+        """Callbacks besides those that write the run's folder."""
         return []
 
     @abstractmethod
     def figures(self) -> dict[str, Figure]:
-        """Figures by the name of their file."""
+        """Figures by file name."""
 
     def go(self, *, resume: bool, changed: Sequence[str], progress: bool) -> None:
         """Train in the folder; see `run`."""
@@ -134,7 +134,7 @@ class Run(ABC):
         self.draw()
 
     def draw(self) -> list[Path]:
-        """Draw the figures; their paths."""
+        """Write the figures and return their paths."""
         return [plots.save(figure, self.folder / FIGURES / f"{name}.png") for name, figure in self.figures().items()]
 
 
@@ -142,7 +142,7 @@ RUNS: Registry[type[Run]] = Registry("command", "neko.runs")
 
 
 class ConfigWriter(Callback):
-    """Writes the configuration into the folder, once the last checkpoint, if there is one, was found to fit it."""
+    """Writes the configuration into the folder, after a checkpoint of it, if any, was found to be compatible."""
 
     order = 2
 
@@ -170,7 +170,7 @@ class Records(ConfigWriter):
 
 
 def check_place(folder: Path) -> None:
-    """OSError for a folder that could not be made or written, which is better known before the work than after it."""
+    """OSError, before any work, for a folder that could not be created or written."""
     there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not there.is_dir():
         raise NotADirectoryError(f"{there} is a file: expected a folder for the run")
@@ -179,41 +179,41 @@ def check_place(folder: Path) -> None:
 
 
 def of(config: Config, folder: str | Path) -> Run:
-    """The run of a configuration."""
+    """The `Run` of a configuration."""
     return RUNS.get(config.command)(config, folder)
 
 
 def run(
     config: Config, folder: str | Path, *, resume: bool = False, changed: Sequence[str] = (), progress: bool = True
 ) -> Trainer:
-    """Run a configuration in a folder, or go on with the run of that folder.
+    """Run a configuration in a folder, or resume the run of that folder.
 
     Parameters
     ----------
     config : Config
         All options: a `TrainConfig`, `SampleConfig` or `CompareConfig`.
     folder : path
-        Gets ``config.yaml``, ``history.csv``, ``checkpoints`` and ``figures``.
+        ``config.yaml``, ``history.csv``, ``checkpoints`` and ``figures`` are written there.
     resume : bool
-        Go on from the folder's last checkpoint; with it the history is, bit for bit, that of an uninterrupted run.
+        Continue from the folder's last checkpoint; the history then equals that of an uninterrupted run bit for bit.
     changed : sequence of str
-        What is changed on purpose in a run that goes on, see `neko.Checkpoints`.
+        Intended changes of a resumed run, see `neko.Checkpoints`.
     progress : bool
-        Show a bar and a line an epoch.
+        Show a progress bar, and a line per epoch.
 
     Returns
     -------
     Trainer
-        Its `rule` is what learned: a learning rule, a sampler, or a comparison of gradients.
+        Its `rule` is the learner: a learning rule, a sampler, or a comparison of gradients.
 
     Raises
     ------
     ValueError, TypeError
-        For options that do not fit; a folder that holds a run, without `resume`.
+        For incompatible options; for a folder that holds a run, without `resume`.
     OSError
-        If the folder cannot be written, or data be had.
+        If the folder cannot be written, or the data cannot be found.
     NonFiniteError
-        If numbers overflow; the checkpoints before stay.
+        If numbers overflow; earlier checkpoints are kept.
     """
     found = of(config, folder)
     found.go(resume=resume, changed=changed, progress=progress)
@@ -221,7 +221,7 @@ def run(
 
 
 def load(folder: str | Path, *, processor: str | None = None) -> Trainer:
-    """The trainer of a run as its last checkpoint left it, with nothing typed again.
+    """The trainer of a run, restored from its last checkpoint.
 
     ``load('runs/one').rule.model`` is the trained `Evaluator` (``.predict``, ``.evaluate``, ``.params``), ``.model`` of
     that the network; ``.history`` is the run's, and `Trainer.train` goes on with rule and optimizer as they were. The
@@ -232,14 +232,14 @@ def load(folder: str | Path, *, processor: str | None = None) -> Trainer:
     folder : path
         Folder of a run, by `run` or the command line. Its data set is loaded, for the sizes of the network.
     processor : str, optional
-        Where to compute, if not where the run did.
+        Processor to compute on, if not that of the run.
 
     Raises
     ------
     FileNotFoundError
         If the folder holds no run, or one without a checkpoint yet.
     CheckpointError, ValueError
-        If its files are damaged, or the configuration is not the one that the checkpoint was written with.
+        If its files are damaged, or the checkpoint was written with another configuration.
     """
     config = read_config(Path(folder) / CONFIG)
     if processor is not None:

@@ -1,4 +1,4 @@
-"""``config.yaml``: the options of a run, and the versions that it was made with."""
+"""``config.yaml``: the options of a run, and the versions of the packages it used."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from neko.runs.config import COMMANDS, Config
 
 CONFIG = "config.yaml"
 PACKAGES = {"torch": ("torch",), "jax": ("jax", "optax"), "tensorflow": ("tensorflow", "keras")}
-"""What a run's numbers depend on, by backend."""
+"""Packages that the numbers of a run depend on, by backend."""
 
 
 def read_config(path: str | Path) -> Config:
@@ -64,7 +64,6 @@ def write_config(config: Config, folder: Path) -> None:
 
 
 def versions(backend: str) -> dict[str, str]:
-    """What a run was made with."""
     packages = ("numpy", *PACKAGES.get(backend, ()))
     own = {"neko": __version__, "python": platform.python_version()}
     return own | {name: version(name) for name in packages}
@@ -80,7 +79,7 @@ def version(package: str) -> str:
 
 
 def warn_of_versions(folder: Path, backend: str) -> None:
-    """Say where a run was made with other versions than it goes on with."""
+    """Warn if the versions differ from those that the run began with."""
     then = contents(folder / CONFIG).get("versions") or {}
     changed = {name: (then[name], now) for name, now in versions(backend).items() if then.get(name, now) != now}
     if changed:

@@ -1,4 +1,4 @@
-"""The run of ``neko sample``: chains of a sampler, each of which starts from weights that Adam found."""
+"""The run of ``neko sample``: chains of a sampler, each started from weights trained by Adam."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from neko.datasets import Dataset
 from neko.evaluator import Evaluator
 from neko.io import checkpoint, console
 from neko.models.weights import load_weights
-from neko.runs import build
+from neko.runs.build import build_evaluator
 from neko.runs.folder import RUNS, ConfigWriter, Run
 from neko.training.callbacks import Checkpoints
+from neko.training.pairs import resolve
 from neko.training.trainer import Trainer
 
 
@@ -27,7 +28,7 @@ class Sampling(Run):
 
     @functools.cached_property
     def data(self) -> Dataset:
-        scipy_stats()  # which the summary needs: better missed now than after the chains
+        scipy_stats()  # needed by the summary after the chains
         data = super().data
         if data.task_type != "classification" or data.y_train.ndim != 2 or data.mask_train is not None:
             name = self.config.data
@@ -41,18 +42,18 @@ class Sampling(Run):
         return [(data.x_train[i : i + size], data.y_train[i : i + size], None) for i in starts]
 
     def adam(self, chain: int) -> Path:
-        """Where the checkpoints of Adam before a chain are."""
+        """Folder of the checkpoints of Adam before a chain."""
         return self.folder / f"adam-{chain}"
 
     def prepare(self, progress: bool) -> None:
-        """Adam before each chain; what an earlier call has done is not done again."""
+        """Train by Adam before each chain, except where an earlier call has done so."""
         config, data = self.config, self.data
-        bayes.SAMPLERS.get(config.sampler)  # a wrong name: better told now than after Adam
+        bayes.SAMPLERS.get(config.sampler)  # a wrong name raises before Adam
         for chain in range(config.chains if config.pretrain else 0):
             if progress:
                 console.tell(f"Adam before chain {chain + 1} of {config.chains}: {config.pretrain} epochs")
-            model = build.evaluator_of(config, data, chain=chain)
-            trainer = Trainer(build.learner_of(config.drift, model, learning_rate=config.learning_rate))
+            model = build_evaluator(config, data, chain=chain)
+            trainer = Trainer(resolve(config.drift)(model, learning_rate=config.learning_rate))
             kept = Checkpoints(self.adam(chain), every=config.checkpoint_every, keep=1, resume=True)
             trainer.train(
                 data.x_train,
@@ -64,8 +65,8 @@ class Sampling(Run):
             )
 
     def start(self, chain: int) -> Evaluator:
-        """The network that a chain starts from, as Adam left it."""
-        model = build.evaluator_of(self.config, self.data, chain=chain)
+        """The network that a chain starts from, trained by Adam."""
+        model = build_evaluator(self.config, self.data, chain=chain)
         model.build(self.data.x_train)
         if self.config.pretrain:
             load_weights(model, checkpoint.listed(self.adam(chain))[-1])

@@ -10,21 +10,22 @@ from matplotlib.figure import Figure
 from neko import plots
 from neko.io import checkpoint
 from neko.objective import FiringRate
-from neko.runs import build
+from neko.runs.build import build_evaluator, optimizer_options
 from neko.runs.folder import CHECKPOINTS, HISTORY, RUNS, Run
 from neko.training.callbacks import Callback, EarlyStopping
 from neko.training.history import History
+from neko.training.pairs import resolve
 
 
 @RUNS.register("train")
 class Training(Run):
-    """A network that a rule trains, with the test set after each epoch."""
+    """A network trained by a learning rule, evaluated on the test set after each epoch."""
 
     def learner(self) -> Any:
         config = self.config
         regularizer = None if config.firing_rate is None else FiringRate(target=config.firing_rate)
-        model = build.evaluator_of(config, self.data, regularizer=regularizer)
-        return build.learner_of(config.rule, model, clip_norm=config.clip_norm, **build.optimizer_options(config))
+        model = build_evaluator(config, self.data, regularizer=regularizer)
+        return resolve(config.rule)(model, clip_norm=config.clip_norm, **optimizer_options(config))
 
     def title(self) -> str:
         return f"{self.config.rule} on {self.config.data}, {len(self.data.x_train)} examples, {self.config.backend}"
@@ -49,7 +50,7 @@ class Training(Run):
 
 
 def conductances(folder: Path) -> dict[str, tuple[Any, Any]]:
-    """g⁺ and g⁻ by parameter of the last checkpoint; none where no device held the weights."""
+    """g⁺ and g⁻ of the last checkpoint by parameter; empty if no device holds the weights."""
     found = checkpoint.listed(folder / CHECKPOINTS)
     update = checkpoint.read(found[-1])["learner"]["update"] if found else None
     pairs = update.get("pairs") if isinstance(update, dict) else None

@@ -1,4 +1,4 @@
-"""The oracles on a cell of one's own: what holds, with the numbers, and what does not, with the reason."""
+"""Numerical verification of a user's cell: every check with its measured deviation, every failure with its reason."""
 
 from __future__ import annotations
 
@@ -27,23 +27,24 @@ def verify(
     seed: int = 0,
     finished: Callable[[Check], None] = lambda check: None,
 ) -> Report:
-    """Check a cell of your own as the cells of neko are checked, on every installed backend.
+    """Check a cell of your own by the checks of neko's cells, on every installed backend.
 
-    Its form, finite runs, the column law (by values and by derivatives), spikes in {0, 1}, a network that is alive,
-    gradients that are not dead; then, with data at which the network lives, in double precision: BPTT against automatic
-    differentiation of a plain loop, RTRL against BPTT, e-prop against automatic differentiation with its cuts, e-prop
-    in pieces against the whole, and every backend against the first. A check that rests on one that failed is not run.
+    The form of the state, finite runs, the column law (by values and by derivatives), spikes in {0, 1}, a network that
+    is active, gradients that are not zero; then, on data for which the network is active, in double precision: BPTT
+    against automatic differentiation of a plain loop, RTRL against BPTT, e-prop against automatic differentiation with
+    its cuts, e-prop in chunks against the whole, and every backend against the first. A check that depends on a failed
+    one is not run.
 
     Parameters
     ----------
     cell : Cell or subclass of Cell
-        A class is made with 6 neurons.
+        A class is instantiated with 6 neurons.
     backends : sequence of str, optional
         Names; by default all that are installed.
     seed : int
         Of weights and data.
     finished : callable
-        Gets every check as it ends.
+        Called with every check when it ends.
 
     Returns
     -------
@@ -53,16 +54,16 @@ def verify(
     Raises
     ------
     TypeError
-        If it is no cell.
+        If it is not a cell.
     ValueError
-        For a backend that there is not.
+        For an unknown backend.
     ImportError
         If no framework is installed.
 
     Notes
     -----
-    One layer is looked at: how layers are stacked does not depend on the cell. What holds on these data may still
-    fail elsewhere in the cell's state space.
+    One layer is checked: how layers are stacked does not depend on the cell. A check that passes on these data may
+    still fail elsewhere in the cell's state space.
 
     Examples
     --------
@@ -90,7 +91,7 @@ def verify(
 def on_backend(
     xp: Backend, cell: Cell, seed: int, first: proofs.Case | None, finished: Callable[[Check], None]
 ) -> tuple[list[Check], proofs.Case | None]:
-    """The checks on one backend, and the network that they were made on."""
+    """The checks on one backend, and the network that they used."""
     run = Runner(xp.name, finished)
     run("form", lambda: form.check_form(xp, cell))
     alive = run("alive", lambda: form.find_scale(xp, cell, proofs.N_IN, seed), show=lambda found: found[1])
@@ -98,7 +99,7 @@ def on_backend(
     run("finite run", lambda: form.check_finite(xp, cell, scale, seed))
     run("column law", lambda: form.check_columns(xp, cell, scale, seed))
     run("cut of the reset", lambda: form.check_cut(xp, cell, scale, seed), limit=0.0)
-    case = run("trainable", lambda: proofs.case_of(xp, cell, scale, seed), show=proofs.surrogate)
+    case = run("trainable", lambda: proofs.build_case(xp, cell, scale, seed), show=proofs.surrogate)
     for name, oracle in judged_rules():
         run(f"{name} = {oracle}", functools.partial(judged, case, oracle, resolve(name)), limit=EXACT)
     run("e-prop in chunks = whole", lambda: proofs.forms(case), limit=EXACT)
@@ -114,7 +115,7 @@ def on_backend(
 
 
 def judged_rules() -> list[tuple[str, str]]:
-    """Every rule of the registry, of several modes each, with the oracle that it names."""
+    """Every rule of the registry, in each of its modes, with its oracle."""
     return [
         (name, RULES.about(base)["oracle"])
         for base in RULES
@@ -123,12 +124,12 @@ def judged_rules() -> list[tuple[str, str]]:
 
 
 def judged(case: proofs.Case, oracle: str, rule: Callable[..., Any]) -> float:
-    """What an oracle measures of a rule that is made for the case."""
+    """The deviation that an oracle measures of a rule on a case."""
     return ORACLES[oracle](case, proofs.made(rule, case.evaluator))
 
 
 class Runner:
-    """Runs checks one after the other; of those that come after a broken foundation none is run."""
+    """Runs checks in order; after a failed check of `FOUNDATION` none is run."""
 
     FOUNDATION = ("form", "alive", "finite run", "column law", "trainable")
 
@@ -146,7 +147,7 @@ class Runner:
         limit: float | None = None,
         show: Callable[[Any], float | None] = lambda found: found,
     ) -> Any:
-        """What the check gives, None if it failed or was not run; `show` is the number in the table."""
+        """The result of a check, None if it failed or was not run; `show` gives the number in the table."""
         if self.broken:
             self.note(Check(name, self.backend, None, reason=f"{self.broken} does not hold"))
             return None
@@ -158,18 +159,16 @@ class Runner:
         except Exception as error:  # a user's code may raise anything
             return self.fail(name, f"{type(error).__name__}: {' '.join(str(error).split())[:300]}")
         if limit is not None and not value <= limit:  # type: ignore[operator]
-            self.note(Check(name, self.backend, False, value, limit, "the two are not the same"))
+            self.note(Check(name, self.backend, False, value, limit, "the two differ by more than the limit"))
             return None
         self.note(Check(name, self.backend, True, value, limit))
         return found
 
     def note(self, check: Check) -> None:
-        """Keep a check, and tell of it."""
         self.checks.append(check)
         self.finished(check)
 
     def fail(self, name: str, reason: str) -> None:
-        """Note a failure."""
         self.note(Check(name, self.backend, False, reason=reason))
         if name in self.FOUNDATION:
             self.broken = name

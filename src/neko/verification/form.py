@@ -1,4 +1,4 @@
-"""What every cell must be before a rule can be derived from it: its form, finite, element-wise, alive."""
+"""Checks that a cell must pass before rules are derived from it: form of the state, finite, element-wise, active."""
 
 from __future__ import annotations
 
@@ -13,19 +13,18 @@ from neko.rules.cuts import without_reset
 
 BATCH, STEPS, COLUMN = 3, 30, 2
 LONG = 300
-"""Steps of the run that must stay finite."""
+"""Steps of the run that is checked to be finite."""
 LIVE = (0.02, 0.4)
-"""Spikes per step and neuron between which a network counts as alive."""
+"""Range of spikes per step and neuron in which a network counts as active."""
 SCALES = tuple(2.0**k for k in range(-10, 15))
-"""Strengths of the inputs that are tried: users' cells have units of their own."""
+"""Strengths of the inputs that are tried, since the units of a user's cell are unknown."""
 
 
 class BrokenError(Exception):
-    """A check that does not hold: why, and what to do."""
+    """A failed check: the reason and the remedy."""
 
 
 def names(cell: Cell) -> tuple[str, ...]:
-    """The fields of a cell's state."""
     return tuple(cell.State._fields)
 
 
@@ -100,7 +99,7 @@ def tell_leak(name: str, source: str, changed: np.ndarray) -> None:
     if others:
         raise BrokenError(
             f"{name} of neuron {others[0]} depends on {source} of neuron {COLUMN}: dynamics must be element-wise over "
-            "neurons; what neurons tell each other goes through w_rec"
+            "neurons; neurons interact through w_rec only"
         )
 
 
@@ -110,8 +109,8 @@ def network(xp: Backend, cell: Cell, n_in: int, outputs: int, seed: int) -> Mode
 
 
 def find_scale(xp: Backend, cell: Cell, n_in: int, seed: int) -> tuple[float, float]:
-    """A strength of the inputs at which the network is alive, and its rate of spikes per step (or, of a cell that
-    does not spike, how much its emission moves)."""
+    """A strength of the inputs for which the network is active, and its spikes per step and neuron (of a cell that does
+    not spike, the standard deviation of its emission)."""
     model = network(xp, cell, n_in, 2, seed)
     rng = np.random.default_rng(seed)
     noise = rng.standard_normal((BATCH, STEPS, n_in))
@@ -162,7 +161,7 @@ def first_other(z: np.ndarray) -> float:
 
 
 def check_finite(xp: Backend, cell: Cell, scale: float, seed: int) -> float:
-    """A long run stays finite at rest, at the strength at which the network lives, and at ten times it."""
+    """A long run stays finite without input, at the strength for which the network is active, and at ten times it."""
     largest = 0.0
     for factor in (0.0, 1.0, 10.0):
         for t, (_, _, after) in enumerate(visited(xp, cell, factor * scale, LONG, seed)):
@@ -178,7 +177,7 @@ def check_finite(xp: Backend, cell: Cell, scale: float, seed: int) -> float:
 
 
 def check_cut(xp: Backend, cell: Cell, scale: float, seed: int) -> float:
-    """The cell with no credit through its reset has the values of the cell itself."""
+    """The cell with ``detach_reset=True`` has the values of the cell itself."""
     cut = without_reset(cell)
     for state, currents, after in visited(xp, cell, scale, STEPS, seed):
         same = cut.dynamics(xp, state, *currents)

@@ -1,4 +1,4 @@
-"""A network of a cell with data at which it is alive, and how gradients of it are compared."""
+"""A network of a cell with data for which it is active, and comparisons of its gradients."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Gradients = dict[str, np.ndarray]
 
 
 class Case(NamedTuple):
-    """A network of the cell with data at which it is alive, and its gradient by backpropagation."""
+    """A network of the cell with data for which it is active, and its gradient by BPTT."""
 
     xp: Backend
     evaluator: Evaluator
@@ -29,12 +29,12 @@ class Case(NamedTuple):
 
     @property
     def data(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """What a rule takes."""
+        """The arguments of a rule: inputs, targets and mask."""
         return self.x, self.y, self.mask
 
 
-def case_of(xp: Backend, cell: Any, scale: float, seed: int) -> Case:
-    """Data with a mask and a penalty on firing rates, so that these are part of every proof."""
+def build_case(xp: Backend, cell: Any, scale: float, seed: int) -> Case:
+    """A case whose data have a mask and whose loss has a firing-rate penalty, so that every check includes these."""
     rng = np.random.default_rng(seed)
     regularizer = FiringRate(target=50.0, strength=3.0)
     evaluator = Evaluator(form.network(xp, cell, N_IN, OUTPUTS, seed), loss="mse", regularizer=regularizer)
@@ -47,12 +47,12 @@ def case_of(xp: Backend, cell: Any, scale: float, seed: int) -> Case:
 
 
 def made(rule: Any, evaluator: Evaluator, **options: Any) -> Any:
-    """A rule for a few batches: JAX compiles it, and TensorFlow does not, since it would take longer than it saves."""
+    """A rule for a few batches; compiled on JAX only, since on TensorFlow compilation takes longer than it saves."""
     return rule(evaluator, jit=evaluator.xp.name == "jax", **options)
 
 
 def gradients(rule: Any, data: Any) -> Gradients:
-    """A rule's gradient on the host."""
+    """A rule's gradient as NumPy arrays."""
     return on_host(rule.xp, rule.gradients(*data)[1])
 
 
@@ -62,9 +62,9 @@ def on_host(xp: Backend, arrays: dict[str, Any]) -> Gradients:
 
 
 def max_relative_error(found: Gradients, expected: Gradients) -> float:
-    """Largest deviation over all arrays, each relative to the largest entry that is expected.
+    """Largest deviation over all arrays, each relative to its largest expected entry.
 
-    BrokenError for numbers that are not finite, or for other names or shapes than expected.
+    BrokenError for values that are not finite, or for other names or shapes than expected.
     """
     if found.keys() != expected.keys():
         raise BrokenError(f"gradients of {sorted(found)}: expected those of {sorted(expected)}")
@@ -73,7 +73,7 @@ def max_relative_error(found: Gradients, expected: Gradients) -> float:
         a, b = np.asarray(found[name]), np.asarray(truth)
         if a.shape != b.shape:
             raise BrokenError(f"{name} has shape {a.shape}: expected {b.shape}")
-        # A comparison with NaN is false and would hide it from the maximum.
+        # NaN is lost in a maximum, so it is checked first.
         if not np.isfinite(a).all() or not np.isfinite(b).all():
             raise BrokenError(f"the gradient of {name} is not finite")
         errors.append(float(np.abs(a - b).max() / max(np.abs(b).max(), 1e-300)))
@@ -81,12 +81,11 @@ def max_relative_error(found: Gradients, expected: Gradients) -> float:
 
 
 def relative_error(xp: Backend, found: dict[str, Any], expected: dict[str, Any]) -> float:
-    """`max_relative_error` of a backend's arrays."""
     return max_relative_error(on_host(xp, found), on_host(xp, expected))
 
 
 def surrogate(case: Case) -> float:
-    """The smallest of the largest entries of the gradients; none may be zero."""
+    """The largest entry of each gradient, of which the smallest; BrokenError if it is zero."""
     largest = {name: float(np.abs(g).max()) for name, g in case.bptt.items()}
     for name, value in largest.items():
         if not np.isfinite(value):

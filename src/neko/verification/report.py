@@ -1,4 +1,4 @@
-"""What was checked of a cell, and what came out."""
+"""The checks of a cell and their results."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import NamedTuple
 class Check(NamedTuple):
     """One check on one backend.
 
-    ``value`` is what was measured, where there is a number, and ``limit`` what it may be at the most; ``holds`` is
-    None where the check was not run; ``reason`` says what is wrong and what to do, or where it was measured.
+    ``value`` is the measured number, if any, and ``limit`` its upper limit; ``holds`` is None if the check was not run;
+    ``reason`` says what is wrong and how to correct it, or where it was measured.
     """
 
     name: str
@@ -22,7 +22,6 @@ class Check(NamedTuple):
 
     @property
     def verdict(self) -> str:
-        """In a word."""
         return "not run" if self.holds is None else "ok" if self.holds else "FAILED"
 
     def cells(self) -> tuple[str, str, str, str, str, str]:
@@ -39,7 +38,7 @@ class Report:
     Attributes
     ----------
     cell : str
-        What was checked.
+        The `repr` of the cell.
     checks : tuple of Check
         In the order in which they were run.
     """

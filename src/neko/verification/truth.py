@@ -1,6 +1,6 @@
-"""Independent truths: a network unrolled in a plain loop, and automatic differentiation with stated cuts.
+"""Independent references: a network unrolled in a plain loop, and automatic differentiation with stated cuts.
 
-Nothing of neko is imported: what is judged must not be its own judge.
+Nothing of neko is imported, so that the reference shares no code with what it verifies.
 """
 
 from __future__ import annotations
