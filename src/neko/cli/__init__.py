@@ -15,7 +15,7 @@ from neko.runs.config import COMMANDS
 
 
 class Commands(TyperGroup):
-    """All commands: whatever one prints can be encoded, and what goes wrong in it is told in one line."""
+    """All commands, with output that every terminal encoding accepts and errors in one line."""
 
     def main(self, *args: Any, **options: Any) -> Any:
         console.tolerate()
@@ -30,7 +30,7 @@ app = typer.Typer(cls=Commands, add_completion=False, no_args_is_help=True)
 
 
 def print_version(wanted: bool) -> None:
-    """The version, and nothing else is done."""
+    """Print the version and exit."""
     if wanted:
         common.console.print(f"neko {__version__}", highlight=False)
         raise typer.Exit

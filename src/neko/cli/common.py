@@ -1,4 +1,4 @@
-"""What the commands share: how results, errors and warnings are printed."""
+"""Output of results, errors and warnings, shared by all commands."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ console = Output(emoji=False)
 
 @contextlib.contextmanager
 def plain_errors() -> Iterator[None]:
-    """What a person got wrong, in one line and with exit code 2; warnings in one line too; Ctrl-C ends with 130."""
+    """Print errors of usage in one line and exit with code 2, warnings in one line, and exit with 130 after Ctrl-C."""
     try:
         with warnings.catch_warnings():
             warnings.showwarning = show_warning
             yield
     except KeyboardInterrupt:
         stopped("")
-    except BrokenPipeError:  # whoever read the output has seen enough
+    except BrokenPipeError:  # the reader of the output has closed it
         raise
     except (ValueError, TypeError, ImportError, OSError, ArithmeticError) as error:
         complaints.print(f"[red]error:[/red] {escape(str(error))}", soft_wrap=True, highlight=False)
@@ -32,7 +32,7 @@ def plain_errors() -> Iterator[None]:
 
 
 def stopped(told: str, command: str | None = None) -> NoReturn:
-    """End after Ctrl-C, with what was done and, last in the line so that it can be copied, the command that goes on."""
+    """Exit after Ctrl-C with a line that ends with the command to continue, so that it can be copied."""
     say(f"Stopped{f' {told}' if told else ''}{'.' if command is None else f'; to go on: {command}'}")
     raise typer.Exit(130)
 
@@ -40,10 +40,10 @@ def stopped(told: str, command: str | None = None) -> NoReturn:
 def show_warning(
     message: Warning | str, category: Any, filename: str, lineno: int, file: Any = None, line: str | None = None
 ) -> None:
-    """A warning without the line of code that it came from, as `warnings.showwarning` is called."""
+    """Replaces `warnings.showwarning`: a warning without its line of code."""
     complaints.print(f"[yellow]warning:[/yellow] {escape(str(message))}", soft_wrap=True, highlight=False)
 
 
 def say(text: str) -> None:
-    """A line of the result, as it is."""
+    """Print a line of the result without markup."""
     console.print(text, soft_wrap=True, highlight=False, markup=False)

@@ -1,4 +1,4 @@
-"""``neko data``: the data sets there are, and their files."""
+"""``neko data``: the data sets and their files."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from rich.table import Table
 from neko.cli import common
 from neko.cli.common import console
 
-app = typer.Typer(help="The data sets there are, and their files.", no_args_is_help=True)
+app = typer.Typer(help="The data sets and their files.", no_args_is_help=True)
 
 
 @app.command("list")
 def listing() -> None:
-    """Every data set: what it is, under which licence, and where it is now."""
+    """List every data set: what it is, its licence, and where its files are."""
     from neko import datasets
 
     table = Table(title="Data sets")
@@ -31,7 +31,7 @@ def listing() -> None:
 def get(
     names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Data sets, as `neko data list` shows.")],
 ) -> None:
-    """Find the files of data sets, download those that are not here, and print where they are."""
+    """Find the files of data sets, download those that are missing, and print their paths."""
     from neko import datasets
 
     for entry, name in [(datasets.entry(name), name) for name in names]:

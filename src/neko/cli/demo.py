@@ -15,16 +15,16 @@ from neko.cli.options import build_option
 from neko.cli.tables import measured
 
 STEPS = 16
-"""How long an image is shown, in steps of 1 ms."""
+"""Duration of an image in steps of 1 ms."""
 RATE = 20.0
-"""Firing rate in Hz to which the regularizer draws."""
+"""Target rate of the firing-rate regularizer in Hz."""
 NEURONS = 128
 BATCH_SIZE = 32
 RULES = {"e-prop": "eprop", "BPTT": "bptt"}
 ITERATIONS = 1000
-"""Of the logistic regression, after which its test loss has four digits."""
+"""Iterations of the logistic regression, after which four digits of its test loss are final."""
 EXAMPLES = 6
-"""Test digits that the figure shows to the network, one after the other."""
+"""Number of test digits shown to the network in the figure."""
 
 
 def demo(
@@ -65,7 +65,7 @@ def demo(
 
 
 def shown(data: Any) -> Any:
-    """A data set of images, each shown as a whole for `STEPS` steps: inputs (examples, steps, pixels)."""
+    """A data set of images as constant inputs over `STEPS` steps, (examples, steps, pixels)."""
 
     def hold(x: np.ndarray) -> np.ndarray:
         return x.reshape(len(x), 1, -1).repeat(STEPS, axis=1)
@@ -74,13 +74,13 @@ def shown(data: Any) -> Any:
 
 
 def build_trainer(data: Any, rule: str, backend: Any, epochs: int, seed: int) -> Any:
-    """A trainer of adaptive neurons that keep to a low firing rate; the mean output over time is judged."""
+    """A trainer of ALIF neurons with a firing-rate regularizer; the loss is that of the mean output over time."""
     from neko import ALIF, Evaluator, FiringRate, Trainer
     from neko.training.pairs import resolve
     from neko.updates import Cosine
 
     model = Evaluator(
-        # Membranes as slow as the image is long, so that a neuron adds up what it sees.
+        # A membrane time constant about as long as the image, so that neurons integrate it.
         ALIF(NEURONS, data.outputs, backend, tau_m=20.0, seed=seed),
         loss="categorical_crossentropy",
         metrics=["accuracy", "firing_rate"],
@@ -100,8 +100,8 @@ def logistic_regression(data: Any) -> tuple[str, dict[str, list[float]], float]:
     images = (data.x_train[:, 0].astype(np.float64), data.x_test[:, 0].astype(np.float64))
     x, x_test = (np.pad(a, ((0, 0), (0, 1)), constant_values=1.0) for a in images)
     penalty = np.ones((x.shape[1], 1))
-    penalty[-1] = 0.0  # none on the bias
-    # The largest curvature of the loss: ½ of the input's, and that of the penalty.
+    penalty[-1] = 0.0  # not on the bias
+    # Upper bound of the curvature of the loss: ½ ‖x‖² of the cross-entropy, 1 of the penalty.
     rate = 1.0 / (0.5 * np.linalg.norm(x, 2) ** 2 + 1.0)
     w = ahead = np.zeros((x.shape[1], data.outputs))
     for step in range(ITERATIONS):
@@ -118,6 +118,5 @@ def logistic_regression(data: Any) -> tuple[str, dict[str, list[float]], float]:
 
 
 def softmax(y: np.ndarray) -> np.ndarray:
-    """Class probabilities of logits."""
     e = np.exp(y - y.max(axis=-1, keepdims=True))
     return np.asarray(e / e.sum(axis=-1, keepdims=True))

@@ -1,4 +1,4 @@
-"""The command line of a run, made from the fields of its configuration."""
+"""The command line of a run, generated from the fields of its configuration."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from neko.runs.config import Config
 
 
 class Command(TyperCommand):
-    """A command whose help has the names that there are, which are looked up when it is printed."""
+    """A command whose help lists registered names, which are looked up when the help is printed."""
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         for parameter in self.params:
@@ -28,27 +28,27 @@ class Command(TyperCommand):
 
 
 def names(place: re.Match[str]) -> str:
-    """The names that ``module:mapping`` or ``module:function`` stands for, by comma."""
+    """The names in ``module:mapping``, or returned by ``module:function``, separated by commas."""
     found = load(place[1])
     return ", ".join(found() if callable(found) else found)
 
 
 def build_option(name: str, kind: type[Config] = Config) -> Any:
-    """The option of the command line that a field of a configuration is."""
+    """The option of the command line for a field of a configuration."""
     (metadata,) = (field.metadata for field in dataclasses.fields(kind) if field.name == name)
     flags = () if metadata["flag"] is None else (metadata["flag"],)
     return typer.Option(*flags, help=metadata["help"], min=metadata["least"])
 
 
 def build_command(kind: type[Config], act: Callable[..., None]) -> Callable[..., None]:
-    """A function for Typer that has an option for each field of a configuration and each keyword argument of `act`.
+    """A function for Typer with an option for each field of a configuration and each keyword argument of `act`.
 
     Parameters
     ----------
     kind : type of Config
         The configuration.
     act : callable
-        ``act(kind, given, **own)`` gets what the person gave for fields, and its own arguments.
+        ``act(kind, given, **own)`` gets the fields given on the command line, and its own arguments.
     """
     hints, own_hints = (typing.get_type_hints(f, include_extras=True) for f in (kind, act))
     own = [p for p in inspect.signature(act).parameters.values() if p.kind is inspect.Parameter.KEYWORD_ONLY]

@@ -23,16 +23,16 @@ def run(
     kind: type[Config],
     given: dict[str, Any],
     *,
-    out: Annotated[Path | None, typer.Option(help="Folder of the run; by default a new one under runs.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the run; by default a new one in runs.")] = None,
     config: Annotated[Path | None, typer.Option(help="Repeat the run of this config.yaml.")] = None,
-    resume: Annotated[Path | None, typer.Option(help="Go on with the run of this folder.")] = None,
+    resume: Annotated[Path | None, typer.Option(help="Continue the run of this folder.")] = None,
     changed: Annotated[
-        list[str] | None, typer.Option(help="With --resume: what is changed on purpose; may be given again.")
+        list[str] | None, typer.Option(help="With --resume: an option that is changed on purpose; may be repeated.")
     ] = None,
 ) -> None:
     """A run is a folder: config.yaml, history.csv, checkpoints and figures.
 
-    With --config or --resume the options come from there, but for those that are given.
+    With --config or --resume, options that are not given are taken from there.
     """
     from neko import runs
 
@@ -60,7 +60,7 @@ def run(
 
 
 def show(folder: Annotated[Path, typer.Argument(help="Folder of a run.")]) -> None:
-    """Show a run's options and measures, and draw its figures again."""
+    """Show the options and measures of a run, and redraw its figures."""
     from neko import runs
     from neko.training.history import History
 
@@ -85,7 +85,7 @@ def show(folder: Annotated[Path, typer.Argument(help="Folder of a run.")]) -> No
 
 
 def new_folder(config: Config) -> Path:
-    """A name for a run that no folder has yet."""
+    """A new folder name from the options and the time."""
     now = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
     parts = (Path(config.data).name, Path(config.cell).name, getattr(config, config.method), config.backend, now)
     stem = Path("runs") / "-".join(re.sub(r"[^\w.]+", "-", part) for part in parts)

@@ -1,4 +1,4 @@
-"""What runs print when they are done."""
+"""Tables that are printed at the end of a run."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def measured(title: str, rows: list[tuple[str, dict[str, list[float]], float]]) 
 
 
 def sampling(run: Any) -> None:
-    """What the posterior is worth on the test set, and how its chains mixed."""
+    """Accuracy and uncertainty of the posterior on the test set, and the mixing of its chains."""
     data, found = run.data, run.trainer.rule.posterior
     labels = data.y_test.argmax(axis=-1)
     adam = [start.evaluate(data.x_test, data.y_test)["accuracy"] for start in run.starts]
@@ -57,7 +57,7 @@ def sampling(run: Any) -> None:
     }
     if run.epochs:
         rows["seconds a transition"] = f"{run.seconds / (run.epochs * run.config.chains):.3f}"
-    # fewer draws have no R-hat
+    # R-hat needs two chains of four draws
     if len(found.step_size) > 1 and found.logdensity.shape[1] >= 4:
         if importlib.util.find_spec("arviz") is None:
             rows["R-hat"] = "needs ArviZ: pip install 'neko-learning[bayes]'"
@@ -71,7 +71,7 @@ def sampling(run: Any) -> None:
 
 
 def comparison(run: Any) -> None:
-    """How every rule deviates from the reference: by layer and kind of weight, and the readout apart."""
+    """Deviation of every rule from the reference, by layer and kind of weight, the readout in its own table."""
     from neko.training.deviations import HIDDEN, READOUT, is_readout
 
     followed = run.comparison
@@ -103,4 +103,4 @@ def deviations(title: str, followed: Any, tensors: Iterable[str]) -> Table:
 
 
 RESULTS = {"train": training, "sample": sampling, "compare": comparison}
-"""What a command prints of its run."""
+"""Function that prints the result of a run, by command."""

@@ -16,13 +16,13 @@ from neko.registry import load
 
 def verify(
     cell: Annotated[str, typer.Argument(help="module:MyCell, or path/to/file.py:MyCell; a class or an object.")],
-    backend: Annotated[list[str] | None, typer.Option(help="Only this backend; may be given again.")] = None,
+    backend: Annotated[list[str] | None, typer.Option(help="Only this backend; may be repeated.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of weights and data.")] = 0,
 ) -> None:
-    """Check a cell of your own against the oracles, and print what holds, with the numbers.
+    """Verify a cell of your own numerically against the oracles, and print every check with its measured deviation.
 
-    It takes about a minute for each backend; each check is told on the error stream as it ends. The exit code
-    is 0 if all of it holds, 1 if not.
+    It takes about a minute for each backend; the error stream reports each check as it ends. The exit code is 0
+    if every check passes, otherwise 1.
     """
     from neko import verification
 

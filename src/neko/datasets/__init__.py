@@ -1,4 +1,4 @@
-"""Real and generated data as NumPy arrays."""
+"""Recorded and generated data sets as NumPy arrays."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ def load(name: Any, **options: Any) -> Dataset:
     Parameters
     ----------
     name : str or callable
-        A name of `DATASETS`; or a function of your own that gives a `Dataset`, itself or as ``file.py:load_mine``.
+        A name of `DATASETS`; or your own function that returns a `Dataset`, itself or as ``file.py:load_mine``.
     **options
         Keyword arguments of its loader, for example ``phones=39`` for TIMIT or ``train=1000`` for a generated task.
 
     Raises
     ------
     ValueError
-        For an unknown name, listing the names there are, or a bad value of an option.
+        For an unknown name, listing the known ones, or an invalid value of an option.
     TypeError
-        For an option that the data set does not have, listing those it has, or a function that gives no `Dataset`.
+        For an option that the data set does not have, listing those it has, or a function that returns no `Dataset`.
     OSError
-        If a file is not here and can not be downloaded.
+        If a file is not on this machine and cannot be downloaded.
     """
     found = entry(name)
     known = tuple(inspect.signature(found.load).parameters)

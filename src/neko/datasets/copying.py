@@ -1,4 +1,4 @@
-"""Copy: see random symbols, wait, and give them back in the same order."""
+"""Copy: reproduce a sequence of random symbols after a delay."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ def load(
     hold: int = 1,
     seed: int = 0,
 ) -> Dataset:
-    """Sequences of symbols to keep in memory and to reproduce after a cue.
+    """Sequences of symbols to be kept in memory and reproduced after a cue.
 
-    `length` symbols, `delay` empty steps, the cue, then `length` empty steps in which the symbols are due.
+    `length` symbols, `delay` empty steps, the cue, then `length` empty steps in which the symbols are the targets.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ def load(
     length, delay
         In symbols.
     hold
-        Steps that each of these lasts, for networks whose neurons need time.
+        Time steps per symbol, for networks with slow neurons.
     seed
         Of all draws.
 
@@ -41,9 +41,9 @@ def load(
     -------
     Dataset
         ``x`` (examples, (2 · length + delay + 1) · hold, symbols + 1), a unit vector per symbol with the cue as
-        the last input; ``y`` (examples, time) of classes, and masks that are 1 in the last length · hold steps. A
-        mask says "this frame does not exist" to metrics and firing rates too: a regularised rate is that of the
-        steps in which symbols are given back.
+        the last input; ``y`` (examples, time) of classes, and masks that are 1 in the last length · hold steps.
+        Masked frames do not count in metrics and firing rates either: a regularised rate is that of the steps in
+        which symbols are reproduced.
 
     Raises
     ------
@@ -52,8 +52,8 @@ def load(
 
     Notes
     -----
-    Graves et al. show vectors of random bits of a length that varies; here a symbol is one of several classes and
-    the length is fixed, as in Hochreiter & Schmidhuber (1997).
+    Graves et al. use vectors of random bits and variable lengths; here a symbol is one of several classes and the
+    length is fixed, as in Hochreiter & Schmidhuber (1997).
 
     References
     ----------

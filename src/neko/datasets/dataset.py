@@ -1,4 +1,4 @@
-"""What a loader returns."""
+"""The result of every loader."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class Dataset(NamedTuple):
         Number of outputs that a network needs: classes, or values per step.
     mask_train, mask_test
         (examples, time), float32; 1 where a frame counts, 0 where it is padding or has no target. None if every
-        frame counts. A mask says "this frame does not exist" to loss, metrics and firing rates alike; the network
-        still reads its input. A label under a zero is 0 and means nothing.
+        frame counts. Masked frames count in no loss, metric or firing rate; the network still reads their
+        input. Labels of masked frames are 0 without meaning.
     task_type
         ``"classification"`` or ``"regression"``.
     """
@@ -37,12 +37,12 @@ class Dataset(NamedTuple):
     task_type: Literal["classification", "regression"] = "classification"
 
     def one_hot(self) -> Dataset:
-        """The same with class numbers as rows of the identity, (…, outputs); a regression stays as it is.
+        """The data set with class numbers as rows of the identity, (…, outputs); a regression is returned unchanged.
 
         Raises
         ------
         TypeError
-            If the labels of a classification are no whole numbers, for example one-hot already.
+            If the labels of a classification are not integers, for example one-hot already.
         """
         if self.task_type == "regression":
             return self

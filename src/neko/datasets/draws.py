@@ -1,4 +1,4 @@
-"""What the generated tasks share: checks of their options, independent random streams, Poisson spikes."""
+"""Functions of the generated tasks: checks of options, independent random streams, Poisson spikes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def probability(**options: float) -> None:
 
 
 def streams(seed: int) -> tuple[np.random.Generator, np.random.Generator]:
-    """Two generators, for training and test: one does not depend on how much was drawn from the other."""
+    """Two generators, for training and test, which are independent of the number of draws from each other."""
     whole(0, seed=seed)
     train, test = np.random.default_rng(seed).spawn(2)
     return train, test

@@ -1,4 +1,4 @@
-"""What is known of a data set before it is loaded."""
+"""The registry of data sets, with their properties before loading."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from neko.datasets.fetch import DataFile
 from neko.registry import Registry
 
 OWN = "MIT, as neko"
-"""Licence of the tasks that are generated here."""
+"""Licence of the generated tasks."""
 
 
 class Entry(NamedTuple):
@@ -21,17 +21,17 @@ class Entry(NamedTuple):
     Attributes
     ----------
     name
-        By which it is asked for.
+        Name in the registry.
     load
-        Gives the data set; its keyword arguments are the options of `neko.datasets.load`.
+        Returns the data set; its keyword arguments are the options of `neko.datasets.load`.
     about
-        What it is, in a line.
+        Description in one line.
     licence
-        Under which it may be used.
+        Licence of the data.
     files
-        What it is read from, found or downloaded; empty for a set that is generated or comes with a package.
+        Files that it is read from, found or downloaded; empty for a set that is generated or part of a package.
     tree
-        For a set that is a whole folder and can not be downloaded: finds it, or raises FileNotFoundError.
+        Of a set that is a whole folder and cannot be downloaded: finds it, or raises FileNotFoundError.
     """
 
     name: str
@@ -42,11 +42,11 @@ class Entry(NamedTuple):
     tree: Callable[[], Path] | None = None
 
     def paths(self) -> list[Path]:
-        """The files of the set on this machine, downloaded where they have to be; see `neko.datasets.fetch.find`."""
+        """Paths of the files of the set, downloaded if necessary; see `neko.datasets.fetch.find`."""
         return [self.tree()] if self.tree else [fetch.find(file) for file in self.files]
 
     def place(self) -> str:
-        """Where the set is now: ``NEKO_DATA``, ``cache``, ``not here``, or ``built in`` where it needs no file."""
+        """Where the files are: ``NEKO_DATA``, ``cache``, ``not here``, or ``built in`` for a set without files."""
         if self.tree:
             try:
                 self.tree()

@@ -1,4 +1,4 @@
-"""Evidence accumulation: on which side were there more cues?"""
+"""Evidence accumulation: decide which side had more cues."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ def load(
     bias
         Probability that a cue is on the side drawn.
     masked
-        The loss is read in the recall period only: ``mask`` is 1 there. A mask says "this frame does not exist" to
-        metrics and firing rates too, hence a regularised rate would be that of the recall period. Without it the
-        class holds at every step.
+        Evaluate the loss in the recall period only: ``mask`` is 1 there. Masked frames do not count in metrics and
+        firing rates either, so a regularised rate is that of the recall period. Without a mask the class holds at
+        every step.
     seed
         Of all draws.
 
@@ -58,7 +58,7 @@ def load(
     -------
     Dataset
         ``x`` (examples, cues · (pause + cue) + delay + recall, 4 · group), ``y`` (examples,), which holds at
-        every step that counts.
+        every valid step.
 
     Raises
     ------

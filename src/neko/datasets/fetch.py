@@ -1,4 +1,4 @@
-"""Find a data file, or download it once."""
+"""Find data files, or download them once."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from filelock import FileLock
 from requests import RequestException, Response
 
 TIMEOUT = 30.0
-"""Seconds without an answer after which a server is given up."""
+"""Timeout of a server in seconds."""
 ATTEMPTS = 3
-"""Rounds over the sources of a file."""
+"""Number of rounds over the sources of a file."""
 PAUSE = 1.0
-"""Seconds before the second round; twice that before the third."""
+"""Seconds before the second round; doubled before the third."""
 CHUNK = 8192
-"""Bytes after which what was received is on disk."""
+"""Bytes that are written to disk at once."""
 
 
 class DataFile(NamedTuple):
@@ -31,12 +31,12 @@ class DataFile(NamedTuple):
     name
         Path under a data folder, for example ``mnist/train-images-idx3-ubyte.gz``.
     checksums
-        The contents that are right, each as ``algorithm:digest``: ``sha256:…``, or ``git-blob:…`` for the name that
-        git gives a file (SHA-1 over ``b"blob <size>\\0"`` and the content).
+        Checksums of the accepted contents, each as ``algorithm:digest``: ``sha256:…``, or ``git-blob:…`` for git's
+        name of a file (SHA-1 over ``b"blob <size>\\0"`` and the content).
     urls
-        Where it can be downloaded; the first that delivers is taken.
+        Addresses of the file; the first that delivers it is used.
     size
-        Bytes of the download, if known.
+        Size of the download in bytes, if known.
     """
 
     name: str
@@ -50,7 +50,7 @@ class DataFile(NamedTuple):
 
 
 class SourceError(OSError):
-    """A source did not deliver; `final` where there is no use in asking it again."""
+    """A source failed; `final` if retrying is useless."""
 
     def __init__(self, fault: object, *, final: bool) -> None:
         super().__init__(str(fault))
@@ -76,12 +76,12 @@ def data_folder() -> Path | None:
 
 
 def cache_folder() -> Path:
-    """The user's cache: ``NEKO_CACHE``, or the system's place for it."""
+    """The cache: ``NEKO_CACHE``, or the system's cache folder."""
     return Path(os.environ.get("NEKO_CACHE") or pooch.os_cache("neko"))
 
 
 def place(file: DataFile) -> str:
-    """``"NEKO_DATA"``, ``"cache"`` or ``"not here"``, by name alone."""
+    """``"NEKO_DATA"``, ``"cache"`` or ``"not here"``, by file name without checksum."""
     root = data_folder()
     if root and (root / file.name).is_file():
         return "NEKO_DATA"
@@ -89,22 +89,22 @@ def place(file: DataFile) -> str:
 
 
 def find(file: DataFile) -> Path:
-    """Path of a data file, which is downloaded if it has to be.
+    """Path of a data file, which is downloaded if necessary.
 
-    It is looked for under the folder ``NEKO_DATA``, then in the user's cache, and is downloaded into the
-    cache if it is in neither. A file counts only if its checksum is right.
+    It is searched under the folder ``NEKO_DATA``, then in the cache, and is downloaded into the cache if it is in
+    neither. Its checksum must be right.
 
-    A download goes to a file that ends in ``.part`` and is renamed when it is complete and right. One that breaks
-    off is continued from there by a Range request: in the next round over the sources, in a later call or by another
-    process. If what comes out is wrong, as after a change at the server, it starts anew. Processes that want the same
-    file wait for the first one.
+    A download is written to a file that ends in ``.part``, which is renamed when it is complete and right. An
+    interrupted download is continued by a Range request: in the next round over the sources, in a later call or by
+    another process. If the checksum is then wrong, for example after a change at the server, it starts again.
+    Concurrent processes wait for the first one.
 
     Raises
     ------
     ValueError
         If the file found under ``NEKO_DATA`` has another checksum.
     OSError
-        If no source could deliver the file, with the fault of each; or if the cache cannot be written.
+        If every source failed, with the reason of each; or if the cache cannot be written.
     """
     root = data_folder()
     if root and (root / file.name).is_file():
@@ -136,7 +136,7 @@ def find(file: DataFile) -> Path:
 
 
 def download(file: DataFile, target: Path) -> dict[str, str] | None:
-    """Bring the file to `target` from any of its sources and give None, or the fault of each if none delivers."""
+    """Download the file to `target` and return None, or the failure of each source if all of them fail."""
     part = target.with_name(f"{target.name}.part")
     if part.is_file() and file.is_right(part):  # complete, but its process ended before the renaming
         part.replace(target)
@@ -161,7 +161,7 @@ def download(file: DataFile, target: Path) -> dict[str, str] | None:
 
 
 def receive(file: DataFile, url: str, part: Path) -> None:
-    """Append what `part` lacks; afterwards it is complete and right, or `SourceError` says why not."""
+    """Complete `part`; SourceError if it is incomplete or wrong afterwards."""
     try:
         resumed = transfer(url, part)
         if file.is_right(part):
@@ -178,13 +178,13 @@ def receive(file: DataFile, url: str, part: Path) -> None:
 
 
 def cause(error: RequestException) -> object:
-    """What is at the bottom of a failed request, without the retries and pools around it."""
+    """The root cause of a failed request, without retries and pools."""
     inner = error.args[0] if error.args else error
     return getattr(inner, "reason", None) or error
 
 
 def transfer(url: str, part: Path) -> bool:
-    """Append the rest of the file at `url` to `part`, or all of it to an empty one; whether it was a rest."""
+    """Append the rest of the file at `url` to `part`; whether a partial download was continued."""
     with part.open("ab") as stream, ExitStack() as answers:
         resumed = stream.tell() > 0
 

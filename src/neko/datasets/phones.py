@@ -1,4 +1,4 @@
-"""The phones of TIMIT, and what is said in each frame."""
+"""The phones of TIMIT, and the phone of each frame."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MERGED = {
     "uw": "ux",
     "sil": "h# pau epi pcl tcl kcl bcl dcl gcl",
 }
-"""What Lee & Hon (1989), doi:10.1109/29.46546, Table II, take for one phone; they leave the glottal stop q out."""
+"""Phones merged by Lee & Hon (1989), doi:10.1109/29.46546, Table II, who leave out the glottal stop q."""
 
 FOLDED = {phone: into for into, group in MERGED.items() for phone in group.split()}
 FOLDED |= {phone: phone for phone in PHONES if phone not in FOLDED and phone != "q"}
@@ -36,7 +36,7 @@ CLASSES: dict[int, dict[str, int]] = {
     61: {phone: k for k, phone in enumerate(PHONES)},
     39: {phone: PHONES_39.index(into) for phone, into in FOLDED.items()},
 }
-"""Class number of each phone that counts, for 61 and for 39 classes."""
+"""Class number of each phone, for 61 and for 39 classes."""
 
 
 def read_segments(text: str, name: str) -> list[tuple[int, int, str]]:
@@ -45,8 +45,8 @@ def read_segments(text: str, name: str) -> list[tuple[int, int, str]]:
     Raises
     ------
     ValueError
-        Naming the file `name` and the line: if it can not be read, if its phone is unknown, or if it is empty or
-        begins before the last one ends.
+        If a line cannot be read, its phone is unknown, or its segment is empty or begins before the last one ends; the
+        message gives file and line.
     """
     segments: list[tuple[int, int, str]] = []
     for number, line in enumerate(text.splitlines(), start=1):
@@ -70,7 +70,7 @@ def read_segments(text: str, name: str) -> list[tuple[int, int, str]]:
 def labels(segments: list[tuple[int, int, str]], at: np.ndarray, classes: int) -> tuple[np.ndarray, np.ndarray]:
     """Class number at each of the samples `at` (n,), and 1 where there is one, float32.
 
-    There is none, and the label is 0, outside all segments and for a phone that is left out.
+    Outside all segments, and for a phone that is left out, both are 0.
     """
     begin, end = (np.array([segment[i] for segment in segments]) for i in (0, 1))
     number = np.array([CLASSES[classes].get(phone, -1) for _, _, phone in segments])

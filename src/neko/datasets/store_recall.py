@@ -1,4 +1,4 @@
-"""Store-recall: keep the bit that was shown with the command to store, until the command to recall."""
+"""Store-recall: keep the bit shown with the store command until the recall command."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def load(
     """A stream of bits in slots; a working memory of one bit must be written and read on command.
 
     Four groups of Poisson inputs: bit 0, bit 1, store, recall. In each slot one of the bit groups is active, except
-    in a recall slot, which shows no bit. While nothing is stored a slot carries the store command with probability
+    in recall slots. While nothing is stored a slot carries the store command with probability
     `p_store`; while something is, the recall command with probability `p_recall`. Sequences without a recall are
     drawn again. The class in a recall slot is the bit of the last store slot.
 
@@ -50,7 +50,7 @@ def load(
     -------
     Dataset
         ``x`` (examples, slots · slot, 4 · group), ``y`` (examples, slots · slot) of classes 0 and 1, and masks that
-        are 1 in recall slots. A mask says "this frame does not exist" to metrics and firing rates too: a
+        are 1 in recall slots. Masked frames do not count in metrics and firing rates either: a
         regularised rate is that of the recall slots.
 
     Raises
@@ -85,7 +85,7 @@ def load(
 
 
 def commands(rng: np.random.Generator, slots: int, p_store: float, p_recall: float) -> np.ndarray:
-    """Store and recall by turns, with at least one recall, (slots,)."""
+    """Alternating store and recall commands with at least one recall, (slots,)."""
     while True:
         orders, following = np.full(slots, NOTHING), STORE
         for k, draw in enumerate(rng.random(slots)):

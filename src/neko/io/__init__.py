@@ -1,1 +1,1 @@
-"""Files and states: checkpoints, what they are made of, and files that are whole or not there."""
+"""Input and output: checkpoints, plain states, atomic file writes, the console."""

@@ -1,4 +1,4 @@
-"""Files that hold a state: safetensors for the arrays, JSON in their header for all else, and no pickle."""
+"""Checkpoint files: arrays as safetensors, everything else as JSON in the header, no pickle."""
 
 from __future__ import annotations
 
@@ -17,22 +17,21 @@ from neko.errors import CheckpointError
 from neko.io import files
 
 FORMAT = 1
-"""Number of the layout; a reader refuses a higher one."""
+"""Version of the layout; a reader refuses higher ones."""
 SUFFIX = ".safetensors"
 MARK = "$tensor"
-"""Key that stands in the JSON for an array, with its name."""
+"""Key in the JSON that refers to an array by name."""
 
 
 def write(path: str | Path, state: dict[str, Any]) -> Path:
-    """Write a state (nested dicts and lists of NumPy arrays, numbers, strings and None) so that it is whole or not
-    there at all.
+    """Write a state (nested dicts and lists of NumPy arrays, numbers, strings and None) atomically.
 
     Raises
     ------
     OSError
-        If the folder cannot be written; what was at `path` before is untouched.
+        If the folder cannot be written; an existing file is unchanged.
     CheckpointError
-        For a state with anything else in it.
+        For a state that holds any other type.
     """
     tensors: dict[str, np.ndarray] = {}
     head = {"format": FORMAT, "neko": __version__, "state": split(state, "", tensors)}
@@ -45,7 +44,7 @@ def read(path: str | Path) -> dict[str, Any]:
     Raises
     ------
     CheckpointError
-        If the file is truncated, altered by hand, not neko's, or of a newer layout; the message says which.
+        If the file is truncated, altered, not written by neko, or of a newer layout; the message says which.
     OSError
         If there is no such file.
     """
@@ -83,12 +82,12 @@ def listed(path: str | Path) -> list[Path]:
 
 
 def split(value: Any, path: str, tensors: dict[str, np.ndarray]) -> Any:
-    """`value` as JSON, its arrays moved to `tensors` by their path."""
+    """`value` as JSON; its arrays are put into `tensors` under their path."""
     if isinstance(value, np.ndarray):
         if value.dtype.kind not in "fiub" or value.dtype.itemsize > 8:
             raise CheckpointError(f"state {path!r} is an array of {value.dtype}: expected numbers of up to 64 bits")
         name = path
-        while name in tensors or name == "__metadata__":  # which is safetensors' own
+        while name in tensors or name == "__metadata__":  # reserved by safetensors
             name += "'"
         native = value.astype(value.dtype.newbyteorder("="), copy=False)
         tensors[name] = np.ascontiguousarray(native).reshape(value.shape)
@@ -108,7 +107,7 @@ def split(value: Any, path: str, tensors: dict[str, np.ndarray]) -> Any:
 
 
 def join(value: Any, tensors: dict[str, np.ndarray]) -> Any:
-    """What `split` took apart."""
+    """The inverse of `split`."""
     if isinstance(value, dict):
         if value.keys() == {MARK}:
             return tensors[value[MARK]]
@@ -117,7 +116,7 @@ def join(value: Any, tensors: dict[str, np.ndarray]) -> Any:
 
 
 def digest(head: dict[str, Any], tensors: dict[str, np.ndarray]) -> str:
-    """SHA-256 over the JSON and every array with its name and kind."""
+    """SHA-256 of the JSON and of every array with its name, dtype and shape."""
     found = hashlib.sha256(json.dumps(head, sort_keys=True).encode())
     for name in sorted(tensors):
         array = np.ascontiguousarray(tensors[name])

@@ -1,4 +1,4 @@
-"""What is printed: to a terminal, a pipe or a file, in whatever encoding it has."""
+"""Output to a terminal, a pipe or a file, in any encoding."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import unicodedata
 from rich.console import Console, ConsoleDimensions
 
 WIDTH = 10_000
-"""Columns where there is no terminal: a line that is read by a program or kept in a file is not broken."""
+"""Width where there is no terminal, so that lines for programs and files are not wrapped."""
 PLAIN = {"–": "-", "—": "-", "−": "-", "…": ".", "·": ".", "×": "x", "‖": "|", "‘": "'", "’": "'", "“": '"', "”": '"'}
-"""What stands for characters that have no letter in them; one for one, so that tables keep their columns."""
+"""ASCII for signs without a letter, one character each, so that columns of tables stay aligned."""
 ERRORS = "neko.plain"
-"""Name of the way in which characters that a stream cannot encode are replaced."""
+"""Name of the error handler that replaces characters a stream cannot encode."""
 
 
 class Output(Console):
-    """Rich's console, which takes a pipe for 80 columns wide, without that width."""
+    """Rich's console, without its width of 80 columns for pipes."""
 
     @property
     def size(self) -> ConsoleDimensions:
@@ -30,33 +30,29 @@ class Output(Console):
 
 
 complaints = Output(stderr=True, emoji=False)
-"""Where errors, warnings and progress go, so that what a command prints can be piped."""
+"""The error stream, for errors, warnings and progress, so that results can be piped."""
 
 
 def tell(text: str) -> None:
-    """A line beside the result, of what begins or goes on."""
+    """Print a line about progress to the error stream."""
     complaints.print(text, soft_wrap=True, highlight=False, markup=False)
 
 
 def tolerate() -> None:
-    """Let the standard streams print any text: what their encoding does not have becomes a plain character.
-
-    Without this a 'κ' ends a command with a UnicodeEncodeError on a terminal in ASCII or in code page 932.
-    """
+    """Replace characters that the standard streams cannot encode, such as 'κ' in ASCII, instead of raising."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors=ERRORS)
 
 
 def replaced(error: UnicodeError) -> tuple[str, int]:
-    """ASCII for what cannot be encoded: a letter without its accent, a similar sign, or a question mark."""
+    """The error handler: a letter without its accent, a similar sign, or a question mark."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     return "".join(plain(c) for c in error.object[error.start : error.end]), error.end
 
 
 def plain(character: str) -> str:
-    """One ASCII character for any."""
     letter = PLAIN.get(character, unicodedata.normalize("NFKD", character)[:1])
     return letter if letter.isascii() else "?"
 

@@ -1,4 +1,4 @@
-"""Files that are whole or not there at all."""
+"""Atomic writes: after any interruption a file has its old or its new content."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from neko.arguments import as_path
 
 
 def write(path: str | Path, data: bytes) -> Path:
-    """Write a file, making its folder; after any interruption it has its old content or the new one.
+    """Write a file atomically, creating its folder.
 
-    The bytes go to a temporary file in the same folder, are flushed to the disk, and take the name `path` by a
-    rename; the folder is then flushed too.
+    The bytes go to a temporary file in the same folder, which is flushed to the disk and renamed to `path`; the folder
+    is then flushed too.
 
     Raises
     ------
     OSError
-        If the folder cannot be written or the disk is full; what was at `path` before is untouched.
+        If the folder cannot be written or the disk is full; an existing file is unchanged.
     """
     path = as_path("path", path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -35,7 +35,7 @@ def write(path: str | Path, data: bytes) -> Path:
             os.fsync(file.fileno())
         os.replace(temporary, path)
         flush_folder(path.parent)
-    except BaseException as error:  # Ctrl-C leaves no half a file either
+    except BaseException as error:  # also after Ctrl-C
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
         if not isinstance(error, OSError):
@@ -46,7 +46,7 @@ def write(path: str | Path, data: bytes) -> Path:
 
 
 def write_table(path: str | Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> Path:
-    """Write rows as CSV, every number with all its digits."""
+    """Write rows as CSV, numbers with all digits."""
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, columns)
     writer.writeheader()
@@ -55,7 +55,7 @@ def write_table(path: str | Path, columns: Sequence[str], rows: Iterable[Mapping
 
 
 def prepare(folder: Path) -> None:
-    """Make a folder; OSError if it cannot be written, which is better known before the work than after it."""
+    """Create a folder; OSError, before any work, if it cannot be written."""
     remedy = "expected a folder that can be written, or another path"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -66,14 +66,14 @@ def prepare(folder: Path) -> None:
 
 
 def clean(folder: Path) -> None:
-    """Remove what a process left in a folder that was killed while it wrote."""
+    """Remove temporary files of a process that was killed while writing."""
     for left in folder.glob(".*.tmp"):
         left.unlink()
 
 
 def flush_folder(folder: Path) -> None:
-    """Make a rename in a folder last through a power failure."""
-    if not hasattr(os, "O_DIRECTORY"):  # Windows has no such handle
+    """Flush a rename in a folder to the disk."""
+    if not hasattr(os, "O_DIRECTORY"):  # Windows cannot open folders
         return
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:

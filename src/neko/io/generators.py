@@ -1,4 +1,4 @@
-"""The global random generators that a person's loader or module may draw from: Python's, NumPy's, PyTorch's."""
+"""The state of the global random generators of Python, NumPy and PyTorch, which a user's loader or module may use."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import numpy as np
 
 
 def state(generator: Any = None) -> dict[str, Any]:
-    """Where they stand, and a loader's own `torch.Generator` if it has one, as numbers and arrays.
+    """Their states, and that of a loader's own `torch.Generator`, as numbers and arrays.
 
-    PyTorch is looked at only if it is loaded; its generator is the CPU's.
+    PyTorch's CPU generator is included if PyTorch is loaded.
     """
     version, words, gauss = random.getstate()
     kind, keys, position, has_gauss, cached = np.random.get_state()
@@ -26,7 +26,7 @@ def state(generator: Any = None) -> dict[str, Any]:
 
 
 def restore(saved: dict[str, Any], generator: Any = None) -> None:
-    """Put them where `state` found them."""
+    """Set them to the states that `state` returned."""
     python, legacy = saved["python"], saved["numpy"]
     random.setstate((python["version"], tuple(int(w) for w in python["words"]), python["gauss"]))
     np.random.set_state((legacy["kind"], legacy["keys"], legacy["position"], legacy["has_gauss"], legacy["cached"]))

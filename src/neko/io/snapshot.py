@@ -1,4 +1,4 @@
-"""State between plain containers, as a checkpoint holds it, and the trees that a backend works on."""
+"""Conversion between trees of a backend's arrays and the plain containers of a checkpoint."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ NUMBERS = (bool, int, float, str)
 
 
 def exported(xp: Any, tree: Any) -> Any:
-    """A tree as dicts (of a NamedTuple by field), lists, numbers and NumPy copies of its arrays."""
+    """A tree as dicts (NamedTuples by field), lists, numbers and NumPy copies of its arrays."""
     if tree is None or isinstance(tree, NUMBERS):
         return tree
     if isinstance(tree, dict):
@@ -28,12 +28,12 @@ def exported(xp: Any, tree: Any) -> Any:
 
 
 def loaded(xp: Any, template: Any, saved: Any, path: str = "state") -> Any:
-    """What `exported` made, as a tree like the template.
+    """The inverse of `exported`: a tree of the structure of the template.
 
     Raises
     ------
     CheckpointError
-        Where names, shapes or kinds differ from the template's, which is named by its path.
+        If names, shapes or dtypes differ from the template's; the message gives the path.
     """
     if template is None or isinstance(template, NUMBERS):
         if type(saved) is not type(template):
@@ -59,7 +59,7 @@ def loaded(xp: Any, template: Any, saved: Any, path: str = "state") -> Any:
 
 
 def like(value: Any) -> str:
-    """What something is, in few words."""
+    """The type of a value, of an array also shape and dtype."""
     if isinstance(value, np.ndarray | np.generic):
         return f"an array {value.shape!r} of {value.dtype}"
     return type(value).__name__

@@ -1,4 +1,4 @@
-"""Figures, by Matplotlib's objects: nothing is shown, and `save` writes them."""
+"""Figures as Matplotlib objects, which `save` writes; nothing is shown."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from neko.plots.training import learning_curves, membrane, overview, raster
 
 
 def save(figure: Figure, path: str | Path) -> Path:
-    """Write a figure, making its folder; the format follows the suffix, PNG without one."""
+    """Write a figure, creating its folder; the suffix gives the format, by default PNG."""
     content = io.BytesIO()
     figure.savefig(content, dpi=150, format=format_of(path))
     return files.write(path, content.getvalue())

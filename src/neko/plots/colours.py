@@ -1,10 +1,10 @@
-"""One colour a learning rule, in every figure."""
+"""The colour of each learning rule, equal in all figures."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-# The palette of Okabe & Ito, which people with a colour vision deficiency can tell apart.
+# The palette of Okabe & Ito, suited to colour vision deficiencies.
 RULES = {
     "bptt": "#0072B2",
     "eprop:symmetric": "#D55E00",
@@ -14,7 +14,7 @@ RULES = {
 }
 SHORT = {"eprop": "eprop:symmetric", "e-prop": "eprop:symmetric"}
 OTHERS = ("#CC79A7", "#7F7F7F", "#8C564B", "#9467BD", "#17BECF", "#BCBD22")
-"""For names that are no rule's, in turn."""
+"""Colours of other names, in this order."""
 
 
 def of(rule: str, beside: Iterable[str] = ()) -> str:
@@ -23,9 +23,9 @@ def of(rule: str, beside: Iterable[str] = ()) -> str:
     Parameters
     ----------
     rule : str
-        A rule's name, such as 'bptt' or 'eprop:random', which has the same colour everywhere; or a name of your own.
+        A rule's name, such as 'bptt' or 'eprop:random', or a name of your own.
     beside : iterable of str
-        All names in the figure: those of your own get colours that differ from each other, in their order.
+        All names in the figure; those that are not rules get different colours in this order.
     """
     name = known(rule)
     if name in RULES:
@@ -35,6 +35,6 @@ def of(rule: str, beside: Iterable[str] = ()) -> str:
 
 
 def known(name: str) -> str:
-    """A rule's name as `RULES` has it."""
+    """A name as it appears in `RULES`."""
     lower = name.lower()
     return SHORT.get(lower, lower)

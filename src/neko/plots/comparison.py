@@ -1,4 +1,4 @@
-"""How learning rules deviate from one another: figure 4 of the paper."""
+"""Deviations between learning rules: figure 4 of the paper."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from neko.plots import colours
 from neko.training.deviations import EDGES, HIDDEN, READOUT, is_readout
 
 ROUNDING = 1e-5
-"""A relative deviation up to which two gradients are the same."""
+"""Relative deviation up to which two gradients count as equal."""
 
 
 def comparison(followed: Any) -> Figure:
     """Distributions of the deviations of a `GradientComparison` above, a panel per layer and kind of weight; deviation
     over time below.
 
-    Tensors that no rule differs in are left out, such as a readout that all rules train alike; one that does differ
-    stands at the right, apart from the hidden ones.
+    Tensors in which no rule deviates are left out, such as a readout that all rules train alike; a readout that does
+    deviate is the rightmost panel.
 
     A deviation is that of one entry from the reference's, in units of the reference's root mean square; the outermost
     bins hold all that lies beyond them. Over time it is the norm of the difference over the norm of the reference.

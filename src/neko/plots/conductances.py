@@ -1,4 +1,4 @@
-"""What the pulses have done to the devices."""
+"""Conductances of the devices after training."""
 
 from __future__ import annotations
 

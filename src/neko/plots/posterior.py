@@ -1,4 +1,4 @@
-"""What a posterior knows about examples, and how its chains went: figure 3 of the paper."""
+"""Predictions and uncertainty of a posterior, and traces of its chains: figure 3 of the paper."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from matplotlib.ticker import MaxNLocator
 from neko.bayes.posterior import Posterior
 
 WINDOW = 50
-"""Epochs over which the acceptance is averaged for the eye."""
+"""Epochs over which the plotted acceptance is averaged."""
 
 
 def posterior(sampler: Any, x: np.ndarray, y: np.ndarray, *, example: int = 0) -> Figure:
-    """An input example with its prediction, the uncertainty of right against wrong examples, and the chains' traces.
+    """One input with its prediction, the uncertainty of right and of wrong predictions, and traces of the chains.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ def draw_prediction(axes: Axes, found: Posterior, example: int) -> None:
 
 
 def draw_uncertainty(axes: Axes, found: Posterior, labels: np.ndarray) -> None:
-    """Histograms of the mean cross-entropy of examples that are predicted right, and wrong."""
+    """Histograms of the mean cross-entropy of correctly and of wrongly predicted examples."""
     values = found.mean_cross_entropy()
     right = found.mean_prediction.argmax(axis=-1) == labels
     edges = np.linspace(0.0, values.max(), 31).tolist()

@@ -1,4 +1,4 @@
-"""What e-prop's gradient of one neuron is made of, over time."""
+"""The factors of e-prop's gradient of one neuron over time."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from matplotlib.ticker import MaxNLocator
 from neko.rules.observed import LayerTraces
 
 SYNAPSES = 5
-"""Synapses whose gradient is followed at the most."""
+"""Largest number of synapses whose gradient is drawn."""
 
 
 def traces(layer: LayerTraces, *, neuron: int, weight: str = "w_in", example: int = 0, dt: float = 1.0) -> Figure:
-    """Eligibility traces onto a neuron, its learning signal, and the gradient that they add up to.
+    """Eligibility traces of a neuron's synapses, its learning signal, and the cumulative sum of their products.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def traces(layer: LayerTraces, *, neuron: int, weight: str = "w_in", example: in
 
 
 def largest_gradients(gradient: np.ndarray) -> list[int]:
-    """Synapses with the largest gradient in the end, of courses (time, synapses), no two with the same course."""
+    """Synapses with the largest final gradient, from cumulative sums (time, synapses), without equal time courses."""
     found: list[int] = []
     for synapse in np.argsort(-np.abs(gradient[-1]), kind="stable"):
         if len(found) < SYNAPSES and not any(np.allclose(gradient[:, synapse], gradient[:, old]) for old in found):

@@ -1,4 +1,4 @@
-"""Learning curves, and what a network does with its input."""
+"""Learning curves, spikes and membrane potentials."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from neko.plots import colours
 
 UNITS = {"firing_rate": "firing rate (Hz)"}
 HANDFUL = range(3, 7)
-"""Numbers of spikes that a shown neuron should have: enough to see its threshold move, few enough to see each."""
+"""Preferred numbers of spikes of the shown neuron: the threshold adapts, and single spikes are visible."""
 APART = 4.0
-"""Steps between two spikes from which on both can be seen."""
+"""Steps between two spikes from which both are visible."""
 
 
 def learning_curves(
@@ -27,7 +27,7 @@ def learning_curves(
     *,
     levels: Mapping[str, float] | None = None,
 ) -> None:
-    """One colour per history: `measure` over epochs.
+    """`measure` over epochs, one colour per history.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ def learning_curves(
     histories : dict of str to dict of list of float
         By name; a rule's name gives its colour (see `neko.plots.colours`).
     measure : str
-        A measure of the histories. With the prefix ``val_`` the training batches' is drawn beside it, dashed.
+        A measure of the histories. With the prefix ``val_`` that of the training batches is added, dashed.
     levels : dict of str to float, optional
         Values to compare with, by name, as dotted lines.
     """
@@ -80,7 +80,7 @@ def membrane(
     dt : float
         Time step in ms.
     reset : array (time,), optional
-        The potential right after a spike at each step; with it the line falls there where the neuron spikes.
+        The potential right after a spike at each step; the line drops to it where the neuron spikes.
     """
     time, fired = np.arange(len(v)) * dt, z > 0
     shown_time, shown = time, v
@@ -114,7 +114,7 @@ def overview(
     x : array (time, n_in)
         The input.
     onsets : dict of float to str, optional
-        Times in ms at which something new is shown, with its name.
+        Times in ms at which a new input begins, with its name.
     """
     figure = Figure(figsize=(13, 3.8), layout="constrained")
     curves, spikes, potential = figure.subplots(1, 3)
@@ -150,10 +150,10 @@ def overview(
 
 
 def telling(z: np.ndarray, v: np.ndarray) -> int:
-    """The neuron that shows best what a spike does, of spikes and potentials in units of the threshold (time, n).
+    """The neuron whose spikes are best visible, from spikes and potentials in units of the threshold, (time, n).
 
-    It has a `HANDFUL` of spikes (or comes closest), which are not right beside each other, and of several such neurons
-    the smallest range of potentials, of which a reset is then the largest part.
+    In this order: a number of spikes in or closest to `HANDFUL`, spikes at least `APART` steps apart, and the smallest
+    range of potentials, of which a reset is then the largest part.
     """
     counts = z.sum(axis=0)
 
