@@ -46,13 +46,7 @@ class Registry(Mapping[str, T], Generic[T]):
     """
 
     def __init__(
-        self,
-        kind: str,
-        package: str,
-        required: tuple[str, ...] = (),
-        *,
-        made: Any = None,
-        other: str = "",
+        self, kind: str, package: str, required: tuple[str, ...] = (), *, made: Any = None, other: str = ""
     ) -> None:
         self.kind = kind
         self.package = package

@@ -30,9 +30,8 @@ class Dendritic(IntegrateAndFire):
         d_t = α_d d_{t-1} + I^{apical}_t, \qquad
         v_t = α v_{t-1} + c I^{basal}_t + g\, σ(s (d_t - θ)) - v_{th} z_{t-1}
 
-    The sigmoid is the plateau potential of the dendrite. All options of
-    `neko.cells.IntegrateAndFire` hold for the soma. Without recurrence
-    the dendrite has no input, and its plateau is that of ``d = 0``.
+    The sigmoid is the plateau potential of the dendrite. All options of `neko.cells.IntegrateAndFire` hold for the
+    soma. Without recurrence the dendrite has no input, and its plateau is that of ``d = 0``.
 
     Parameters
     ----------

@@ -10,10 +10,7 @@ from neko.datasets.dataset import Dataset
 from neko.datasets.entry import DATASETS
 from neko.datasets.fetch import DataFile, find
 
-MIRRORS = (
-    "https://ossci-datasets.s3.amazonaws.com/mnist/",
-    "https://storage.googleapis.com/cvdf-datasets/mnist/",
-)
+MIRRORS = ("https://ossci-datasets.s3.amazonaws.com/mnist/", "https://storage.googleapis.com/cvdf-datasets/mnist/")
 CONTENTS = {
     "train-images-idx3-ubyte.gz": (9912422, "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609"),
     "train-labels-idx1-ubyte.gz": (28881, "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c"),
@@ -27,10 +24,7 @@ FILES = {
 
 
 @DATASETS.register(
-    "mnist",
-    about="70,000 handwritten digits of 28 × 28 pixels",
-    licence="CC BY-SA 3.0",
-    files=tuple(FILES.values()),
+    "mnist", about="70,000 handwritten digits of 28 × 28 pixels", licence="CC BY-SA 3.0", files=tuple(FILES.values())
 )
 def load() -> Dataset:
     """MNIST with the rows of an image as time: ``x`` (examples, 28, 28) in [0, 1].

@@ -119,10 +119,7 @@ def load(*, phones: int = 61) -> Dataset:
 
 
 @DATASETS.register(
-    "timit-sample",
-    about="phones of 160 sentences of TIMIT, NLTK's sample",
-    licence="CC BY-NC-SA",
-    files=(SAMPLE,),
+    "timit-sample", about="phones of 160 sentences of TIMIT, NLTK's sample", licence="CC BY-NC-SA", files=(SAMPLE,)
 )
 def load_sample(*, phones: int = 61) -> Dataset:
     r"""NLTK's sample of TIMIT: 96 sentences of twelve speakers to train, 32 of four others to test.

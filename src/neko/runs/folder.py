@@ -107,11 +107,7 @@ class Run(ABC):
             warn_of_versions(self.folder, self.config.backend)
         data, config = self.data, self.config
         kept = Checkpoints(
-            self.folder / CHECKPOINTS,
-            every=config.checkpoint_every,
-            keep=config.keep,
-            resume=resume,
-            changed=changed,
+            self.folder / CHECKPOINTS, every=config.checkpoint_every, keep=config.keep, resume=resume, changed=changed
         )
         self.prepare(progress)
         self.trainer = Trainer(self.learner())

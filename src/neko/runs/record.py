@@ -55,11 +55,7 @@ def contents(path: str | Path) -> dict[str, Any]:
 
 def write_config(config: Config, folder: Path) -> None:
     """Write command, options and versions into a run's folder."""
-    content = {
-        "command": config.command,
-        "options": dataclasses.asdict(config),
-        "versions": versions(config.backend),
-    }
+    content = {"command": config.command, "options": dataclasses.asdict(config), "versions": versions(config.backend)}
     files.write(folder / CONFIG, yaml.safe_dump(content, sort_keys=False).encode())
 
 

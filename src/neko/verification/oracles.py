@@ -41,8 +41,4 @@ def cut_autodiff(case: Case, rule: Any) -> float:
     return relative_error(case.xp, {name: found[name] for name in truth}, truth)
 
 
-ORACLES: dict[str, Callable[[Case, Any], float]] = {
-    "autodiff": autodiff,
-    "bptt": bptt,
-    "cut autodiff": cut_autodiff,
-}
+ORACLES: dict[str, Callable[[Case, Any], float]] = {"autodiff": autodiff, "bptt": bptt, "cut autodiff": cut_autodiff}
