@@ -28,7 +28,7 @@ EXAMPLES = [
     "neko.history",
     "neko.inference",
     "neko.losses",
-    "neko.models",
+    "neko.models.model",
     "neko.rules.eprop",
     "neko.rules.langevin",
     "neko.updates.manhattan",
