@@ -14,7 +14,7 @@ import pytest
 import neko
 from neko import tree
 from neko.errors import GradientWarning
-from neko.io.checkpoint import load_weights, save_weights
+from neko.models.weights import load_weights, save_weights
 from neko.models import adapt
 
 layers, regularizers, constraints = keras.layers, keras.regularizers, keras.constraints

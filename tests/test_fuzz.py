@@ -209,11 +209,11 @@ def device(draw, folder):
 def comparison(draw, folder):
     names = draw.value([["bptt", "eprop"], ["bptt", "eprop:random"], ["eprop:adaptive", "bptt"], ["bptt", "foo"]])
     if draw.chance(0.5):
-        comparison.gradients(draw.evaluator(), *draw.batch()[:2], names)
+        neko.compare.gradients(draw.evaluator(), *draw.batch()[:2], names)
     else:
         options = draw.options(every=[1, 2], reference=[None, "bptt"], changes=[True, False])
         found = neko.GradientComparison(draw.rule(), draw.value([["eprop:random"], ["rtrl"]]), **options)
-        found.train(*draw.batch(), progress=False)
+        neko.Trainer(found).train(*draw.batch(), progress=False)
         found.save(folder / "comparison.csv")
 
 

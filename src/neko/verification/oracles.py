@@ -11,17 +11,14 @@ from typing import Any
 
 from neko.rules.cuts import without_reset
 from neko.verification.proofs import Case, gradients, max_relative_error, relative_error
-from neko.verification.truth import eprop_by_autodiff, objective
+from neko.verification.truth import by_autodiff, eprop_by_autodiff
 
 
 def autodiff(case: Case, rule: Any) -> float:
     """An exact rule against automatic differentiation of the network in a plain loop; its loss is compared too."""
-    xp, evaluator = case.xp, case.evaluator
-    terms = objective(xp, evaluator, evaluator.network.cells, *case.data)
     loss, found = rule.gradients(*case.data)
-    value = float(terms(evaluator.params)[0])
-    truth = xp.value_and_grad(lambda params: sum(terms(params)))(evaluator.params)[1]
-    return max(abs(float(loss) - value) / abs(value), relative_error(xp, found, truth))
+    value, truth = by_autodiff(case.xp, case.evaluator, case.evaluator.network.cells, *case.data)
+    return max(abs(float(loss) - float(value)) / abs(float(value)), relative_error(case.xp, found, truth))
 
 
 def bptt(case: Case, rule: Any) -> float:

@@ -97,19 +97,23 @@ def rate_penalty(xp: Any, evaluator: Any, emissions: list[list[Any]], batch: Any
     return total
 
 
-def objective(xp: Any, evaluator: Any, cells: Any, x: Any, y: Any, mask: Any = None, **cuts: Any) -> Any:
-    """The function from parameters to a loss and its penalty on firing rates, for automatic differentiation.
+def by_autodiff(
+    xp: Any, evaluator: Any, cells: Any, x: Any, y: Any, mask: Any = None, **cuts: Any
+) -> tuple[Any, dict[str, Any]]:
+    """The loss, and the gradients of it and of its penalty on firing rates together, by automatic differentiation.
 
     `cells` are those of the evaluator's network, or copies that detach a path; `cuts` are the options of `unrolled`.
     """
     readout = evaluator.network.readout
     batch = evaluator.batch(xp.asarray(x), xp.asarray(y), None if mask is None else xp.asarray(mask))
 
-    def terms(params: dict[str, Any]) -> tuple[Any, Any]:
+    def run(params: dict[str, Any]) -> tuple[Any, Any]:
         outputs, emissions = unrolled(xp, cells, params, batch.x, kappa=readout.kappa, gain=readout.gain, **cuts)
-        return evaluator.objective.value(xp, outputs, batch), rate_penalty(xp, evaluator, emissions, batch)
+        loss = evaluator.objective.value(xp, outputs, batch)
+        return loss + rate_penalty(xp, evaluator, emissions, batch), loss
 
-    return terms
+    (_, loss), gradients = xp.value_and_grad(run, has_aux=True)(evaluator.params)
+    return loss, gradients
 
 
 def eprop_by_autodiff(xp: Any, evaluator: Any, cells: Any, *data: Any, feedback: Any = None) -> dict[str, Any]:
@@ -119,5 +123,4 @@ def eprop_by_autodiff(xp: Any, evaluator: Any, cells: Any, *data: Any, feedback:
     for lower layers the instantaneous path through the layers above and the readout. Cut: the recurrent
     spike, the past of the layers above, and whatever `cells` detach, as the reset.
     """
-    terms = objective(xp, evaluator, cells, *data, cut_recurrent=True, cut_upward=True, feedback=feedback)
-    return xp.value_and_grad(lambda params: sum(terms(params)))(evaluator.params)[1]
+    return by_autodiff(xp, evaluator, cells, *data, cut_recurrent=True, cut_upward=True, feedback=feedback)[1]
