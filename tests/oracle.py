@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from neko.verification.cases import max_relative_error
 from neko.verification.form import LIVE
-from neko.verification.proofs import max_relative_error
 
 
 def liveness(spikes):

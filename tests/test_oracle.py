@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
+from neko.verification.cases import max_relative_error
 from neko.verification.form import BrokenError
-from neko.verification.proofs import max_relative_error
-from neko.verification.truth import unrolled
+from neko.verification.reference import unrolled
 
 from oracle import assert_moves, finite_differences, liveness
 from reference_tasks import Constants, eprop, forward

@@ -15,8 +15,8 @@ from neko.rules import eligibility
 from neko.rules.jacobian import step_jacobians
 from neko.rules.synapses import presynaptic, weight_gradients
 from neko.verification import ORACLES
+from neko.verification.cases import Case, gradients, made, max_relative_error, relative_error
 from neko.verification.form import check_columns
-from neko.verification.proofs import Case, gradients, made, max_relative_error, relative_error
 
 from oracle import assert_live
 

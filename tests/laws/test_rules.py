@@ -11,7 +11,7 @@ from neko.registry import Registry
 from neko.rules import RULES
 from neko.rules.base import Gradient, GradientRule
 from neko.training.pairs import resolve
-from neko.verification import judged, judged_rules, proofs
+from neko.verification import cases, judged, judged_rules
 from neko.verification.form import find_scale
 from neko.verification.oracles import ORACLES
 
@@ -24,8 +24,8 @@ def case(request):
     xp = neko.backend.get(neko.backend.default(), dtype="float64")
     cell = CELLS[request.param](6)
     with xp.scope():
-        scale, _ = find_scale(xp, cell, proofs.N_IN, 0)
-        yield proofs.build_case(xp, cell, scale, 0)
+        scale, _ = find_scale(xp, cell, cases.N_IN, 0)
+        yield cases.build_case(xp, cell, scale, 0)
 
 
 def test_there_are_rules_and_every_oracle_judges_one():

@@ -8,7 +8,7 @@ import pytest
 import neko
 from neko import backend
 from neko.cells import CELLS
-from neko.verification.proofs import max_relative_error
+from neko.verification.cases import max_relative_error
 
 from oracle import assert_live, assert_moves
 

@@ -17,7 +17,7 @@ import neko
 from neko import backend as backends
 from neko.cells import ALIF, CELLS, LIF, LSTM, AdEx, Cell, Dendritic
 from neko.cells.surrogates import Arctan, Boxcar, FastSigmoid, Gaussian, MultiGaussian, Triangular
-from neko.verification.proofs import max_relative_error, relative_error
+from neko.verification.cases import max_relative_error, relative_error
 
 
 class ApartState(NamedTuple):

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 import neko
 from neko import plots
 from neko.plots import colours
-from neko.plots.training import telling
+from neko.plots.training import clearest_neuron
 
 RULES = ("bptt", "eprop:symmetric", "eprop:random", "eprop:adaptive", "rtrl")
 
@@ -71,9 +71,9 @@ def test_the_neuron_that_is_shown_has_a_handful_of_spikes_apart_and_a_small_rang
     z[[5, 6, 7, 8], 1] = 1.0  # too close
     z[[5, 15, 25, 35], 2] = z[[5, 15, 25, 35], 3] = 1.0
     v[0, 2] = -9.0  # deeper than neuron 3
-    assert telling(z, v) == 3
-    assert telling(z[:, :1], v[:, :1]) == 0
-    assert telling(np.zeros((4, 2)), np.zeros((4, 2))) in (0, 1)
+    assert clearest_neuron(z, v) == 3
+    assert clearest_neuron(z[:, :1], v[:, :1]) == 0
+    assert clearest_neuron(np.zeros((4, 2)), np.zeros((4, 2))) in (0, 1)
 
 
 @pytest.mark.parametrize("make", [neko.LIF, neko.ALIF])

@@ -171,7 +171,7 @@ def test_a_rule_that_leaves_out_a_gradient_is_told():
 def test_the_rate_term_of_each_sequence(form, per_sequence):
     """Every form of e-prop against automatic differentiation with its cuts, RTRL against BPTT; with masks."""
     from neko.verification import ORACLES
-    from neko.verification.proofs import Case
+    from neko.verification.cases import Case
 
     xp = neko.backend.get("torch", dtype="float64")
     model = neko.Evaluator(

@@ -9,7 +9,7 @@ from neko.datasets.draws import streams, whole
 from neko.datasets.entry import DATASETS, OWN
 
 
-@DATASETS.register("copy", about="give back a sequence of symbols after a delay", licence=OWN)
+@DATASETS.register("copy", about="reproduce a sequence of symbols after a delay", licence=OWN)
 def load(
     *,
     train: int = 1000,
@@ -35,7 +35,7 @@ def load(
     hold
         Time steps per symbol, for networks with slow neurons.
     seed
-        Of all draws.
+        Seed of all random draws.
 
     Returns
     -------

@@ -9,7 +9,7 @@ from neko.datasets.draws import probability, spikes, streams, whole
 from neko.datasets.entry import DATASETS, OWN
 
 
-@DATASETS.register("evidence", about="tell which side had more cues, after a delay", licence=OWN)
+@DATASETS.register("evidence", about="decide which side had more cues, after a delay", licence=OWN)
 def load(
     *,
     train: int = 128,
@@ -52,7 +52,7 @@ def load(
         firing rates either, so a regularised rate is that of the recall period. Without a mask the class holds at
         every step.
     seed
-        Of all draws.
+        Seed of all random draws.
 
     Returns
     -------

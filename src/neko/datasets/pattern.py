@@ -12,7 +12,7 @@ CYCLES = (1, 2, 3, 5)
 """Cycles per sequence of the four sines: periods of 1000, 500, 333 and 200 steps in 1000."""
 
 
-@DATASETS.register("pattern", about="draw a sum of four sines from frozen Poisson input", licence=OWN)
+@DATASETS.register("pattern", about="generate a sum of four sines from frozen Poisson input", licence=OWN)
 def load(
     *,
     examples: int = 1,

@@ -44,7 +44,7 @@ def load(
     p_store, p_recall
         Probabilities of the commands, above 0.
     seed
-        Of all draws.
+        Seed of all random draws.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""What a conductance device is: documented constants, a state, and a pure step for each pulse."""
+"""Models of conductance devices: documented constants, a state, and a pure function for each pulse."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ class Device(ABC):
         Asymmetry: up steps are ``Δ (1 + up_down)``, down steps ``Δ (1 - up_down)``.
     dg_min_dtod : float
         Spread of Δ from device to device, the standard deviation relative to Δ, drawn once; up and down steps of a
-        device are drawn independently. A draw below zero counts as zero: no pulse moves such a device, while `program`,
-        which stands for writing with verification, sets it as any other.
+        device are drawn independently. Draws below zero are set to zero: pulses do not move such a device, but
+        `program` (writing with verification) does.
     dg_min_std : float
         Cycle-to-cycle noise σ, relative to the step, drawn for every pulse.
     g_max_dtod : float
-        Spread of the range from device to device, relative: both bounds move about the middle of the range.
+        Spread of the range from device to device, relative: both bounds scale about the middle of the range.
 
     Raises
     ------
@@ -67,7 +67,7 @@ class Device(ABC):
 
     def __post_init__(self) -> None:
         for constant in fields(self):
-            # NumPy's scalars as Python's: an operation of a framework takes their precision for its own
+            # Python numbers, since NumPy scalars would change the precision of a framework's operations
             object.__setattr__(self, constant.name, plain(getattr(self, constant.name)))
         if not (is_real(self.g_min) and is_real(self.g_max) and 0.0 <= self.g_min < self.g_max):
             raise ValueError(f"g_min={self.g_min!r}, g_max={self.g_max!r}: expected 0 <= g_min < g_max in siemens")
@@ -109,7 +109,7 @@ class Device(ABC):
         return state._replace(g=xp.maximum(xp.minimum(g, state.upper), state.lower))
 
     def spread(self, xp: Backend, key: Array, relative: float, size: tuple[int, ...]) -> Array:
-        """Factors with mean 1 and a standard deviation, none below 0."""
+        """Random factors with mean 1 and standard deviation `relative`, clipped at 0."""
         if relative == 0.0:
             return xp.ones(size)
         return xp.maximum(1.0 + relative * xp.random.normal(key, size), 0.0)

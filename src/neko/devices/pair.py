@@ -15,8 +15,8 @@ from neko.typing import Array
 class PairState(NamedTuple):
     """The devices of a differential pair.
 
-    ``scale`` is the factor from siemens to weight; ``held`` the weights as they were last read, which tells what was
-    changed since; ``rest`` what was written and is too small for the conductances' precision, in siemens.
+    ``scale`` is the factor from siemens to weight; ``held`` the weights when last read, to detect later changes;
+    ``rest`` the part of written changes below the precision of the conductances, in siemens.
     """
 
     plus: DeviceState
@@ -33,8 +33,8 @@ class DifferentialPair:
     .. math::
         w = (g^+ - g^-) \cdot scale, \qquad scale = w_{max} / (g_{max} - g_{min})
 
-    A weight goes up by an up pulse on g⁺ and a down pulse on g⁻, and down the other way, so that one pulse changes it
-    by ``2 Δ scale`` at mid-range.
+    A weight is increased by an up pulse on g⁺ and a down pulse on g⁻, and decreased by the opposite pulses; one such
+    pair of pulses changes it by ``2 Δ scale`` at mid-range.
 
     Parameters
     ----------
@@ -51,8 +51,8 @@ class DifferentialPair:
     def program(self, xp: Backend, key: Array, weights: Array, w_max: Array | float) -> PairState:
         """Devices that hold `weights` at ``g_mid ± w / (2 scale)``.
 
-        Where one device would have to pass its bound the other takes the rest; a pair holds no more than the bounds of
-        both allow, which is ±w_max where devices have no spread.
+        Where one device reaches its bound the other takes the remainder; the range of a pair is that of the bounds of
+        both devices, ±w_max for devices without spread.
         """
         if isinstance(w_max, Real):
             w_max = check_number("w_max", w_max, positive=True)
@@ -72,10 +72,10 @@ class DifferentialPair:
         return (state.plus.g - state.minus.g) * state.scale
 
     def write(self, xp: Backend, state: PairState, weights: Array) -> PairState:
-        """Devices that hold `weights`, as far as the bounds of both allow; those of weights as read stay as they are.
+        """Devices that hold `weights`, as far as the bounds of both allow; devices of unchanged weights do not change.
 
-        Each of the two takes half of the change, or what the other can not. Programming is exact: what is less than
-        the conductances' precision waits in `PairState.rest` for what is written later.
+        Each device takes half of the change, or the part that the other cannot take. Programming is exact: a change
+        below the precision of the conductances is kept in `PairState.rest` and added to later ones.
         """
         away = (weights - state.held) / state.scale
         wanted = xp.where(away == 0.0, xp.zeros_like(away), away + state.rest)

@@ -125,7 +125,7 @@ def overview(
     raster(spikes, z, cell.dt)
     spikes.set_title(f"spikes of {cell.units} neurons, {rate:.0f} Hz on average", fontsize="medium")
     v_th = np.broadcast_to(np.asarray(cell.v_th, float), z.shape[1:])
-    shown = telling(z, states.v[0] / v_th)
+    shown = clearest_neuron(z, states.v[0] / v_th)
     v, threshold = states.v[0][:, shown] / v_th[shown], np.ones(len(z))
     if hasattr(states, "a"):
         beta = float(np.broadcast_to(np.asarray(cell.beta, float), z.shape[1:])[shown])
@@ -149,7 +149,7 @@ def overview(
     return figure
 
 
-def telling(z: np.ndarray, v: np.ndarray) -> int:
+def clearest_neuron(z: np.ndarray, v: np.ndarray) -> int:
     """The neuron whose spikes are best visible, from spikes and potentials in units of the threshold, (time, n).
 
     In this order: a number of spikes in or closest to `HANDFUL`, spikes at least `APART` steps apart, and the smallest

@@ -11,7 +11,7 @@ from neko.backend.protocol import Backend
 from neko.cells.base import Cell
 from neko.rules import RULES
 from neko.training.pairs import resolve
-from neko.verification import form, proofs
+from neko.verification import cases, form
 from neko.verification.oracles import ORACLES
 from neko.verification.report import Check, Report
 
@@ -78,7 +78,7 @@ def verify(
     if not chosen or isinstance(backends, str):
         raise ValueError(f"backends={backends!r}: expected names of {registry.available()!r}")
     checks: list[Check] = []
-    first: proofs.Case | None = None
+    first: cases.Case | None = None
     for name in chosen:
         xp = registry.get(name, dtype="float64")
         with xp.scope():
@@ -89,28 +89,28 @@ def verify(
 
 
 def on_backend(
-    xp: Backend, cell: Cell, seed: int, first: proofs.Case | None, finished: Callable[[Check], None]
-) -> tuple[list[Check], proofs.Case | None]:
+    xp: Backend, cell: Cell, seed: int, first: cases.Case | None, finished: Callable[[Check], None]
+) -> tuple[list[Check], cases.Case | None]:
     """The checks on one backend, and the network that they used."""
     run = Runner(xp.name, finished)
     run("form", lambda: form.check_form(xp, cell))
-    alive = run("alive", lambda: form.find_scale(xp, cell, proofs.N_IN, seed), show=lambda found: found[1])
+    alive = run("alive", lambda: form.find_scale(xp, cell, cases.N_IN, seed), show=lambda found: found[1])
     scale = 0.0 if alive is None else alive[0]
     run("finite run", lambda: form.check_finite(xp, cell, scale, seed))
     run("column law", lambda: form.check_columns(xp, cell, scale, seed))
     run("cut of the reset", lambda: form.check_cut(xp, cell, scale, seed), limit=0.0)
-    case = run("trainable", lambda: proofs.build_case(xp, cell, scale, seed), show=proofs.surrogate)
+    case = run("trainable", lambda: cases.build_case(xp, cell, scale, seed), show=cases.surrogate)
     for name, oracle in judged_rules():
         run(f"{name} = {oracle}", functools.partial(judged, case, oracle, resolve(name)), limit=EXACT)
-    run("e-prop in chunks = whole", lambda: proofs.forms(case), limit=EXACT)
+    run("e-prop in chunks = whole", lambda: cases.forms(case), limit=EXACT)
     if first is not None:
         other = first.xp.name
         run(
             f"outputs = {other}",
-            lambda: proofs.max_relative_error(proofs.outputs(case), proofs.outputs(first)),
+            lambda: cases.max_relative_error(cases.outputs(case), cases.outputs(first)),
             limit=EXACT,
         )
-        run(f"BPTT = {other}", lambda: proofs.max_relative_error(case.bptt, first.bptt), limit=EXACT)
+        run(f"BPTT = {other}", lambda: cases.max_relative_error(case.bptt, first.bptt), limit=EXACT)
     return run.checks, case
 
 
@@ -123,9 +123,9 @@ def judged_rules() -> list[tuple[str, str]]:
     ]
 
 
-def judged(case: proofs.Case, oracle: str, rule: Callable[..., Any]) -> float:
+def judged(case: cases.Case, oracle: str, rule: Callable[..., Any]) -> float:
     """The deviation that an oracle measures of a rule on a case."""
-    return ORACLES[oracle](case, proofs.made(rule, case.evaluator))
+    return ORACLES[oracle](case, cases.made(rule, case.evaluator))
 
 
 class Runner:

@@ -125,7 +125,8 @@ def find_scale(xp: Backend, cell: Cell, n_in: int, seed: int) -> tuple[float, fl
         if not np.isfinite(z).all():
             continue
         if cell.spiking and not set(np.unique(z)) <= {0.0, 1.0}:
-            raise BrokenError(f"{names(cell)[-1]} takes values such as {first_other(z):.3g}: expected spikes, 0 or 1")
+            other = z[(z != 0.0) & (z != 1.0)].ravel()[0]
+            raise BrokenError(f"{names(cell)[-1]} takes values such as {other:.3g}: expected spikes, 0 or 1")
         rates[scale] = float(z.mean()) if cell.spiking else float(z.std())
     if not rates:
         raise BrokenError(f"{names(cell)[-1]} is not finite for any strength of the inputs from {SCALES[0]:.2g} on")
@@ -153,11 +154,6 @@ def find_scale(xp: Backend, cell: Cell, n_in: int, seed: int) -> tuple[float, fl
     raise BrokenError(
         f"no strength of the inputs gives {LIVE[0]} to {LIVE[1]} spikes a step: found {sorted(set(rates.values()))}"
     )
-
-
-def first_other(z: np.ndarray) -> float:
-    """The first value that is no spike."""
-    return float(z[(z != 0.0) & (z != 1.0)].ravel()[0])
 
 
 def check_finite(xp: Backend, cell: Cell, scale: float, seed: int) -> float:

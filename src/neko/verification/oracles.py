@@ -1,7 +1,7 @@
-"""The oracles of gradient rules, by the names under which a rule says what it is judged by.
+"""The oracles of gradient rules, by the names that rules register.
 
-An oracle takes a case and a rule of the case's evaluator; it gives the largest relative deviation of the rule's
-gradients from those that it must have.
+An oracle takes a case and a rule of the case's evaluator, and returns the largest relative deviation of the rule's
+gradients from independently computed ones.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ from collections.abc import Callable
 from typing import Any
 
 from neko.rules.cuts import without_reset
-from neko.verification.proofs import Case, gradients, max_relative_error, relative_error
-from neko.verification.truth import by_autodiff, eprop_by_autodiff
+from neko.verification.cases import Case, gradients, max_relative_error, relative_error
+from neko.verification.reference import by_autodiff, eprop_by_autodiff
 
 
 def autodiff(case: Case, rule: Any) -> float:
     """An exact rule against automatic differentiation of the network in a plain loop; its loss is compared too."""
     loss, found = rule.gradients(*case.data)
-    value, truth = by_autodiff(case.xp, case.evaluator, case.evaluator.network.cells, *case.data)
-    return max(abs(float(loss) - float(value)) / abs(float(value)), relative_error(case.xp, found, truth))
+    value, expected = by_autodiff(case.xp, case.evaluator, case.evaluator.network.cells, *case.data)
+    return max(abs(float(loss) - float(value)) / abs(float(value)), relative_error(case.xp, found, expected))
 
 
 def bptt(case: Case, rule: Any) -> float:
@@ -31,11 +31,11 @@ def cut_autodiff(case: Case, rule: Any) -> float:
     cells = [without_reset(cell) for cell in case.evaluator.network.cells]
     found = rule.gradients(*case.data)[1]
     feedback = [rule.feedback[f"feedback.{i}"] for i in range(len(cells))] if rule.feedback else None
-    truth = eprop_by_autodiff(case.xp, case.evaluator, cells, *case.data, feedback=feedback)
+    expected = eprop_by_autodiff(case.xp, case.evaluator, cells, *case.data, feedback=feedback)
     top = f"feedback.{len(cells) - 1}"
-    if top in found:  # feedback that learns gets the gradient of the readout
-        truth[top] = case.xp.matrix_transpose(truth["readout.w_out"])
-    return relative_error(case.xp, {name: found[name] for name in truth}, truth)
+    if top in found:  # trained feedback has the gradient of the readout
+        expected[top] = case.xp.matrix_transpose(expected["readout.w_out"])
+    return relative_error(case.xp, {name: found[name] for name in expected}, expected)
 
 
 ORACLES: dict[str, Callable[[Case, Any], float]] = {"autodiff": autodiff, "bptt": bptt, "cut autodiff": cut_autodiff}

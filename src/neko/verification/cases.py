@@ -69,8 +69,8 @@ def max_relative_error(found: Gradients, expected: Gradients) -> float:
     if found.keys() != expected.keys():
         raise BrokenError(f"gradients of {sorted(found)}: expected those of {sorted(expected)}")
     errors = [0.0]
-    for name, truth in expected.items():
-        a, b = np.asarray(found[name]), np.asarray(truth)
+    for name, reference in expected.items():
+        a, b = np.asarray(found[name]), np.asarray(reference)
         if a.shape != b.shape:
             raise BrokenError(f"{name} has shape {a.shape}: expected {b.shape}")
         # NaN is lost in a maximum, so it is checked first.
