@@ -178,12 +178,8 @@ def importable(module: str) -> bool:
 def load(target: str) -> Any:
     """The object that ``module:name`` or ``file.py:name`` refers to.
 
-    Raises
-    ------
-    ValueError
-        If the module has no such name; the message lists those it has.
-    ImportError, FileNotFoundError
-        If the module cannot be imported.
+    ValueError, listing the names of the module, if it has no such name; ImportError or FileNotFoundError if it cannot
+    be imported.
     """
     place, _, name = target.rpartition(":")
     if not place or not name:

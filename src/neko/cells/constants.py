@@ -45,12 +45,7 @@ def constant(
 ) -> float | tuple[float, ...]:
     """A float, or a tuple of one per neuron, from a number, a sequence or an array of any framework; always a copy.
 
-    Raises
-    ------
-    TypeError
-        For a trainable parameter.
-    ValueError
-        For numbers that are not as `expected`, or not as many as there are neurons.
+    TypeError for a trainable parameter; ValueError for numbers not as `expected`, or of another count than neurons.
     """
     refuse_trainable(name, value)
     form = "one number" if units is None else "one number or one per neuron"

@@ -186,12 +186,7 @@ def normal_density(xp: Backend, u: Array, mean: float, sigma: float) -> Array:
 def resolve(surrogate: Any) -> Surrogate:
     """A surrogate from a name, with its default parameters, or from a function, which is the derivative ψ.
 
-    Raises
-    ------
-    ValueError
-        For an unknown name.
-    TypeError
-        For anything else, a class of surrogates too.
+    ValueError for an unknown name, TypeError for anything else, including a class of surrogates.
     """
     if isinstance(surrogate, Surrogate):
         return surrogate

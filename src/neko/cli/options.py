@@ -43,12 +43,7 @@ def build_option(name: str, kind: type[Config] = Config) -> Any:
 def build_command(kind: type[Config], act: Callable[..., None]) -> Callable[..., None]:
     """A function for Typer with an option for each field of a configuration and each keyword argument of `act`.
 
-    Parameters
-    ----------
-    kind : type of Config
-        The configuration.
-    act : callable
-        ``act(kind, given, **own)`` gets the fields given on the command line, and its own arguments.
+    ``act(kind, given, **own)`` gets the fields given on the command line, and its own arguments.
     """
     hints, own_hints = (typing.get_type_hints(f, include_extras=True) for f in (kind, act))
     own = [p for p in inspect.signature(act).parameters.values() if p.kind is inspect.Parameter.KEYWORD_ONLY]

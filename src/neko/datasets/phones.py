@@ -42,11 +42,8 @@ CLASSES: dict[int, dict[str, int]] = {
 def read_segments(text: str, name: str) -> list[tuple[int, int, str]]:
     """(begin, end, phone) in samples, of a transcription with a line ``begin end phone`` for each.
 
-    Raises
-    ------
-    ValueError
-        If a line cannot be read, its phone is unknown, or its segment is empty or begins before the last one ends; the
-        message gives file and line.
+    ValueError, with file and line, if a line cannot be read, its phone is unknown, or its segment is empty or begins
+    before the last one ends.
     """
     segments: list[tuple[int, int, str]] = []
     for number, line in enumerate(text.splitlines(), start=1):

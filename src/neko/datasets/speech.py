@@ -14,19 +14,10 @@ COEFFICIENTS = 13
 
 
 def read_audio(content: bytes, name: str) -> np.ndarray:
-    """Samples (n,) int16 of a RIFF or NIST SPHERE file of 16 kHz, one channel and 16 bits.
+    """Samples (n,) int16 from the bytes of a RIFF or NIST SPHERE file of 16 kHz, one channel and 16 bits.
 
-    Parameters
-    ----------
-    content
-        The bytes of the file.
-    name
-        Its name, for errors.
-
-    Raises
-    ------
-    ValueError
-        If it is neither, has another rate, width or number of channels, is compressed, or is cut off.
+    ValueError, with the file's `name`, for any other format, rate, width or number of channels, for compressed audio,
+    and for a file that is cut off.
     """
     sphere = content[:8] == b"NIST_1A\n"
     kind, data, declared, dtype = (read_sphere if sphere else read_riff)(content, name)
@@ -135,12 +126,7 @@ def delta(x: np.ndarray) -> np.ndarray:
     .. math::
         \Delta_t = \frac{\sum_{k=1}^{2} k\,(x_{t+k} - x_{t-k})}{2 \sum_{k=1}^{2} k^2}
 
-    The first and the last frame are repeated beyond the edges, as in HTK.
-
-    Parameters
-    ----------
-    x
-        (frames, features).
+    `x` is (frames, features); the first and the last frame are repeated beyond the edges, as in HTK.
     """
     try:
         from scipy.signal import savgol_filter

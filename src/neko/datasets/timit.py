@@ -55,10 +55,7 @@ class Sentence(NamedTuple):
 def tree() -> Path:
     """The folder with TRAIN and TEST of the full corpus: ``timit`` or ``timit/timit`` under ``NEKO_DATA``, in any case.
 
-    Raises
-    ------
-    FileNotFoundError
-        If there is none; the message says where to put it.
+    FileNotFoundError, which says where to put the corpus, if there is none.
     """
     root = data_folder()
     outer = child(root, "timit") if root and root.is_dir() else None
@@ -180,13 +177,7 @@ def folders(folder: AnyFolder) -> list[AnyFolder]:
 
 
 def sentences(folder: Folder, speaker: str) -> Iterator[Sentence]:
-    """A speaker's sentences by name, without ``sa``.
-
-    Raises
-    ------
-    FileNotFoundError
-        If a sentence has audio and no transcription, or a transcription and no audio.
-    """
+    """A speaker's sentences by name, without ``sa``; FileNotFoundError if audio or transcription is missing."""
     files = {path.name.lower(): path for path in folder.iterdir()}
     names = {name[:-4] for name in files if name.endswith((".wav", ".phn"))}
     for name in sorted(filter(SENTENCE.fullmatch, names)):

@@ -24,13 +24,7 @@ def digest(content: bytes) -> str:
 
 
 def of_array(a: Any) -> Any:
-    """The values of a scalar or short vector; shape, dtype and digest of any other array.
-
-    Raises
-    ------
-    TypeError
-        For anything that holds no numbers.
-    """
+    """The values of a scalar or short vector, else shape, dtype and digest; TypeError if it does not hold numbers."""
     shape = tuple(int(n) for n in a.shape)
     if len(shape) <= 1 and sum(shape) <= SHORT:
         return containers.as_numpy("array", a).tolist()

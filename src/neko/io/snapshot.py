@@ -30,10 +30,7 @@ def exported(xp: Any, tree: Any) -> Any:
 def loaded(xp: Any, template: Any, saved: Any, path: str = "state") -> Any:
     """The inverse of `exported`: a tree of the structure of the template.
 
-    Raises
-    ------
-    CheckpointError
-        If names, shapes or dtypes differ from the template's; the message gives the path.
+    CheckpointError, with the path, if names, shapes or dtypes differ from the template's.
     """
     if template is None or isinstance(template, NUMBERS):
         if type(saved) is not type(template):

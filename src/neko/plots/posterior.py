@@ -54,15 +54,8 @@ def draw_prediction(axes: Axes, found: Posterior, example: int) -> None:
     low, middle, high = np.quantile(found.probabilities[:, example], (0.05, 0.5, 0.95), axis=0)
     classes = range(len(middle))
     axes.bar(classes, found.mean_prediction[example], color="lightgray", label="posterior mean")
-    axes.errorbar(
-        classes,
-        middle,
-        (middle - low, high - middle),
-        fmt=".",
-        color="black",
-        linewidth=1.0,
-        label="draws: median, 5 to 95 %",
-    )
+    ranges = (middle - low, high - middle)
+    axes.errorbar(classes, middle, ranges, fmt=".", color="black", linewidth=1.0, label="draws: median, 5 to 95 %")
     axes.set(title=f"prediction for input {example}", xlabel="class", ylabel="probability", ylim=(0.0, 1.0))
     if len(middle) <= 20:
         axes.set_xticks(classes)

@@ -134,18 +134,11 @@ def overview(
     membrane(potential, v, threshold, z[:, shown], cell.dt, reset=reset)
     potential.set_title(f"neuron {shown}", fontsize="medium")
     potential.set_xlim(spikes.get_xlim())
+    above, points = ("data", "axes fraction"), "offset points"
     for begin, name in (onsets or {}).items():
         for axes in (spikes, potential):
             axes.axvline(begin, color="lightgray", linewidth=0.8, zorder=0)
-            axes.annotate(
-                name,
-                (begin, 1.0),
-                (2, -9),
-                xycoords=("data", "axes fraction"),
-                textcoords="offset points",
-                color="gray",
-                size="small",
-            )
+            axes.annotate(name, (begin, 1.0), (2, -9), xycoords=above, textcoords=points, color="gray", size="small")
     return figure
 
 

@@ -19,16 +19,7 @@ def build_evaluator(
 ) -> Evaluator:
     """A layer of cells with a readout, its loss (cross-entropy, of a regression squared error) and its metrics.
 
-    Parameters
-    ----------
-    config : Config
-        Cell, size, backend, seed, and the steps at which a target without a time axis holds.
-    data : Dataset
-        Gives the number and kind of outputs.
-    chain : int
-        Number of a sampler's chain; each chain draws its own weights.
-    regularizer : FiringRate, optional
-        A term of the loss.
+    The data set gives the number and kind of outputs; each `chain` of a sampler draws its own weights.
     """
     xp = backends.get(config.backend, device=config.processor, dtype=config.dtype)
     cell: Any = cells.get(config.cell)

@@ -17,18 +17,10 @@ from neko.arguments import check_integer, plain
 
 
 def option(default: Any, help: str, *, least: int | None = None, flag: str | None = None) -> Any:
-    """A field of a configuration.
+    """A field of a configuration: its default (or a function that returns it) and the help text of the command line.
 
-    Parameters
-    ----------
-    default
-        Default, or a function that returns it.
-    help
-        Help text of the command line; ``{module:names}`` is replaced by these names when help is printed.
-    least
-        Smallest integer accepted.
-    flag
-        Flag of the command line, if it is not derived from the name.
+    In the help text ``{module:names}`` is replaced by these names when help is printed; `least` is the smallest
+    integer accepted, `flag` the flag of the command line if it is not derived from the name.
     """
     given: dict[str, Any] = {"default_factory" if callable(default) else "default": default}
     return dataclasses.field(**given, metadata={"help": help, "least": least, "flag": flag})
