@@ -14,8 +14,8 @@ import pytest
 import neko
 from neko import tree
 from neko.errors import GradientWarning
-from neko.models.weights import load_weights, save_weights
 from neko.models import adapt
+from neko.models.weights import load_weights, save_weights
 
 layers, regularizers, constraints = keras.layers, keras.regularizers, keras.constraints
 BACKEND = keras.backend.backend()
