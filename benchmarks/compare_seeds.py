@@ -32,7 +32,7 @@ def followed(way: str, seed: int, epochs: int) -> neko.GradientComparison:
         comparison = neko.GradientComparison(
             primary, ["bptt", *OTHERS], reference="bptt", every=20, sync_feedback=False
         )
-    comparison.train(data.x_train, data.y_train, epochs=epochs, seed=seed, progress=False)
+    neko.Trainer(comparison).train(data.x_train, data.y_train, epochs=epochs, seed=seed, progress=False)
     return comparison
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -412,3 +414,15 @@ def test_a_scale_for_no_parameter_is_named(xp):
     state = langevin.init(xp, start(xp), target)
     with pytest.raises(ValueError, match=r"no parameters \['c'\]"):
         langevin.step(xp, xp.random.key(0), state, target, xp.asarray(0.1), scale={"c": 1.0})
+
+
+@pytest.mark.parametrize("sampler", [hmc, langevin, sgld], ids=lambda sampler: sampler.__name__)
+def test_all_samplers_have_one_signature(sampler):
+    """A state and an info; ``init(xp, position, target)`` and ``step(xp, key, state, target, step_size, *, …)``."""
+    assert issubclass(sampler.State, tuple)
+    assert sampler.State._fields[0] == "position"
+    assert issubclass(sampler.Info, tuple)
+    assert list(inspect.signature(sampler.init).parameters) == ["xp", "position", "target"]
+    given = inspect.signature(sampler.step).parameters
+    by_place = [name for name, p in given.items() if p.kind is not inspect.Parameter.KEYWORD_ONLY]
+    assert by_place == ["xp", "key", "state", "target", "step_size"]

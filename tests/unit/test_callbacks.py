@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import neko
+from neko.errors import CheckpointError
 from neko.io import checkpoint
 from neko.training.callbacks import Callback, Checkpoints, EarlyStopping, TensorBoard
 from neko.training.history import History
@@ -275,3 +276,29 @@ def test_history_is_a_table_and_a_file(tmp_path):
     assert table.index.name == "epoch"
     assert list(table.index) == [1, 2]
     assert np.array_equal(table.to_numpy(), np.array([[0.1, 2.0], [1 / 3, NAN]]), equal_nan=True)
+
+
+def test_resume_is_an_argument_of_train(tmp_path):
+    """From a folder or a file, with or without callbacks that keep checkpoints; what is changed is named."""
+
+    def train(epochs, *callbacks, rate=0.1, **options):
+        model = neko.Evaluator(neko.RNN(3, 2, "torch"), "categorical_crossentropy")
+        trainer = neko.Trainer(neko.BPTT(model, learning_rate=rate))
+        return trainer.train(X, Y, epochs=epochs, callbacks=callbacks, progress=False, **options)
+
+    whole = train(4)
+    train(2, neko.Checkpoints(tmp_path, keep=9))
+    files = checkpoint.listed(tmp_path)
+    assert train(4, resume=tmp_path) == train(4, resume=files[0]) == whole
+    assert train(4, neko.Checkpoints(tmp_path), resume=str(tmp_path)) == whole
+    assert len(checkpoint.listed(tmp_path)) == 3, "the run that went on keeps its checkpoints beside the old ones"
+    with pytest.raises(CheckpointError, match=r"learning_rate=0\.1: this run has 0\.2"):
+        train(5, rate=0.2, resume=tmp_path)
+    changed = train(5, rate=0.2, resume=tmp_path, changed=("learning_rate",))
+    assert changed["loss"][:4] == whole["loss"]
+    with pytest.raises(ValueError, match="with resume="):
+        train(5, changed=("learning_rate",))
+    with pytest.raises(FileNotFoundError, match="has no checkpoint"):
+        train(5, resume=tmp_path / "..")
+    with pytest.raises(TypeError, match="resume=3: expected a path"):
+        train(5, resume=3)

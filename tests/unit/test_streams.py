@@ -193,3 +193,44 @@ def test_the_rate_term_of_each_sequence(form, per_sequence):
         ]
         same = np.allclose((bptt["layers.0.w_in"] - rest).numpy(), (sum(own) / 3).numpy(), rtol=1e-9, atol=1e-13)
         assert same == per_sequence, "the term of a batch is the mean of its sequences' only if it is per sequence"
+
+
+@pytest.mark.parametrize("rule", [neko.BPTT, neko.Eprop])
+def test_online_is_a_stream_of_chunks(rule):
+    """An update after every chunk equals, bit for bit, an update after every piece that a person cuts."""
+    options = {"optimizer": "sgd", "learning_rate": 0.1}
+    online = rule(evaluator(reduction="sum"), chunk=4, online=True, **options)
+    by_hand = rule(evaluator(reduction="sum"), stream=True, **options)
+    for _ in range(2):
+        online.step(X, FRAMES)
+        for begin in range(0, X.shape[1], 4):
+            by_hand.step(X[:, begin : begin + 4], FRAMES[:, begin : begin + 4])
+        by_hand.reset()
+    assert online.steps == by_hand.steps == 2 * -(-X.shape[1] // 4)
+    for name, w in online.model.params.items():
+        assert torch.equal(w, by_hand.model.params[name]), name
+
+
+def test_chunks_truncate_bptt():
+    found = neko.BPTT(evaluator(), chunk=3).gradients(X, FRAMES)[1]
+    expected = neko.BPTT(evaluator(), truncation=3).gradients(X, FRAMES)[1]
+    whole = neko.BPTT(evaluator()).gradients(X, FRAMES)[1]
+    assert all(torch.equal(found[name], g) for name, g in expected.items())
+    assert not torch.equal(found["layers.0.w_rec"], whole["layers.0.w_rec"])
+
+
+@pytest.mark.parametrize("mode", ["symmetric", "adaptive"])
+def test_restoring_a_stream_runs_no_gradient(mode, monkeypatch):
+    def made():
+        return neko.Eprop(evaluator(), mode=mode, stream=True, optimizer="sgd", learning_rate=0.1)
+
+    first, second = made(), made()
+    first.step(X[:, :6], FRAMES[:, :6])
+    batch = second.model.examples(X[:, :6], FRAMES[:, :6])
+    with monkeypatch.context() as patch:
+        patch.setattr(second.gradient, "differentiate", lambda *arguments: pytest.fail("a gradient was computed"))
+        second.load(first.exported(), [batch])
+    for rule in (first, second):
+        rule.step(X[:, 6:], FRAMES[:, 6:])
+    for name, w in first.model.params.items():
+        assert torch.equal(w, second.model.params[name]), name

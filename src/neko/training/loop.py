@@ -220,10 +220,12 @@ class Loop:
             )
         others = identity.compare(saved["identity"], self.identity, changed, this="this run")
         saved = self.adapted(saved, {path.partition(".")[0] for path in others}, new_data="data" in changed)
-        recorded = [callback for callback in self.callbacks if callback.recorded]
+        # Of the callbacks only those with a memory must be there again.
+        recorded = [callback for callback in self.callbacks if callback.recorded and callback.state()]
+        memories = [entry for entry in saved["callbacks"] if len(entry) > 1]
         kinds = [type(callback).__name__ for callback in recorded]
-        if [entry["kind"] for entry in saved["callbacks"]] != kinds:
-            raise CheckpointError(f"its callbacks are {saved['callbacks']!r}: this run has {kinds!r}")
+        if [entry["kind"] for entry in memories] != kinds:
+            raise CheckpointError(f"its callbacks are {memories!r}: this run has {kinds!r}")
         position = saved["position"]
         if position["before"] != self.before:
             raise CheckpointError(
@@ -236,7 +238,7 @@ class Loop:
         xp = self.model.xp
         with xp.scope():
             self.totals = {name: tuple(xp.asarray(a) for a in pair) for name, pair in saved["totals"].items()}
-        for callback, entry in zip(recorded, saved["callbacks"], strict=True):
+        for callback, entry in zip(recorded, memories, strict=True):
             callback.restore(entry)
         self.history.clear()
         self.history.update(saved["history"])
