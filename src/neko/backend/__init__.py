@@ -13,7 +13,7 @@ from typing import Any
 
 DTYPES = ("float32", "float64")
 OPTIMIZERS = ("adagrad", "adam", "adamax", "adamw", "momentum", "nesterov", "rmsprop", "sgd")
-"""Names under which every backend has the optimizer of its framework; `neko.updates.resolve` tells their numbers."""
+"""Names of optimizers that every backend has; `neko.updates.resolve` lists their constants."""
 
 # name: (module and class here, the modules that must be installed)
 _BACKENDS = {
@@ -25,7 +25,7 @@ _ALIASES = {"pytorch_backend": "torch", "jax_backend": "jax", "tensorflow_backen
 
 
 def available() -> tuple[str, ...]:
-    """The backends there are, installed or not."""
+    """All backends, installed or not."""
     return tuple(_BACKENDS)
 
 
@@ -52,7 +52,7 @@ def default() -> str:
 
 
 def is_processor(word: Any) -> bool:
-    """Whether a word is what frameworks call a processor, such as 'cpu', 'cuda:1' or '/GPU:0'."""
+    """Whether a word is a framework's name of a device, such as 'cpu', 'cuda:1' or '/GPU:0'."""
     kind = str(word).lower().removeprefix("/").removeprefix("device:").partition(":")[0]
     return kind in ("cpu", "gpu", "cuda", "rocm", "tpu", "mps", "xpu", "metal")
 

@@ -119,16 +119,36 @@ class Compiled:
         return Compiled, self.made_of
 
 
-def forward_view(xp: Any) -> Any:
-    """A view of a backend for passes that nothing is differentiated through."""
-    view = object.__new__(type(xp))
-    view.__dict__.update(xp.__dict__)
-    view.differentiable = False
-    return view
+class Framework:
+    """What all backends share: precision and device, pickling by name, and the view of `forward_only`."""
+
+    name: str
+
+    def __init__(self, dtype_name: str, dtype: Any, place: str | None, device: Any) -> None:
+        self.dtype_name = dtype_name
+        self.dtype = dtype
+        self.place = place
+        self.device = device
+        self.differentiable = True
+        self.forward_view: Any = None
+
+    def __repr__(self) -> str:
+        return f"<{self.name} backend, {self.device or 'default device'}, {self.dtype_name}>"
+
+    def __reduce__(self) -> Any:
+        return restored, (self.name, self.place, self.dtype_name, self.differentiable)
+
+    def forward_only(self) -> Any:
+        if self.forward_view is None:
+            view = object.__new__(type(self))
+            view.__dict__.update(self.__dict__)
+            view.differentiable = False
+            self.forward_view = view
+        return self.forward_view
 
 
 def restored(name: str, device: str | None, dtype: str, differentiable: bool) -> Any:
-    """The backend that was pickled or copied: of each there is one in a process."""
+    """The backend that was pickled or copied: there is one instance of each in a process."""
     from neko import backend
 
     xp = backend.get(name, device=device, dtype=dtype)
