@@ -198,14 +198,13 @@ INSTALL = "for 'GPU:0' install TensorFlow with CUDA: pip install 'tensorflow[and
 
 
 def check_device(device: str | None) -> str | None:
-    """The device by TensorFlow's name; ValueError where it does not exist, since TensorFlow would use the CPU instead."""
+    """The device by TensorFlow's name; ValueError where it does not exist, where TensorFlow would use the CPU."""
     if device is None:
         return None
     kind, _, index = device.rpartition("/")[2].upper().removeprefix("DEVICE:").replace("CUDA", "GPU").partition(":")
     place = f"/device:{kind}:{index or 0}"
     available = [d.name for d in tf.config.list_logical_devices()]
     if place not in available:
-        raise unavailable(
-            "tensorflow", tf.__version__, device, [name.removeprefix("/device:") for name in there], INSTALL
-        )
+        names = [name.removeprefix("/device:") for name in available]
+        raise unavailable("tensorflow", tf.__version__, device, names, INSTALL)
     return place

@@ -65,7 +65,7 @@ class Update(ABC):
 
 
 def choose(xp: Any, good: Array, new: Any, old: Any) -> Any:
-    """The arrays of the tree `new` if the scalar `good` is true, else those of `old`, with zeros where `old` is None."""
+    """The arrays of the tree `new` if the scalar `good` is true, else those of `old`; zeros where `old` is None."""
     if new is None:
         return None
     if isinstance(new, dict):
