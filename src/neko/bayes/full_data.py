@@ -66,13 +66,13 @@ class FullData(Sampling):
         self.data = self.stacked(arrays)
         super().begin(arrays, found)
 
-    def portions(self, batches: Iterable[Examples]) -> Iterable[Chain]:
+    def items(self, batches: Iterable[Examples]) -> Iterable[Chain]:
         self.look(batches)
         return self.chains
 
-    def learn(self, portion: Chain) -> Measures:
+    def learn(self, item: Chain) -> Measures:
         """A transition of a chain."""
-        xp, chain = self.xp, portion
+        xp, chain = self.xp, item
         arguments = (self.feedback, self.model.model.buffers, self.data)
         with xp.scope():
             if chain.state is None:

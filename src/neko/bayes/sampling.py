@@ -150,8 +150,8 @@ class Sampling(Learner):
         self._looked = False
 
     @abstractmethod
-    def portions(self, batches: Iterable[Examples]) -> Iterable[Any]:
-        """What a transition of the chains takes; it looks at the batches by `look`."""
+    def items(self, batches: Iterable[Examples]) -> Iterable[Any]:
+        """The arguments of `learn`, each for one transition; a subclass passes the batches through `look`."""
 
     @abstractmethod
     def summary(self) -> dict[str, float]:

@@ -62,14 +62,14 @@ class SGLD(Sampling):
     def step_sizes(self) -> list[float]:
         return [self.step_size] * len(self.chains)
 
-    def portions(self, batches: Iterable[Examples]) -> Iterable[Examples]:
+    def items(self, batches: Iterable[Examples]) -> Iterable[Examples]:
         batches = self.look(batches)
         self._estimates: list[list[Array]] = [[] for _ in self.chains]
         return batches
 
-    def learn(self, portion: Examples) -> Measures:
+    def learn(self, item: Examples) -> Measures:
         """A step of every chain from a batch."""
-        arguments = (self.feedback, self.model.model.buffers, tuple(portion[:3]))
+        arguments = (self.feedback, self.model.model.buffers, tuple(item[:3]))
         with self.xp.scope():
             for chain, values in zip(self.chains, self._estimates, strict=True):
                 chain.key, chain.position, value = self._transition(chain.key, chain.position, *arguments)

@@ -1,4 +1,4 @@
-"""Every rule under its own name as one trains with it: ``Eprop(model, mode=…, optimizer=…)``."""
+"""Every gradient rule with an update, under the rule's own name: ``Eprop(model, mode=…, optimizer=…)``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from neko.training.learning_rule import LearningRule
 
 
 class Pair(LearningRule):
-    """A gradient rule of one kind with an update; options go to the one or the other by their names.
+    """A gradient rule of one class with an update; options are passed to either by their names.
 
     Attributes
     ----------
@@ -25,12 +25,12 @@ class Pair(LearningRule):
     rule: ClassVar[type[GradientRule]]
 
     def __init_subclass__(cls, **options: Any) -> None:
-        """TypeError for a gradient that nobody would ask for."""
+        """TypeError for a `differentiate` that would never be called."""
         super().__init_subclass__(**options)
         if "differentiate" in vars(cls):
             raise TypeError(
-                f"{cls.__name__}.differentiate: a learning rule asks its gradient rule; write it in a subclass of "
-                f"neko.rules.{cls.rule.__name__}, and train LearningRule({cls.__name__}(model))"
+                f"{cls.__name__}.differentiate: a learning rule calls that of its gradient rule; define it in a "
+                f"subclass of neko.rules.{cls.rule.__name__}, and train LearningRule({cls.__name__}(model))"
             )
 
     def __init__(self, model: Any, **options: Any) -> None:
@@ -57,13 +57,13 @@ def pair(rule: type[GradientRule]) -> type[Pair]:
 
 
 def resolve(rule: Any) -> Callable[..., LearningRule]:
-    """What makes a learning rule from an evaluator.
+    """The function that builds a learning rule from an evaluator.
 
     Parameters
     ----------
     rule : str, class or callable
-        A name (``'bptt'``, ``'eprop:random'``, ``'file.py:Name'``), a gradient rule's class, or what makes a gradient
-        rule or a learning rule from an evaluator.
+        A name (``'bptt'``, ``'eprop:random'``, ``'file.py:Name'``), a gradient rule's class, or a function from an
+        evaluator to a gradient rule or a learning rule.
     """
     made = rules.resolve(rule)
     if isinstance(made, functools.partial):

@@ -14,7 +14,7 @@ from neko.updates import clip_by_global_norm
 
 
 class Weights(NamedTuple):
-    """What an update changes: parameters of the model, backward weights of the rule, and the state of the update."""
+    """All that an update changes: parameters of the model, feedback weights of the rule, and the update's state."""
 
     params: Params
     feedback: Params
@@ -23,20 +23,20 @@ class Weights(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """From weights and a batch to the weights after the update: gradient, clipping, update, decay, constraints.
+    """The update from weights and a batch to new weights: gradient, clipping, update, decay, constraints.
 
     Parameters
     ----------
     gradient : GradientRule
-        Where the gradient comes from.
+        Computes the gradient.
     update : Update
-        What makes new weights of it.
+        Computes new weights from it.
     clip_norm : float, optional
-        Scale the whole gradient down to this L2 norm where it is longer.
+        Largest L2 norm of the whole gradient.
     chunk : int, optional
-        Steps from which the gradient is computed at a time.
+        Number of steps in a chunk, if the gradient is computed in chunks.
     carries : bool
-        Whether the state at the end is where the next batch starts.
+        Whether the next batch starts from the state at the end of the last one.
     """
 
     gradient: GradientRule
@@ -46,7 +46,7 @@ class Step:
     carries: bool
 
     def look(self, params: Params, feedback: Params, carry: Any, x: Any, y: Array, mask: Array | None) -> Gradient:
-        """The gradient of a batch by the weights as they are."""
+        """The gradient of a batch, without an update."""
         return self.differentiate(params, feedback, self.gradient.model.batch(x, y, mask), carry)
 
     def differentiate(self, params: Params, feedback: Params, batch: Batch, carry: Any) -> Gradient:
@@ -60,9 +60,9 @@ class Step:
     ) -> tuple[Weights, Any, dict[str, Any], Array]:
         """Weights, carry and measures after update `number`, and the first fault.
 
-        A step whose loss, gradients or new weights are not finite changes nothing, nor does any step after it. `fault`
-        (2,) holds the number of that step and which tensor it was (see `tensors`), -1 while there is none: so the
-        device need not tell the host after every step.
+        A step whose loss, gradients or new weights are not finite changes nothing, nor does any later step. `fault`
+        (2,) holds the number of that step and the index of the tensor (see `tensors`), -1 while there is none, so that
+        nothing is copied to the host after every step.
         """
         xp, model = self.gradient.xp, self.gradient.model
         kept = self.update.kept(weights.update)
@@ -96,7 +96,7 @@ class Step:
         return weights, carry, model.measure(result.forward, batch), fault
 
     def held(self, weights: Weights) -> Weights:
-        """The weights as the update holds what was set from outside."""
+        """The weights as the update stores those that were set from outside."""
         if not self.update.holds:
             return weights
         params, feedback, state = weights
@@ -104,7 +104,7 @@ class Step:
         return Weights({n: learnt[n] for n in params}, {n: learnt.get(n, b) for n, b in feedback.items()}, state)
 
     def learnt(self, params: Params, feedback: Params) -> Params:
-        """What the update trains."""
+        """All weights that the update trains."""
         return {**params, **{name: feedback[name] for name in self.gradient.learnt_feedback()}}
 
     def whole(self, gradients: Params) -> Params:
@@ -118,6 +118,6 @@ class Step:
         return gradients
 
     def tensors(self) -> list[str]:
-        """What is looked at, in the order in which a fault counts it."""
+        """Names of the tensors that are checked, in the order of a fault's index."""
         names = sorted([*self.gradient.model.params, *self.gradient.learnt_feedback()])
         return ["loss", *(f"gradient of {n}" for n in names), *(f"{n} after the update" for n in names)]

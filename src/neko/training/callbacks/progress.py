@@ -10,11 +10,11 @@ from neko.training.callbacks.base import Callback
 from neko.training.loop import Loop
 
 LINES = 100
-"""Lines that a run prints at the most."""
+"""Largest number of lines that a run prints."""
 
 
 class Progress(Callback):
-    """Shows a bar with measures and the time left where the output is a terminal, and prints a line an epoch.
+    """Shows a bar with measures and remaining time where the output is a terminal, and prints a line per epoch.
 
     Of more than a hundred epochs it prints about a hundred lines. A `Trainer` has it unless ``progress=False``.
     """
