@@ -214,9 +214,7 @@ class Adapted(Trainable):
                 failure = failure or error
         shapes = ", ".join(repr(tuple(np.shape(a))) for a in arrays)
         whole = any(self.xp.to_numpy(self.xp.asarray(a[:1])).dtype.kind in "iub" for a in arrays)
-        hint = (
-            "; integers are passed on as they are, as for an embedding: give others as floats" if whole else ""
-        )
+        hint = "; integers are passed on as they are, as for an embedding: give others as floats" if whole else ""
         raise ValueError(
             f"{self!r} did not take inputs of shape {shapes}: {type(failure).__name__}: {failure}{hint}"
         ) from failure
