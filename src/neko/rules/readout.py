@@ -1,4 +1,4 @@
-"""The gradient of the readout, which every rule trains alike."""
+"""The gradient of the readout, which is the same for every rule."""
 
 from __future__ import annotations
 
@@ -12,10 +12,8 @@ from neko.typing import Array
 def readout_gradients(
     xp: Backend, readout: LeakyReadout, recorded: Recorded, filtered: tuple[Array, ...] | None
 ) -> tuple[Array, list[Array]]:
-    """Gradient of ``b_out``, and of a readout (n, outputs) at each layer, of which the last one is ``w_out``.
-
-    `filtered` is the κ-filtered emission (batch, n) of each layer before this chunk, None at the start of a sequence.
-    """
+    """Gradient of ``b_out``, and of a readout (n, outputs) at each layer, of which the last is ``w_out``; `filtered`
+    is the κ-filtered emission (batch, n) of each layer before this chunk, None at the start of a sequence."""
     gradients = []
     for i, trace in enumerate(recorded.traces):
         gradient = outer_sum(xp, trace.z, recorded.credit)
