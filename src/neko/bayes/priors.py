@@ -55,15 +55,15 @@ def resolve(prior: Any, params: dict[str, Any]) -> dict[str, Prior]:
     Parameters
     ----------
     prior : Prior, float or dict
-        One for all, a number being the scale of a `Normal`; or a dict from names or patterns such as ``'readout.*'`` to
-        these, of which the first that fits counts.
+        One for all, where a number is the scale of a `Normal`; or a dict from names or patterns such as ``'readout.*'``
+        to these, of which the first that matches is used.
     params : dict
         The parameters.
 
     Raises
     ------
     ValueError
-        For a parameter without a prior, or a pattern that fits none.
+        For a parameter without a prior, or a pattern that matches none.
     """
     if not isinstance(prior, dict):
         return dict.fromkeys(params, one(prior))
@@ -92,7 +92,7 @@ def checked(prior: Any) -> Any:
 
 
 def one(prior: Any) -> Prior:
-    """A prior as it is, a number as the scale of a normal."""
+    """A prior; a number is the scale of a `Normal`."""
     if hasattr(prior, "logdensity_and_gradient") and not isinstance(prior, type):
         return prior
     if isinstance(prior, Real) and not isinstance(prior, bool):

@@ -90,7 +90,7 @@ class Loop:
             callbacks[name if name not in callbacks else f"{name} {len(callbacks)}"] = callback.identity()
         # batches of a loader are not drawn before they are needed
         validation = self.validation
-        told = validation.parts if isinstance(validation, Arrays) else type(validation).__name__
+        told = validation.arrays if isinstance(validation, Arrays) else type(validation).__name__
         return {
             **self.learner.identity(),
             "data": self.source.identity(),
