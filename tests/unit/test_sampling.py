@@ -363,5 +363,5 @@ def test_the_posterior_of_a_regression_knows_what_it_is():
         with pytest.raises(ValueError, match="no class probabilities"):
             getattr(found, measure)()
     for measure in ("accuracy", "negative_log_likelihood", "calibration_error", "error_auroc", "error_rank_test"):
-        with pytest.raises(ValueError, match=r"values \(link='identity'\).* standard_deviation have"):
+        with pytest.raises(ValueError, match=r"values \(link='identity'\).* standard_deviation"):
             getattr(found, measure)(y[:4])

@@ -1,4 +1,4 @@
-"""Updates: how gradients become new parameters."""
+"""Updates: from gradients to new parameters."""
 
 from neko.backend.update import Update
 from neko.updates.base import Scheduled, resolve

@@ -1,4 +1,4 @@
-"""How a name or object becomes an update with its learning rate."""
+"""Updates with a learning rate, from a name or an object."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DEFAULT_RATE = 1e-3
 
 @runtime_checkable
 class Unbound(Protocol):
-    """An update before it knows its backend, such as `Manhattan`; it brings its own learning rate."""
+    """An update without a backend, such as `Manhattan`; it has its own learning rate."""
 
     learning_rate: float | Callable[[int], float]
 
@@ -30,7 +30,7 @@ class Unbound(Protocol):
 
 @dataclass(frozen=True)
 class Given(Update):
-    """An object of a person's own with ``init`` and ``step``, which knows nothing of `Update`."""
+    """A user's own object with ``init`` and ``step`` that is not an `Update`."""
 
     own: Any
 
@@ -94,20 +94,20 @@ def resolve(xp: Backend, optimizer: Any, learning_rate: Any = None) -> Scheduled
         ============  =====================================================================
     learning_rate : float or callable, optional
         A number, or a schedule ``step -> rate`` counted from 0. The default is 1e-3. Neither 'naive' nor an
-        optimizer of the framework takes one: such an object brings its own.
+        optimizer of the framework accepts one: such an object has its own.
 
     Raises
     ------
     ValueError
-        For an unknown name (the message lists the right ones), a rate below 0, or a rate given to an
-        optimizer that brings its own.
+        For an unknown name (the message lists the valid ones), a rate below 0, or a rate for an optimizer that has its
+        own.
     TypeError
-        For an object that is none of the above.
+        For any other object.
 
     Notes
     -----
-    Keras has ε of adamax and rmsprop elsewhere, which matters only for gradients near ε, and rounds constants
-    to float32. Its momentum holds ``η v``: under a schedule it differs from the other two.
+    Keras adds ε of adamax and rmsprop at another place, which matters only for gradients near ε, and rounds constants
+    to float32. Its momentum stores ``η v``: under a schedule it differs from the other two.
     """
     if optimizer is None:
         raise ValueError("optimizer=None: expected a name such as 'adam', an optimizer of the framework or an update")
@@ -147,5 +147,5 @@ def check_rate(learning_rate: Any) -> float | Callable[[int], float]:
 
 
 def usable(rate: Any) -> bool:
-    """Whether a number can be a learning rate; 0 can."""
+    """Whether a value is a learning rate: a finite number of at least 0."""
     return is_real(rate) and rate >= 0.0
