@@ -42,11 +42,6 @@ def exponential(value: float) -> float:
     return math.exp(value) if value < 709.0 else math.inf
 
 
-def identity(value: float) -> float:
-    """The mean itself."""
-    return value
-
-
 @dataclass(frozen=True)
 class Metric:
     """A named metric.
@@ -69,7 +64,7 @@ class Metric:
 
     name: str
     measure: Callable[[Any, Context], tuple[Array, Array]]
-    finalise: Callable[[float], float] = identity
+    finalise: Callable[[float], float] = float
     of_classes: bool = False
     of_events: bool = False
     of_probabilities: bool = False

@@ -40,12 +40,6 @@ class JaxBackend(Framework):
         self.log_softmax = jax.nn.log_softmax
         self.stop_gradient = jax.lax.stop_gradient
 
-    def _creating(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        def create(*args: Any, dtype: Any = None) -> Any:
-            return function(*args, dtype=self.dtype if dtype is None else dtype)
-
-        return create
-
     @contextlib.contextmanager
     def scope(self) -> Any:
         with contextlib.ExitStack() as stack:

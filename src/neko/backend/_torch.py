@@ -38,24 +38,15 @@ class TorchBackend(Framework):
             setattr(self, name, getattr(api, name))
         for name in RAW:
             setattr(self, name, getattr(torch, name))
-        for name in ("eye", "full", "ones", "zeros"):
-            setattr(self, name, self._creating(getattr(torch, name)))
+        for name in names.CREATION:
+            setattr(self, name, self._creating(getattr(torch, name), device=self.device))
         self.sigmoid = torch.sigmoid
         self.softplus = torch.nn.functional.softplus
         self.einsum = torch.einsum
 
-    def _creating(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        def create(*args: Any, dtype: Any = None) -> Any:
-            return function(*args, dtype=self.dtype if dtype is None else dtype, device=self.device)
-
-        return create
-
     def scope(self) -> Any:
         # Inference mode records no gradient, and tensors made in it never can.
         return torch.inference_mode(False) if torch.is_inference_mode_enabled() else contextlib.nullcontext()
-
-    def arange(self, *args: Any, dtype: Any = None) -> Any:
-        return torch.arange(*args, dtype=self.dtype if dtype is None else dtype, device=self.device)
 
     def maximum(self, a: Any, b: Any) -> Any:
         return torch.clamp(a, min=b) if isinstance(b, int | float) else torch.maximum(a, b)

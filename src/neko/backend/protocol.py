@@ -132,6 +132,12 @@ class Framework:
         self.differentiable = True
         self.forward_view: Any = None
 
+    def _creating(self, function: Callable[..., Any], **place: Any) -> Callable[..., Any]:
+        def create(*args: Any, dtype: Any = None) -> Any:
+            return function(*args, dtype=self.dtype if dtype is None else dtype, **place)
+
+        return create
+
     def __repr__(self) -> str:
         return f"<{self.name} backend, {self.device or 'default device'}, {self.dtype_name}>"
 

@@ -21,13 +21,17 @@ class Prior(Protocol):
 
 
 @dataclass(frozen=True)
-class Normal:
-    """``log p(w) = -Σ w² / 2σ² + const`` with the standard deviation σ, `scale`."""
+class Scaled:
+    """A prior with a scale above 0."""
 
     scale: float = 1.0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "scale", check_number("scale", self.scale, positive=True))
+
+
+class Normal(Scaled):
+    """``log p(w) = -Σ w² / 2σ² + const`` with the standard deviation σ, `scale`."""
 
     def logdensity_and_gradient(self, xp: Backend, w: Array) -> tuple[Array, Array]:
         """log p(w) and its gradient."""
@@ -35,14 +39,8 @@ class Normal:
         return -0.5 * precision * xp.sum(xp.square(w)), -precision * w
 
 
-@dataclass(frozen=True)
-class Laplace:
+class Laplace(Scaled):
     """``log p(w) = -Σ |w| / b + const`` with `scale` b; few large weights. Its gradient at 0 is 0."""
-
-    scale: float = 1.0
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "scale", check_number("scale", self.scale, positive=True))
 
     def logdensity_and_gradient(self, xp: Backend, w: Array) -> tuple[Array, Array]:
         """log p(w) and its gradient."""

@@ -35,16 +35,15 @@ def adapt(module: Any, *, task_type: str | None = None, output: Any = None) -> A
     """
     # The framework of such an object is already imported: nothing is loaded to find out.
     # Keras comes first, since on PyTorch its models are torch modules too.
-    if "keras" in sys.modules:
+    keras, torch = sys.modules.get("keras"), sys.modules.get("torch")
+    if keras is not None and isinstance(module, keras.Model):
         from neko.models.keras_model import KerasModel
 
-        if KerasModel.takes(module):
-            return KerasModel(module, task_type, output)
-    if "torch" in sys.modules:
+        return KerasModel(module, task_type, output)
+    if torch is not None and isinstance(module, torch.nn.Module):
         from neko.models.torch_module import TorchModule
 
-        if TorchModule.takes(module):
-            return TorchModule(module, task_type, output)
+        return TorchModule(module, task_type, output)
     raise TypeError(
         f"model={module!r}: expected a Model, for example ALIF(128, 10, pytorch_backend), a torch.nn.Module "
         "or a keras.Model"

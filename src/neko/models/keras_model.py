@@ -43,11 +43,6 @@ class KerasModel(Adapted):
         # A copy has its own variables.
         return {**self.__dict__, "_found": None}
 
-    @staticmethod
-    def takes(module: Any) -> bool:
-        """Whether it is a `keras.Model`."""
-        return isinstance(module, keras.Model)
-
     def variables(self) -> tuple[dict[str, Any], dict[str, Any]]:
         learnt = {id(v) for v in self.module.trainable_variables}
         # Once the model has its weights, the variables are always the same objects.

@@ -42,11 +42,6 @@ class TorchModule(Adapted):
         # The precision in which a module of half precision computes.
         self.half = first.dtype if first.dtype in (torch.float16, torch.bfloat16) else None
 
-    @staticmethod
-    def takes(module: Any) -> bool:
-        """Whether it is a `torch.nn.Module`."""
-        return isinstance(module, torch.nn.Module)
-
     def variables(self) -> tuple[dict[str, Any], dict[str, Any]]:
         trainable = {name: p for name, p in self.module.named_parameters() if p.requires_grad}
         return trainable, dict(self.module.named_buffers())

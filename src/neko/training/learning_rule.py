@@ -17,9 +17,8 @@ from neko.io import snapshot
 from neko.models.adapted import check_names
 from neko.models.network import Params
 from neko.rules.base import Gradient, GradientRule
-from neko.training import faults
 from neko.training.learner import Learner, Measures
-from neko.training.step import Step, Weights
+from neko.training.step import Step, Weights, non_finite_error
 from neko.training.stream import Stream
 
 
@@ -185,9 +184,8 @@ class LearningRule(Learner):
             return
         self.update.rewind(self.update_state, self.steps - number)
         self.steps, self._fault = number, None
-        raise faults.error(
-            number, self._step.tensors()[tensor], rate=self.schedule.rate(number), clipped=self.clip_norm is not None
-        )
+        rate, clipped = self.schedule.rate(number), self.clip_norm is not None
+        raise non_finite_error(number, self._step.tensors()[tensor], rate=rate, clipped=clipped)
 
     def finish(self, totals: Measures) -> dict[str, float]:
         return super().finish(totals) | self.update.report(self.update_state)

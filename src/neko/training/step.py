@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from neko.backend.update import Update, choose
+from neko.errors import NonFiniteError
 from neko.models.network import Params
 from neko.objective import Batch
 from neko.rules.base import Gradient, GradientRule
@@ -121,3 +122,13 @@ class Step:
         """Names of the tensors that are checked, in the order of a fault's index."""
         names = sorted([*self.gradient.model.params, *self.gradient.learnt_feedback()])
         return ["loss", *(f"gradient of {n}" for n in names), *(f"{n} after the update" for n in names)]
+
+
+def non_finite_error(step: int, tensor: str, *, rate: float, clipped: bool) -> NonFiniteError:
+    """The error for a tensor that was not finite at an update with a learning rate."""
+    bounds = "" if clipped else ", clip_norm=1.0"
+    if tensor == "loss":
+        remedy = f"look at targets and inputs of this batch, or try smaller weights, a smaller learning_rate{bounds}"
+    else:
+        remedy = f"try a learning_rate below {rate:g}{bounds}, or a smaller dampening of the surrogate"
+    return NonFiniteError(step, tensor, f"{remedy}; the model keeps its parameters from before the step")

@@ -12,8 +12,7 @@ from neko.rules import signals
 from neko.rules.base import RULES
 from neko.rules.cuts import without_reset
 from neko.rules.forward import Recorded
-from neko.rules.online.three_factor import ThreeFactor
-from neko.rules.readout import readout_gradients
+from neko.rules.online.three_factor import ThreeFactor, readout_gradients
 from neko.rules.signals import LearningSignal
 from neko.typing import Array
 

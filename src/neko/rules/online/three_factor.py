@@ -7,9 +7,10 @@ from abc import abstractmethod
 from typing import Any
 
 from neko import tree
+from neko.backend.protocol import Backend
 from neko.cells.base import Cell
 from neko.models.network import LayerTrace, Params
-from neko.models.readout import leaky_filter
+from neko.models.readout import LeakyReadout, leaky_filter
 from neko.objective import Batch, Forward, mean_rates, spike_count
 from neko.rules import eligibility
 from neko.rules.base import Gradient, GradientRule
@@ -56,7 +57,7 @@ class ThreeFactor(GradientRule):
 
     @abstractmethod
     def readout_gradients(self, recorded: Recorded, filtered: tuple[Array, ...] | None) -> Params:
-        """Gradients of the readout, and of feedback weights that learn; see `neko.rules.readout`."""
+        """Gradients of the readout, and of feedback weights that learn; see `readout_gradients`."""
 
     def differentiate(self, params: Params, feedback: Params, batch: Batch, carry: Any) -> Gradient:
         if carry is None and not self.stepwise:
@@ -163,3 +164,17 @@ class ThreeFactor(GradientRule):
         _, recorded = record(self.xp, self.model, params, batch, state, self.cut)
         found = self.learning_signals(params, feedback, batch, recorded)
         return observed(self.xp, self.model, batch, recorded, found)
+
+
+def readout_gradients(
+    xp: Backend, readout: LeakyReadout, recorded: Recorded, filtered: tuple[Array, ...] | None
+) -> tuple[Array, list[Array]]:
+    """Gradient of ``b_out``, and of a readout (n, outputs) at each layer, of which the last is ``w_out``; `filtered`
+    is the κ-filtered emission (batch, n) of each layer before this chunk, None at the start of a sequence."""
+    gradients = []
+    for i, trace in enumerate(recorded.traces):
+        gradient = eligibility.outer_sum(xp, trace.z, recorded.credit)
+        if filtered is not None:
+            gradient = gradient + xp.matrix_transpose(filtered[i]) @ (readout.kappa * recorded.credit[0])
+        gradients.append(gradient)
+    return xp.sum(recorded.error, axis=(0, 1)), gradients
