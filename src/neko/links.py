@@ -34,7 +34,7 @@ def linked(loss: Loss, model: Trainable, from_logits: bool | None) -> Loss:
     if loss.link == "softmax" and model.outputs < 2:
         raise ValueError(
             f"loss={loss.name!r} of a model with {model.outputs} output: expected two or more classes; one output "
-            "for yes or no takes 'binary_crossentropy'"
+            "for yes or no needs 'binary_crossentropy'"
         )
     if from_logits is not None:
         return dataclasses.replace(loss, linked=not from_logits)

@@ -1,7 +1,7 @@
 """One API of tensor operations over PyTorch, JAX and TensorFlow, all usable in one process.
 
-``from neko.backend import pytorch_backend`` gives the backend with its defaults; `get` chooses device and
-precision. A framework is imported when its backend is asked for, not before.
+``from neko.backend import pytorch_backend`` gives the backend with its defaults; `get` selects device and
+precision. A framework is imported only when its backend is requested.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def _create(name: str, device: str | None, dtype: str) -> Any:
 
 
 def _missing(name: str) -> list[str]:
-    """What a backend needs and is not installed."""
+    """The required modules of a backend that are not installed."""
     return [module for module in _BACKENDS[name][2] if importlib.util.find_spec(module) is None]
 
 

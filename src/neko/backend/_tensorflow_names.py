@@ -8,7 +8,7 @@ import tensorflow as tf
 
 
 def _broadcast(a: Any, b: Any) -> tuple[Any, Any]:
-    """Two operands of one dtype: a Python number takes the other's."""
+    """Two operands of one dtype: a Python number is converted to that of the other."""
     if isinstance(a, int | float):
         return tf.constant(a, dtype=b.dtype), b
     if isinstance(b, int | float):

@@ -9,7 +9,7 @@ from neko import tree
 from neko.errors import CompilationWarning
 
 MANY = 12
-"""Number of batch shapes, each of which compiles the step anew, from which on a warning is given."""
+"""Number of batch shapes, each of which needs a compilation, at which a warning is given."""
 
 
 class Programs:

@@ -1,4 +1,4 @@
-"""The contract of a backend: what numerical code may ask of its ``xp``."""
+"""The interface of a backend, which numerical code uses as ``xp``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from neko.typing import Array
 class Backend(Protocol):
     """One framework, with a device and a precision.
 
-    Beside what is listed here a backend has the functions of `neko.backend.names`, with the semantics of
+    In addition a backend has the functions of `neko.backend.names`, with the semantics of
     the Python array API. Numerical code uses these, operators, ``@`` and basic slices: no array
     methods and no fancy indexing, which frameworks disagree on. Trees are nested dicts, tuples, NamedTuples, lists.
     """
@@ -62,9 +62,9 @@ class Backend(Protocol):
     ) -> Callable[..., Any]:
         """``(params, *args) -> (f, ∂f/∂params)``; with `has_aux`, f returns (value, other).
 
-        `recorded` is told, of every parameter in a tree like `params`, whether a path of derivatives leads from it to
-        the value at all; where none does the gradient is zero by structure. It is called once for each time f is
-        traced, or run where nothing compiles.
+        `recorded` is called with a tree like `params` of bool: whether a path of derivatives leads from a parameter to
+        the value; if not, the gradient is zero by structure. It is called each time f is traced, or run where nothing
+        compiles.
         """
 
     def jvp(self, f: Callable[..., Any], primals: Any, tangents: Any) -> tuple[Any, Any]:
@@ -101,7 +101,7 @@ def scan_length(columns: list[Array], length: int | None) -> int:
 class Compiled:
     """A function in a backend's scope, compiled by `compiler` when it is first called.
 
-    A copy, or what is read back from a pickle, compiles anew: what was compiled belongs to the object it was made for.
+    A copy, also by pickle, is compiled again, since the compiled function belongs to the original object.
     """
 
     def __init__(self, xp: Any, compiler: Callable[[Any], Any], f: Callable[..., Any]) -> None:

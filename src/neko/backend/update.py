@@ -71,6 +71,6 @@ def choose(xp: Any, good: Array, new: Any, old: Any) -> Any:
     if isinstance(new, dict):
         return {key: choose(xp, good, a, None if old is None else old[key]) for key, a in new.items()}
     if isinstance(new, tuple | list):
-        parts = [choose(xp, good, a, b) for a, b in zip(new, old or [None] * len(new), strict=True)]
-        return type(new)(*parts) if hasattr(new, "_fields") else type(new)(parts)
+        chosen = [choose(xp, good, a, b) for a, b in zip(new, old or [None] * len(new), strict=True)]
+        return type(new)(*chosen) if hasattr(new, "_fields") else type(new)(chosen)
     return xp.where(good, new, xp.zeros_like(new) if old is None else old)

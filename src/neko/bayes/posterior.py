@@ -208,7 +208,7 @@ class Posterior:
         """An ArviZ ``InferenceData``: the groups 'posterior', 'sample_stats' (lp, acceptance_rate, step_size) and, if
         there are any, 'predictions' ('probability', or 'prediction' where it is none, by example, time and output).
 
-        Parameters have their names, with "." for "/"; a name that ArviZ or another parameter takes gets a "_".
+        Parameters have their names, with "." for "/"; a name already used by ArviZ or another parameter gets a "_".
         """
         step_size = np.broadcast_to(self.step_size[:, None], self.logdensity.shape)
         stats = {"lp": self.logdensity, "acceptance_rate": self.acceptance, "step_size": step_size}

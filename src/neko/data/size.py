@@ -34,12 +34,12 @@ def count_loader(loader: Any, counted: int) -> int:
             return counted
         raise ValueError(
             f"{type(loader).__name__} with drop_last=True over {type(loader.dataset).__name__}, which has no length: "
-            "expected drop_last=False, or a data set with a length, for the number of examples is part of a posterior"
+            "expected drop_last=False, or a data set with a length, since a posterior needs the number of examples"
         ) from error
 
 
 def count_tensorflow(data: Any, counted: int) -> int:
-    """`examples` of a `tf.data.Dataset`, whose last batching step tells whether examples are dropped."""
+    """`examples` of a `tf.data.Dataset`, whose last batching step determines whether examples are dropped."""
     while not hasattr(data, "_drop_remainder"):
         if not hasattr(data, "_input_dataset"):
             return counted

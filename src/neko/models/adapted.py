@@ -204,8 +204,8 @@ class Adapted(Trainable):
         examples = len(arrays[0])
         failure: Exception | None = None
         for size in dict.fromkeys((min(examples, batch_size or LOOK), examples)):
-            parts = [self.xp.asarray(a[:size]) for a in arrays]
-            example = tree.rebuild(x, iter(parts)) if several else parts[0]
+            first = [self.xp.asarray(a[:size]) for a in arrays]
+            example = tree.rebuild(x, iter(first)) if several else first[0]
             try:
                 self.build(example)
                 with self.untouched():

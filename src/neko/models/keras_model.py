@@ -62,11 +62,11 @@ class KerasModel(Adapted):
         model, given = self.module, {**buffers, **params}
         trainable, other = self.variables()
         mapping = [(v, given[name]) for name, v in {**trainable, **other}.items()]
-        told = {"training": training} if model._call_has_training_arg else {}
+        options = {"training": training} if model._call_has_training_arg else {}
         # The scope of `stateless_call` around a whole call, so that layers inherit `training` and mixed precision.
         model._clear_losses()
         with keras.StatelessScope(mapping, collect_losses=True) as scope:
-            y = model(self.fitted(x), **told)
+            y = model(self.fitted(x), **options)
             losses = [keras.ops.cast(loss, self.xp.dtype_name) for loss in model.losses]
             changed = {name: scope.get_current_value(v) for name, v in other.items()}
         model._clear_losses()

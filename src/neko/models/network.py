@@ -36,7 +36,7 @@ class LayerTrace(NamedTuple):
 class Network:
     """A stack of cell layers with a leaky readout on the last one.
 
-    Layer *l* computes ``I_t = x_t @ w_in + z_{t-1} @ w_rec (+ b)`` and hands its emission to layer
+    Layer *l* computes ``I_t = x_t @ w_in + z_{t-1} @ w_rec (+ b)`` and passes its emission to layer
     *l + 1* in the same step. Time leads: inputs are (time, batch, n_in).
 
     Parameters

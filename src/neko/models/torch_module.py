@@ -116,9 +116,9 @@ def refuse(module: torch.nn.Module) -> None:
     if isinstance(module, torch.nn.DataParallel):
         raise ValueError("a DataParallel runs copies of its module, which see no other parameters: give its .module")
     if isinstance(module, torch.jit.ScriptModule):
-        raise ValueError(f"a {kind} of torch.jit takes no other parameters: give the module that it was made of")
+        raise ValueError(f"a {kind} of torch.jit cannot run with other parameters: give the original module")
     if isinstance(module, torch.nn.RNNBase) and not module.batch_first:
-        raise ValueError(f"{module!r} takes (time, batch, …): make it with batch_first=True")
+        raise ValueError(f"{module!r} expects (time, batch, …): create it with batch_first=True")
 
 
 def arguments(x: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:

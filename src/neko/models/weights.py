@@ -67,9 +67,9 @@ def load_weights(model: Any, path: str | Path, *, changed: Sequence[str] = ()) -
     trained = trainable(model)
     names = identity.check_names("changed", changed)
     state = checkpoint.read(path)
-    told = state.get("model")
+    described = state.get("model")
     if state.get("kind") == "training":
-        told = state["identity"].get("model")
+        described = state["identity"].get("model")
         state = state["learner"]
     if "params" not in state:
         raise CheckpointError(f"{path} holds no weights of a model")
@@ -85,9 +85,9 @@ def load_weights(model: Any, path: str | Path, *, changed: Sequence[str] = ()) -
             raise CheckpointError(f"{path} has {kind} {saved!r}: this model has {shapes!r}")
         with xp.scope():
             new[kind] = {name: xp.asarray(found[name], dtype=own[name].dtype) for name in own}
-    if told is not None:
+    if described is not None:
         try:
-            identity.compare({"model": told}, {"model": trained.identity()}, names, this="this model")
+            identity.compare({"model": described}, {"model": trained.identity()}, names, this="this model")
         except CheckpointError as error:
             raise CheckpointError(f"{path} does not fit: {error}; if on purpose, name it in `changed`") from error
     trained.params = new["parameters"]

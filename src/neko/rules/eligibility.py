@@ -154,13 +154,13 @@ def stepwise_gradient(
         traces = initial_traces(xp, jacobians, pre, n, signal.kappa)
 
     def step(carry: Any, xs: Any) -> tuple[Any, None]:
-        columns, pre_t, told, valid = xs
+        columns, pre_t, l_t, valid = xs
         now = jacobians.at(columns)
         weights, rates, later = [], [], []
         for c, (w, r, old) in enumerate(zip(*carry, strict=True)):
             vectors, e = forward_vectors(xp, now, old.vectors, c, pre_t[c])
             filtered = None if old.filtered is None else signal.kappa * old.filtered + e
-            weights.append(w + xp.einsum("bn,bpn->pn", told, e if filtered is None else filtered))
+            weights.append(w + xp.einsum("bn,bpn->pn", l_t, e if filtered is None else filtered))
             rates.append(r if valid is None else r + valid_sum(xp, valid, e, signal.per_sequence))
             later.append(Traces(vectors, filtered))
         return (tuple(weights), tuple(rates), tuple(later)), None

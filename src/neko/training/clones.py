@@ -33,7 +33,7 @@ def clones(model: Evaluator, rules: Iterable[Any] | Mapping[str, Any]) -> dict[s
 def check_name(name: Any) -> str:
     """The name of a rule; TypeError unless it is a string that is not empty."""
     if not isinstance(name, str) or not name:
-        raise TypeError(f"name of a rule {name!r}: expected a word such as 'short'")
+        raise TypeError(f"name of a rule {name!r}: expected a string such as 'short'")
     return name
 
 

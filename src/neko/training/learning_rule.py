@@ -246,7 +246,7 @@ class LearningRule(Learner):
         with self.xp.scope():
             self.feedback = self.gradient.initial_feedback()
             self.update_state = self.update.init(self._step.learnt(self.model.params, self.feedback))
-            self.model.params, self.feedback, self.update_state = self._step.held(self._weights())
+            self.model.params, self.feedback, self.update_state = self._step.stored(self._weights())
 
     def _weights(self) -> Weights:
         """The weights before the next update."""
@@ -267,7 +267,7 @@ class LearningRule(Learner):
     def _look(self, start: Any, batch: Examples) -> Gradient:
         """The rule's gradient of a batch with the weights as the update stores them; no update."""
         with self.xp.scope():
-            params, feedback, _ = self._step.held(self._weights())
+            params, feedback, _ = self._step.stored(self._weights())
         found: Gradient = self._differentiate(params, feedback, start, batch.x, batch.y, batch.mask)
         return found
 

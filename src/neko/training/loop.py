@@ -90,11 +90,11 @@ class Loop:
             callbacks[name if name not in callbacks else f"{name} {len(callbacks)}"] = callback.identity()
         # batches of a loader are not drawn before they are needed
         validation = self.validation
-        told = validation.arrays if isinstance(validation, Arrays) else type(validation).__name__
+        described = validation.arrays if isinstance(validation, Arrays) else type(validation).__name__
         return {
             **self.learner.identity(),
             "data": self.source.identity(),
-            "validation": identity.describe(told),
+            "validation": identity.describe(described),
             "callbacks": {name: options for name, options in callbacks.items() if options},
         }
 
@@ -210,7 +210,7 @@ class Loop:
             raise CheckpointError(f"it holds {saved.get('kind')!r}: expected 'training'")
         if "data" not in saved["identity"]:
             raise CheckpointError(
-                "it was written by an earlier neko, which did not say what a run depends on: expected another folder; "
+                "it was written by an earlier neko, without what a run depends on: expected another folder; "
                 "its weights can be had by neko.checkpoint.load_weights"
             )
         others = identity.compare(saved["identity"], self.identity, changed, this="this run")

@@ -45,8 +45,8 @@ class Pair(LearningRule):
         super().__init__(gradient, **options)
 
     def __repr__(self) -> str:
-        told = [*representation.options(self.gradient), *representation.options(self)]
-        return f"{type(self).__name__}({', '.join([repr(self.model), *told])})"
+        text = [*representation.options(self.gradient), *representation.options(self)]
+        return f"{type(self).__name__}({', '.join([repr(self.model), *text])})"
 
 
 @functools.cache

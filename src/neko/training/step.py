@@ -67,7 +67,7 @@ class Step:
         """
         xp, model = self.gradient.xp, self.gradient.model
         kept = self.update.kept(weights.update)
-        params, feedback, state = self.held(weights)
+        params, feedback, state = self.stored(weights)
         if self.carries and carry is None:
             carry = self.gradient.initial_carry(int(data[0].shape[0]))
         batch = model.batch(*data)
@@ -86,7 +86,7 @@ class Step:
         after = Weights({n: learnt[n] for n in params}, {n: learnt.get(n, b) for n, b in feedback.items()}, state)
         found += [learnt[name] for name in names]
         if any(learnt[name] is not updated[name] for name in names):
-            after = self.held(after)
+            after = self.stored(after)
         finite = xp.stack([xp.all(xp.isfinite(a)) for a in found])
         good = xp.logical_and(fault[0] < 0.0, xp.all(finite))
         first = xp.astype(xp.argmax(1.0 - xp.astype(finite, xp.dtype), axis=0), xp.dtype)
@@ -96,7 +96,7 @@ class Step:
         carry = choose(xp, good, result.carry, carry) if self.carries or model.model.persistent else None
         return weights, carry, model.measure(result.forward, batch), fault
 
-    def held(self, weights: Weights) -> Weights:
+    def stored(self, weights: Weights) -> Weights:
         """The weights as the update stores those that were set from outside."""
         if not self.update.holds:
             return weights

@@ -117,10 +117,10 @@ def resolve(xp: Backend, optimizer: Any, learning_rate: Any = None) -> Scheduled
         found = UPDATES.get(optimizer)
         optimizer = found() if isinstance(found, type) else found
         if isinstance(optimizer, Naive) and learning_rate is not None:
-            raise ValueError(f"learning_rate={learning_rate!r}: 'naive' takes none")
+            raise ValueError(f"learning_rate={learning_rate!r}: 'naive' has no rate")
     if isinstance(optimizer, Unbound) and not isinstance(optimizer, type):
         if learning_rate is not None:
-            raise ValueError(f"learning_rate={learning_rate!r}: {optimizer!r} brings its own")
+            raise ValueError(f"learning_rate={learning_rate!r}: {optimizer!r} has its own")
         return Scheduled(optimizer.bind(xp), check_rate(optimizer.learning_rate))
     if hasattr(optimizer, "init") and hasattr(optimizer, "step"):
         if isinstance(optimizer, type):
@@ -128,7 +128,7 @@ def resolve(xp: Backend, optimizer: Any, learning_rate: Any = None) -> Scheduled
         made = optimizer if isinstance(optimizer, Update) else Given(optimizer)
         return Scheduled(made, check_rate(learning_rate))
     if learning_rate is not None:
-        raise ValueError(f"learning_rate={learning_rate!r}: {optimizer!r} takes none, its rate is its own")
+        raise ValueError(f"learning_rate={learning_rate!r}: {optimizer!r} has its own")
     return Scheduled(xp.optimizer(optimizer), DEFAULT_RATE)
 
 
