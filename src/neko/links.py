@@ -11,21 +11,10 @@ from neko.models.base import Trainable
 
 
 def linked(loss: Loss, model: Trainable, from_logits: bool | None) -> Loss:
-    """The loss with `linked` set: whether this model's outputs have already passed its link.
+    """The loss with `linked` set: whether the outputs of this prepared model have already passed its link.
 
-    Parameters
-    ----------
-    loss : Loss
-        A loss with a link, such as the softmax of a cross-entropy.
-    model : Trainable
-        A prepared model, whose `ending` is known.
-    from_logits : bool or None
-        True for outputs before the link, False for outputs after it, None to decide by the model's ending.
-
-    Raises
-    ------
-    ValueError
-        For outputs that do not fit the loss, or if they may be either.
+    `from_logits` is True for outputs before the link, False for outputs after it, None to decide by the model's ending.
+    ValueError for outputs that do not fit the loss, or if they may be either.
     """
     if loss.link == "identity":
         if from_logits is not None:

@@ -35,13 +35,8 @@ def installed() -> tuple[str, ...]:
 
 
 def default() -> str:
-    """The backend where none is named: the first of torch, jax and tensorflow that is installed.
-
-    Raises
-    ------
-    ImportError
-        If none is.
-    """
+    """The backend if none is named: the first of torch, jax and tensorflow that is installed; ImportError if none
+    is."""
     found = installed()
     if not found:
         raise ImportError(

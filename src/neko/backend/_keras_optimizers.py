@@ -31,14 +31,8 @@ class KerasUpdate(Update):
 
     On JAX its stateless form is used. On the others its variables are scratch memory: a step writes parameters and
     state into them, applies the optimizer, and reads them back, so they keep nothing from step to step. They belong to
-    one set of parameters: one update per model.
-
-    Parameters
-    ----------
-    make : callable
-        Returns the optimizer.
-    injected : bool
-        Whether the rate of each step replaces the optimizer's own; then `make` has an argument ``learning_rate``.
+    one set of parameters: one update per model. `make` returns the optimizer; if `injected`, it has an argument
+    ``learning_rate``, and the rate of each step replaces the optimizer's own.
     """
 
     def __init__(self, make: Callable[..., Any], injected: bool) -> None:

@@ -12,15 +12,8 @@ CAUSES = "detach(), no_grad, stop_gradient, NumPy or a conversion to whole numbe
 
 
 def check_any(found: dict[str, bool], where: str) -> None:
-    """GradientError if no path of derivatives leads from any parameter to the loss.
-
-    Parameters
-    ----------
-    found : dict of bool
-        By parameter, as `neko.backend.protocol.Backend.value_and_grad` reports it.
-    where : str
-        What the message names as the possible cause.
-    """
+    """GradientError if no path of derivatives leads from any parameter to the loss, by `found` of
+    `Backend.value_and_grad`; `where` names the possible cause."""
     if not any(found.values()):
         raise GradientError(
             f"no gradient was recorded from the loss to {', '.join(sorted(found))}: expected at least one; look into "

@@ -48,21 +48,9 @@ class Laplace(Scaled):
 
 
 def resolve(prior: Any, params: dict[str, Any]) -> dict[str, Prior]:
-    """A prior for each parameter.
-
-    Parameters
-    ----------
-    prior : Prior, float or dict
-        One for all, where a number is the scale of a `Normal`; or a dict from names or patterns such as ``'readout.*'``
-        to these, of which the first that matches is used.
-    params : dict
-        The parameters.
-
-    Raises
-    ------
-    ValueError
-        For a parameter without a prior, or a pattern that matches none.
-    """
+    """A prior for each parameter, from one for all, where a number is the scale of a `Normal`, or a dict from names or
+    patterns such as ``'readout.*'`` to these, of which the first that matches is used. ValueError for a parameter
+    without a prior, or a pattern that matches none."""
     if not isinstance(prior, dict):
         return dict.fromkeys(params, one(prior))
     idle = [pattern for pattern in prior if not fnmatch.filter(params, pattern)]

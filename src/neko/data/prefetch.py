@@ -10,19 +10,10 @@ from neko.data.sources import Source
 
 
 class Prefetcher(Iterator[Examples]):
-    """The batches of an epoch; `fetch` prepares the next one while the device is still busy.
+    """The batches of an epoch of a source; `fetch` prepares the next one while the device is still busy.
 
-    Parameters
-    ----------
-    source, batches
-        A source and batches of it.
-    marked
-        Whether to store the generators' state before each fetched batch, for checkpoints.
-
-    Attributes
-    ----------
-    mark : dict or None
-        `Source.mark` before the batch that is fetched and not yet returned, for a checkpoint.
+    If `marked`, ``mark`` is the generators' state `Source.mark` before a batch that is fetched and not yet returned,
+    for a checkpoint; else None.
     """
 
     def __init__(self, source: Source, batches: Iterator[Examples], *, marked: bool) -> None:

@@ -142,12 +142,7 @@ class Trainable(ABC):
 
     def inputs(self, x: Any) -> Array:
         """Inputs in any container, checked and converted to the backend; the parameters are created if there are none.
-
-        Raises
-        ------
-        ValueError, TypeError
-            For inputs that do not fit, are not finite, or are not numbers.
-        """
+        ValueError or TypeError for inputs that do not fit, are not finite, or are not numbers."""
         x = self.receive(x)
         self.prepare(x)
         for a in tree.leaves(x):

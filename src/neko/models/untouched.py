@@ -26,14 +26,8 @@ def untouched(module: Any, remember: Callable[[Any], Undo | None], enters: Calla
     """Restores at the end all that can be reached from `module`: attributes reassigned or changed in place, lists and
     dicts, arrays, its own random generators, objects held by its hooks, and the global random generators.
 
-    Parameters
-    ----------
-    module : object
-        Where to begin.
-    remember : callable
-        Returns the function that restores an array (or another object of the framework); None for other objects.
-    enters : callable
-        Whether an object of the framework has attributes to restore, as a layer has.
+    `remember` returns the function that restores an array (or another object of the framework), None for other objects;
+    `enters` tells whether an object of the framework has attributes to restore, as a layer has.
     """
     drawn = generators.state()
     undo = Reached(remember, enters).visit(module)

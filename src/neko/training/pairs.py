@@ -14,13 +14,7 @@ from neko.training.learning_rule import LearningRule
 
 
 class Pair(LearningRule):
-    """A gradient rule of one class with an update; options are passed to either by their names.
-
-    Attributes
-    ----------
-    rule : type
-        The class of the gradient rule.
-    """
+    """A gradient rule of the class ``rule`` with an update; options are passed to either by their names."""
 
     rule: ClassVar[type[GradientRule]]
 
@@ -57,14 +51,9 @@ def pair(rule: type[GradientRule]) -> type[Pair]:
 
 
 def resolve(rule: Any) -> Callable[..., LearningRule]:
-    """The function that builds a learning rule from an evaluator.
-
-    Parameters
-    ----------
-    rule : str, class or callable
-        A name (``'bptt'``, ``'eprop:random'``, ``'file.py:Name'``), a gradient rule's class, or a function from an
-        evaluator to a gradient rule or a learning rule.
-    """
+    """The function that builds a learning rule from an evaluator: of a name (``'bptt'``, ``'eprop:random'``,
+    ``'file.py:Name'``), a gradient rule's class, or a function from an evaluator to a gradient rule or a learning
+    rule."""
     made = rules.resolve(rule)
     if isinstance(made, functools.partial):
         return functools.partial(resolve(made.func), *made.args, **made.keywords)

@@ -26,18 +26,8 @@ class Weights(NamedTuple):
 class Step:
     """The update from weights and a batch to new weights: gradient, clipping, update, decay, constraints.
 
-    Parameters
-    ----------
-    gradient : GradientRule
-        Computes the gradient.
-    update : Update
-        Computes new weights from it.
-    clip_norm : float, optional
-        Largest L2 norm of the whole gradient.
-    chunk : int, optional
-        Number of steps in a chunk, if the gradient is computed in chunks.
-    carries : bool
-        Whether the next batch starts from the state at the end of the last one.
+    `clip_norm` is the largest L2 norm of the whole gradient, `chunk` the number of steps in a chunk if the gradient is
+    computed in chunks; `carries` tells whether the next batch starts from the state at the end of the last one.
     """
 
     gradient: GradientRule

@@ -14,26 +14,11 @@ from neko.rules.base import GradientRule
 
 
 class Stream:
-    """The carry of a gradient rule, and the number of sequences that it belongs to.
+    """The state that a gradient rule carries; `chunk`, `online` and `stream` as in `LearningRule`.
 
-    Parameters
-    ----------
-    gradient : GradientRule
-        The rule whose state is carried.
-    chunk, online, stream
-        See `LearningRule`.
-
-    Attributes
-    ----------
-    carry : object
-        State of the network and the rule; None at the start of a sequence.
-    carries : bool
-        Whether the next batch or chunk starts from the state at the end of the last one.
-
-    Raises
-    ------
-    ValueError
-        For `online` without `chunk`, and for a rule or a model without a state to carry.
+    ``carry`` is the state of the network and the rule, None at the start of a sequence; ``carries`` tells whether the
+    next batch or chunk starts from the state at the end of the last one. ValueError for `online` without `chunk`, and
+    for a rule or a model without a state to carry.
     """
 
     def __init__(self, gradient: GradientRule, *, chunk: int | None, online: bool, stream: bool) -> None:
