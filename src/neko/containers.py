@@ -1,4 +1,4 @@
-"""The one door by which arrays come in: whatever a person holds them in, examples are taken by their position."""
+"""Conversion of all inputs in any container to arrays, with examples by their position."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ PADDING = "pad the sequences to equal length and give a mask with 0 at the padde
 
 
 def as_array(name: str, a: Any) -> Any:
-    """A dense array: a tensor of a framework as it is, anything else as a NumPy array.
+    """A dense array: a tensor of a framework unchanged, anything else as a NumPy array.
 
     Parameters
     ----------
     name : str
-        What errors call it.
+        Its name in error messages.
     a : array-like
         NumPy arrays, tensors of PyTorch, JAX and TensorFlow, nested lists, lists of arrays, pandas objects (by
-        position, whatever their index), HDF5 data sets (read into memory), and what else has ``__array__``. Half and
-        bfloat16 of any framework become single precision, which holds them exactly.
+        position, not by index), HDF5 data sets (read into memory), and objects with ``__array__``. Half precision and
+        bfloat16 of any framework are converted to single precision, which is exact.
 
     Raises
     ------
     TypeError
-        For what is no dense array of real numbers: sparse, ragged, nested and packed sequences, rows of unequal length,
-        strings, complex numbers. The message says how to make one of it.
+        For other objects than dense arrays of real numbers: sparse, ragged, nested and packed sequences, rows of
+        unequal length, strings, complex numbers. The message says how to convert it.
     ValueError
-        For a masked array with masked entries, whose values mean nothing.
+        For a masked array with masked entries, whose values are undefined.
     """
     root, kind = type(a).__module__.partition(".")[0], type(a).__name__
     if root == "torch":
@@ -52,7 +52,7 @@ def as_array(name: str, a: Any) -> Any:
 
 
 def from_torch(name: str, a: Any) -> Any:
-    """A dense `torch.Tensor` without its history; TypeError for the others."""
+    """A dense, detached `torch.Tensor`; TypeError for others."""
     kind = type(a).__name__
     if kind == "PackedSequence":
         raise TypeError(
@@ -73,7 +73,7 @@ def from_torch(name: str, a: Any) -> Any:
 
 
 def from_tensorflow(name: str, a: Any) -> Any:
-    """A dense tensor or the value of a variable of TensorFlow or Keras; TypeError for the others."""
+    """A dense tensor or the value of a variable of TensorFlow or Keras; TypeError for others."""
     kind = type(a).__name__
     if "Ragged" in kind:
         raise TypeError(f"{name} is a {kind}: expected a dense tensor; {PADDING} ({name}.to_tensor())")
@@ -86,9 +86,9 @@ def from_tensorflow(name: str, a: Any) -> Any:
 
 
 def as_numpy(name: str, a: Any) -> np.ndarray:
-    """An array of any framework on the host, in native byte order; TypeError for what holds no real numbers."""
+    """An array of any framework on the host, in native byte order; TypeError unless it has real numbers."""
     host = a.detach().cpu() if hasattr(a, "detach") else a
-    if hasattr(host, "to_numpy") and not isinstance(host, np.ndarray):  # pandas and those like it, by position
+    if hasattr(host, "to_numpy") and not isinstance(host, np.ndarray):  # pandas and similar, by position
         host = host.to_numpy()
     try:
         found = np.asarray(host)
@@ -110,13 +110,13 @@ def as_numpy(name: str, a: Any) -> np.ndarray:
 
 
 def no_array(name: str, a: Any) -> TypeError:
-    """The error for an object that holds no array; a loader has its targets with it."""
+    """The error for an object that is not an array, with a hint for loaders."""
     return TypeError(f"{name} is {type(a).__name__}: expected an array{', or a loader without y' * (name == 'x')}")
 
 
-def stacked(name: str, parts: Any) -> np.ndarray:
-    """A list of arrays of one shape as one array, an example an entry."""
-    arrays = [as_numpy(f"{name}[{i}]", as_array(f"{name}[{i}]", part)) for i, part in enumerate(parts)]
+def stacked(name: str, rows: Any) -> np.ndarray:
+    """A list of arrays of the same shape as one array, one example per entry."""
+    arrays = [as_numpy(f"{name}[{i}]", as_array(f"{name}[{i}]", row)) for i, row in enumerate(rows)]
     shapes = {array.shape for array in arrays}
     if len(shapes) > 1:
         raise TypeError(f"{name} is a list of arrays of shapes {sorted(shapes)!r}: expected equal ones; {PADDING}")
@@ -128,12 +128,12 @@ def as_inputs(name: str, x: Any, several: bool) -> Any:
     if not several:
         return as_array(name, x)
     if isinstance(x, Mapping):
-        return {key: as_inputs(f"{name}[{key!r}]", part, isinstance(part, Mapping | tuple)) for key, part in x.items()}
-    return tuple(as_inputs(f"{name}[{i}]", part, isinstance(part, Mapping | tuple)) for i, part in enumerate(x))
+        return {key: as_inputs(f"{name}[{key!r}]", a, isinstance(a, Mapping | tuple)) for key, a in x.items()}
+    return tuple(as_inputs(f"{name}[{i}]", a, isinstance(a, Mapping | tuple)) for i, a in enumerate(x))
 
 
 def count(name: str, x: Any) -> int:
-    """Number of examples of an array, or of arrays that belong together; ValueError where they differ."""
+    """Number of examples of an array, or of several arrays; ValueError where they differ."""
     lengths = []
     for a in tree.leaves(x):
         if not len(a.shape):
@@ -145,7 +145,7 @@ def count(name: str, x: Any) -> int:
 
 
 def rows(a: Any, chosen: Any) -> Any:
-    """Entries of the leading axis of each array; a TensorFlow tensor is not indexed by an array."""
+    """Entries of the leading axis of each array; TensorFlow tensors are converted, since arrays cannot index them."""
 
     def of(a: Any) -> Any:
         if isinstance(chosen, slice) or not type(a).__module__.startswith("tensorflow"):
@@ -161,7 +161,7 @@ def first(bad: Any) -> tuple[int, ...]:
 
 
 def counting(values: np.ndarray, valid: Any) -> np.ndarray:
-    """Where entries count: everywhere, or at the frames at which `valid` (batch, time) is not 0."""
+    """The valid entries: all, or those of frames where `valid` (batch, time) is not 0."""
     if valid is None:
         return np.ones(values.shape, bool)
     counts = as_numpy("mask", valid) != 0
@@ -169,11 +169,11 @@ def counting(values: np.ndarray, valid: Any) -> np.ndarray:
 
 
 def check_finite(name: str, a: Any, valid: Any = None) -> None:
-    """ValueError for an array with an entry that is infinite or not a number, where frames are valid."""
+    """ValueError for an array with a valid entry that is infinite or NaN."""
     values = as_numpy(name, a)
     if values.dtype.kind != "f":
         return
-    # A finite sum has finite terms, and is found twice as fast as every entry is looked at.
+    # A finite sum has finite terms, and takes half the time of a check of every entry.
     with np.errstate(over="ignore", invalid="ignore"):
         if np.isfinite(np.sum(values)):
             return

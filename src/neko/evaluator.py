@@ -1,4 +1,4 @@
-"""A model, the objective it is trained for, and the metrics it is judged by."""
+"""A model with its objective and metrics."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from neko.typing import Array
 
 
 class Evaluator:
-    """What "good" means for a model: one objective for every rule, and metrics beside it.
+    """A model with the objective that every rule minimises, and metrics.
 
-    The loss says what outputs are. Under a cross-entropy they are logits of classes and `predict` gives probabilities;
-    under 'binary_crossentropy' logits of independent events; under 'poisson' logs of rates; under a squared error, and
-    a loss of your own, they are taken as they are. A user's model that ends in softmax (or sigmoid) gives probabilities
-    already: this is seen, and no second one is applied.
+    The loss determines the meaning of outputs. Under a cross-entropy they are logits of classes and `predict` returns
+    probabilities; under 'binary_crossentropy' logits of independent events; under 'poisson' logs of rates; under a
+    squared error, and a loss of your own, the prediction itself. A user's model that ends in softmax (or sigmoid)
+    is recognised, and no second one is applied.
 
     Parameters
     ----------
@@ -41,26 +41,26 @@ class Evaluator:
     metrics : sequence of str or Metric
         Names of `neko.metrics` ('accuracy', 'firing_rate', …) or own metrics.
     target : {'every', 'last', 'mean'}
-        Where a target without a time axis holds: at every step, the last, or for the mean output.
+        Where a sequence-level target applies: at every step, at the last, or to the mean output.
     reduction : {'mean', 'sum'}
         Of the loss over time; over the batch it is the mean.
     regularizer : FiringRate, optional
         Penalty on firing rates, in every rule's gradient.
     class_weights : sequence of float, optional
-        One weight a class, which multiplies the loss of every example (or frame) of the class; means are over
-        examples, not over weights. Of a soft target the weight is the mean by its probabilities.
+        One weight per class, which multiplies the loss of every example (or frame) of the class; means are over
+        examples, not over weights. For a soft target the weight is the mean by its probabilities.
     from_logits : bool, optional
-        Whether outputs are logits (True) or have passed the loss's link, as after a softmax (False); by default what
-        the model is seen to end in decides.
+        Whether outputs are logits (True) or have passed the loss's link, as after a softmax (False); by default it is
+        decided by the end of the model.
     output : int, str or callable, optional
-        Which part of what your own module returns is its output, where that is more than one array: a position, a key
-        or a function of it. `torch.nn.LSTM` returns outputs and states: 0.
+        Selects the output of a module of your own that returns more than one array: a position, a key or a function of
+        the returned object. `torch.nn.LSTM` returns outputs and states: 0.
 
     Raises
     ------
     ValueError, TypeError
-        For unknown names; for metrics that have no meaning under the loss, such as the accuracy of one number; for
-        outputs that do not fit the loss (of a user's module when it meets its first batch).
+        For unknown names; for metrics that are not defined under the loss, such as the accuracy of one number; for
+        outputs that do not fit the loss (of a user's module at its first batch).
 
     Examples
     --------
@@ -99,29 +99,28 @@ class Evaluator:
 
     @property
     def objective(self) -> Objective:
-        """What is minimised; another one may be set, and holds from the next call on."""
+        """The objective that is minimised; another one may be set, and is used from the next call on."""
         return self._objective
 
     @objective.setter
     def objective(self, objective: Objective) -> None:
         self._objective = objective
         self._settled = False
-        # What is compiled has the objective in it.
+        # Compiled functions contain the objective.
         self._measure = self.xp.jit(self._measure_batch)
-        self._predictors = {
-            every: self.xp.jit(functools.partial(self._predict_batch, every)) for every in (False, True)
-        }
+        predictors = (functools.partial(self._predict_batch, every) for every in (False, True))
+        self._predictors = [self.xp.jit(predictor) for predictor in predictors]
         if self.model.cells:
             self._settle()
 
     def __repr__(self) -> str:
         objective = self.objective
-        parts = [repr(self.model), f"loss={objective.loss.name!r}"]
-        parts += [f"metrics={[metric.name for metric in self.metrics]!r}"] if self.metrics else []
+        options = [repr(self.model), f"loss={objective.loss.name!r}"]
+        options += [f"metrics={[metric.name for metric in self.metrics]!r}"] if self.metrics else []
         for field in dataclasses.fields(objective):
             value = getattr(objective, field.name)
-            parts += [f"{field.name}={value!r}"] if field.name != "loss" and value != field.default else []
-        return f"Evaluator({', '.join(parts)})"
+            options += [f"{field.name}={value!r}"] if field.name != "loss" and value != field.default else []
+        return f"Evaluator({', '.join(options)})"
 
     @property
     def xp(self) -> Any:
@@ -132,7 +131,7 @@ class Evaluator:
     def network(self) -> Network:
         """The model's network of cells; TypeError for a user's module, which has none."""
         if not self.model.cells:
-            raise TypeError(f"{self.model!r} is no network of cells: rules that need only a gradient take it (BPTT)")
+            raise TypeError(f"{self.model!r} is no network of cells: use a rule that needs only a gradient (BPTT)")
         return self.model.network  # type: ignore[attr-defined]
 
     @property
@@ -150,16 +149,14 @@ class Evaluator:
         self.model.params = params
 
     def build(self, x: Any, *, batch_size: int | None = None) -> None:
-        """Draw the model's weights for inputs like `x`, if it has none; see what its outputs mean to the loss.
-
-        `batch_size` is how many of the examples a batch will have, where `x` is a whole data set.
-        """
+        """Draw the model's weights for inputs like `x`, if it has none, and determine whether its outputs have passed
+        the loss's link. `batch_size` is the number of examples of a batch, where `x` is a whole data set."""
         self.model.prepare(self.model.receive(x), batch_size=batch_size)
         if not self._settled:
             self._settle()
 
     def _settle(self) -> None:
-        """Once the outputs are known: what they mean to the loss, and whether every metric has a links."""
+        """Once the outputs are known, link the loss to them and check the metrics."""
         loss = links.linked(self.objective.loss, self.model, self.from_logits)
         links.check_metrics(loss, self.metrics, self.outputs)
         self._objective = dataclasses.replace(self._objective, loss=loss)
@@ -170,13 +167,13 @@ class Evaluator:
         other = copy.copy(self)
         other.model, other.intake = self.model.clone(), Intake(other)
         other.intake.timed = self.intake.timed
-        other.objective = self.objective  # which compiles for the clone
+        other.objective = self.objective  # compiles for the clone
         return other
 
     def identity(self) -> dict[str, Any]:
-        """What a checkpoint must agree with to be of this evaluator, by value: backend, precision, model, objective and
-        the names of the metrics."""
-        # What the model ends in is the model's.
+        """All with which a checkpoint must agree, by value: backend, precision, model, objective and names of
+        metrics."""
+        # `linked` follows from the model.
         objective = dataclasses.replace(self.objective, loss=dataclasses.replace(self.objective.loss, linked=False))
         return {
             "backend": self.xp.name,
@@ -193,12 +190,12 @@ class Evaluator:
         return self.objective.batch(self.xp, self.model.arrange(x), shape, y, mask, closing)
 
     def examples(self, x: Any, y: Any, mask: Any = None, *, chunks: bool = False) -> Examples:
-        """A batch in any container as learners take it, checked; in `chunks` of longer sequences some may have no valid
+        """A batch in any container, checked and converted for learners; with `chunks` a sequence may have no valid
         frame."""
         return self.intake.prepare(x, y, mask, chunks=chunks)
 
     def measure(self, forward: Forward, batch: Batch) -> dict[str, Any]:
-        """(total, weight) of the loss and every metric, from a forward pass that is already done."""
+        """(total, weight) of the loss and every metric, from a finished forward pass."""
         return measure(self.xp, self.objective, self.metrics, self.model.dt, forward, batch)
 
     def finalise(self, measures: dict[str, Any]) -> dict[str, float]:
@@ -218,7 +215,7 @@ class Evaluator:
         Parameters
         ----------
         x : array (examples, time, n_in) or iterable
-            Inputs, or batches (x, y[, mask]) such as a DataLoader gives, without `y`.
+            Inputs; or, without `y`, an iterable of batches (x, y[, mask]) such as a DataLoader.
         y : array (examples, …), optional
             Targets, see `Objective`.
         mask : array (examples, time), optional
@@ -229,11 +226,11 @@ class Evaluator:
         return self.evaluate_source(self.source(x, y, mask, batch_size=batch_size))
 
     def source(self, x: Any, y: Any = None, mask: Any = None, *, batch_size: int = 500) -> sources.Source:
-        """Arrays or an iterable as `evaluate` goes through them; arrays are checked here, and only once."""
+        """The source of batches for `evaluate`; arrays are checked here, and only once."""
         return sources.source(self.intake, x, y, mask, batch_size=batch_size, lengths=self.intake.lengths())
 
     def evaluate_source(self, source: sources.Source) -> dict[str, float]:
-        """As `evaluate`, of an epoch of a source."""
+        """As `evaluate`, for one epoch of a source."""
         found = []
         for batch in source.epoch(0):
             with self.xp.scope():
@@ -246,24 +243,24 @@ class Evaluator:
         return self.finalise(totals)
 
     def predict(self, x: Any, mask: Any = None, *, every_step: bool | None = None, batch_size: int = 500) -> np.ndarray:
-        """What outputs predict, by the loss's link: class probabilities under a cross-entropy, say.
+        """Predictions by the loss's link, such as class probabilities under a cross-entropy.
 
         Parameters
         ----------
-        x : array (examples, time, n_in), or what a user's module takes
+        x : array (examples, time, n_in), or the inputs of a user's module
             Inputs.
         mask : array (examples, time), optional
             0 at padded frames.
         every_step : bool, optional
-            Whether the prediction of every step is wanted; by default it is if the targets that this evaluator has seen
-            last had a time axis.
+            Whether to return the prediction of every step; by default if the last targets of this evaluator had a time
+            axis.
         batch_size : int
             Examples per forward pass.
 
         Returns
         -------
         array
-            (examples, time, outputs) for every step. Else (examples, outputs): of the last valid step or, with
+            (examples, time, outputs) for every step. Otherwise (examples, outputs): of the last valid step or, with
             ``target='mean'``, of the mean output over all valid steps.
         """
         batch_size = arguments.check_integer("batch_size", batch_size)
@@ -273,8 +270,8 @@ class Evaluator:
         xp, found = self.xp, []
         with xp.scope():
             for begin in range(0, containers.count("x", x), batch_size):
-                part = self.intake.tensors(*containers.rows((x, mask), slice(begin, begin + batch_size)))
-                y = self._predictors[every](self.params, self.model.buffers, *part)
+                batch = self.intake.tensors(*containers.rows((x, mask), slice(begin, begin + batch_size)))
+                y = self._predictors[every](self.params, self.model.buffers, *batch)
                 found.append(np.asarray(xp.to_numpy(y)))
         return np.concatenate(found)
 

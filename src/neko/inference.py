@@ -1,4 +1,4 @@
-"""A network that is fed one frame at a time."""
+"""Inference of a network frame by frame."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from neko.typing import Array
 
 
 class Stepwise:
-    """Inference step by step: each frame goes on from the state that the last one left.
+    """Inference step by step: each frame continues from the state after the last one.
 
-    Frame by frame it gives what ``model.predict`` gives at every step of the whole sequence: of an evaluator what the
-    loss makes of outputs, class probabilities under a cross-entropy. It reads the model's weights at each
-    call, so a model may be trained in between.
+    The outputs are those of ``model.predict`` at every step of the whole sequence: for an evaluator predictions by the
+    loss, such as class probabilities under a cross-entropy. The model's weights are read at each call, so that it may
+    be trained in between.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ class Stepwise:
     Raises
     ------
     TypeError
-        For a user's module, whose state Neko does not know.
+        For a user's module, whose state is not accessible.
 
     Examples
     --------
@@ -50,16 +50,16 @@ class Stepwise:
         if not isinstance(found, Trainable) or not found.cells:
             raise TypeError(f"model={model!r}: expected a network of cells, such as ALIF(128, 10, 'torch')")
         self.model: Trainable = found
-        self._judge = model if isinstance(model, Evaluator) else None
+        self._evaluator = model if isinstance(model, Evaluator) else None
         self.state: NetworkState | None = None
         self._step = self.model.xp.jit(self._advance)
 
     def reset(self) -> None:
-        """Go back to rest: the next frame begins a sequence."""
+        """Reset the state to rest: the next frame begins a sequence."""
         self.state = None
 
     def step(self, x: Any) -> np.ndarray:
-        """Outputs (batch, outputs) after one more frame `x` (batch, n_in), as `predict` gives them.
+        """Outputs (batch, outputs) after one more frame `x` (batch, n_in), as those of `predict`.
 
         Raises
         ------
@@ -83,6 +83,6 @@ class Stepwise:
         xp = self.model.xp
         found = self.model.forward(xp.forward_only(), params, x, state, training=False)
         y = found.outputs[0]
-        if self._judge is not None:
-            return self._judge.objective.loss.prediction(xp, y), found.carry
+        if self._evaluator is not None:
+            return self._evaluator.objective.loss.prediction(xp, y), found.carry
         return self.model.alone(y), found.carry

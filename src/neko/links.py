@@ -1,4 +1,4 @@
-"""What a model's outputs mean to a loss and to metrics."""
+"""The meaning of a model's outputs for a loss and metrics."""
 
 from __future__ import annotations
 
@@ -11,32 +11,19 @@ from neko.models.base import Trainable
 
 
 def linked(loss: Loss, model: Trainable, from_logits: bool | None) -> Loss:
-    """The loss, told whether this model's outputs have passed its link already.
+    """The loss with `linked` set: whether the outputs of this prepared model have already passed its link.
 
-    Parameters
-    ----------
-    loss : Loss
-        With a link, say the softmax of a cross-entropy.
-    model : Trainable
-        Prepared, so that it is known what it ends in.
-    from_logits : bool or None
-        What the person says: True for outputs before the link, False after it, None to go by the model's ending.
-
-    Raises
-    ------
-    ValueError
-        For outputs that do not fit the loss, or of which can't be told which of the two they are.
+    `from_logits` is True for outputs before the link, False for outputs after it, None to decide by the model's ending.
+    ValueError for outputs that do not fit the loss, or if they may be either.
     """
     if loss.link == "identity":
         if from_logits is not None:
-            raise ValueError(
-                f"from_logits={from_logits!r}: the loss {loss.name!r} takes outputs as they are; leave it out"
-            )
+            raise ValueError(f"from_logits={from_logits!r}: the loss {loss.name!r} has no link; leave it out")
         return loss
     if loss.link == "softmax" and model.outputs < 2:
         raise ValueError(
             f"loss={loss.name!r} of a model with {model.outputs} output: expected two or more classes; one output "
-            "for yes or no takes 'binary_crossentropy'"
+            "for yes or no needs 'binary_crossentropy'"
         )
     if from_logits is not None:
         return dataclasses.replace(loss, linked=not from_logits)
@@ -46,18 +33,18 @@ def linked(loss: Loss, model: Trainable, from_logits: bool | None) -> Loss:
     if ending not in (*after, *before):
         raise ValueError(
             f"loss={loss.name!r} of a model that ends in {ending}: expected {' or '.join((*after, 'logits'))}; "
-            "take the ending off, choose another loss, or say from_logits"
+            "remove that last function, choose another loss, or give from_logits"
         )
     if ending is None and loss.link == "sigmoid" and model.bounded:
         raise ValueError(
-            f"loss={loss.name!r}: all outputs of the first batch lie between 0 and 1, as after a sigmoid: say "
+            f"loss={loss.name!r}: all outputs of the first batch lie between 0 and 1, as after a sigmoid: give "
             "from_logits=False for probabilities, or from_logits=True for logits"
         )
     return dataclasses.replace(loss, linked=ending in after)
 
 
 def check_metrics(loss: Loss, metrics: Iterable[Metric], outputs: int) -> None:
-    """ValueError for a metric that has no meaning under this loss with so many outputs."""
+    """ValueError for a metric that is not defined under this loss with this number of outputs."""
     for metric in metrics:
         if metric.of_probabilities and loss.link != "softmax":
             raise ValueError(

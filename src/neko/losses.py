@@ -1,4 +1,4 @@
-"""Loss functions: a value per example from outputs and target, both with the class axis last; what outputs mean."""
+"""Loss functions: a value per example from outputs and target (class axis last), and the meaning of outputs."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from neko.typing import Array
 
 LINKS = ("identity", "softmax", "sigmoid", "log")
 SMALLEST = 1e-7
-"""Probabilities and rates below it count as this much in a logarithm, as in Keras."""
+"""Lower bound of probabilities and rates in a logarithm, as in Keras."""
 
 
 @dataclass(frozen=True)
 class Loss:
-    """A loss, the form of its target, and what outputs mean to it.
+    """A loss, the form of its target, and the meaning of outputs.
 
     Parameters
     ----------
@@ -29,16 +29,16 @@ class Loss:
         For messages and histories.
     function : callable
         ``(xp, outputs (…, C), target) -> (…)``; leading axes broadcast. For a loss with a link other than the identity
-        the outputs are what the link is applied to: logits, or logs of rates.
+        the outputs are values before the link: logits, or logs of rates.
     sparse : bool
         Whether the target holds class numbers (…) instead of (…, C).
     distribution : bool
         Whether the target's C entries are probabilities: not negative, with sum 1.
     link : {'identity', 'softmax', 'sigmoid', 'log'}
-        From outputs to the prediction that `Evaluator.predict` gives: outputs as they are; class probabilities
+        From outputs to the prediction of `Evaluator.predict`: outputs as they are; class probabilities
         ``softmax(y)``; probabilities of independent events ``1 / (1 + e^{-y})``; rates ``e^y``.
     linked : bool
-        Whether outputs have passed the link already, because the model ends in it. `function` then gets its inverse.
+        Whether outputs have already passed the link, because the model ends in it. `function` then gets its inverse.
 
     Examples
     --------
@@ -63,7 +63,7 @@ class Loss:
         return recording.call(self.name, self.function, xp, self.unlinked(xp, outputs), target)
 
     def prediction(self, xp: Backend, outputs: Array) -> Array:
-        """What outputs predict: the link of them."""
+        """The prediction: the link applied to outputs."""
         if self.linked or self.link == "identity":
             return outputs
         if self.link == "softmax":
@@ -71,7 +71,7 @@ class Loss:
         return xp.sigmoid(outputs) if self.link == "sigmoid" else xp.exp(outputs)
 
     def unlinked(self, xp: Backend, outputs: Array) -> Array:
-        """Logits (or logs of rates) of outputs: themselves, or the inverse of the link that they have passed."""
+        """Logits (or logs of rates): the outputs, or the inverse of the link that they have passed."""
         if not self.linked:
             return outputs
         logs = xp.log(xp.maximum(outputs, SMALLEST))
@@ -133,15 +133,8 @@ def kl_divergence(xp: Backend, outputs: Array, target: Array) -> Array:
 
 
 def class_weighted(loss: Loss, weights: Sequence[float]) -> Loss:
-    """``w_c · loss`` with the weight of the target's class, ``Σ_k t_k w_k`` of a dense target.
-
-    Raises
-    ------
-    ValueError
-        For a loss that has no classes, or weights that are not finite numbers of at least 0.
-    TypeError
-        For what is no sequence of numbers.
-    """
+    """``w_c · loss`` with the weight of the target's class, ``Σ_k t_k w_k`` for a dense target; ValueError for a loss
+    without classes, or weights that are not finite numbers of at least 0, TypeError for other values."""
     try:
         if isinstance(weights, str | bytes | Mapping):
             raise TypeError

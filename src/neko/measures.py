@@ -1,4 +1,4 @@
-"""The measures of a forward pass: sums that average exactly over batches of any size."""
+"""The measures of a forward pass: sums, whose means over batches of any size are exact."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Metrics: sums over a batch that average exactly over batches of any size."""
+"""Metrics: sums over a batch, whose means over batches of any size are exact."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from neko.registry import Registry
 from neko.typing import Array
 
 LAYER_RATE = "rate of layer "
-"""Prefix of the measures that tell the mean rate of every spiking layer; they enter no history."""
+"""Prefix of the measures with the mean rate of every spiking layer, which are not in the history."""
 
 
 class Context(NamedTuple):
-    """What a metric may look at.
+    """The inputs of a metric.
 
-    ``prediction`` (…, C) is what `Evaluator.predict` gives: class probabilities under a cross-entropy, rates under
-    'poisson', outputs as they are under a squared error; ``outputs`` (…, C) is what the loss takes: logits, log rates,
-    or the same as the prediction. ``target`` (…, C) or, class numbers, (…), with ``weight`` (…), 0 where padded.
+    ``prediction`` (…, C) is that of `Evaluator.predict`: class probabilities under a cross-entropy, rates under
+    'poisson', the outputs under a squared error; ``outputs`` (…, C) is the input of the loss: logits, log rates, or the
+    same as the prediction. ``target`` (…, C) or, class numbers, (…), with ``weight`` (…), 0 where padded.
     ``rates`` per layer the spikes per step of each neuron (n,), None for a layer that does not spike, over ``frames``
     valid frames of `dt` ms. ``link`` is that of the loss (see `neko.losses.Loss`).
     """
@@ -38,13 +38,8 @@ class Context(NamedTuple):
 
 
 def exponential(value: float) -> float:
-    """e^value; infinite where that is beyond a float."""
+    """e^value; infinite where a float overflows."""
     return math.exp(value) if value < 709.0 else math.inf
-
-
-def identity(value: float) -> float:
-    """The mean as it is."""
-    return value
 
 
 @dataclass(frozen=True)
@@ -60,23 +55,22 @@ class Metric:
     finalise : callable
         Applied to the mean as a float.
     of_classes : bool
-        Whether it asks which class was meant, so that targets must be classes: class numbers, one-hot rows, or events
-        of 0 and 1.
+        Whether targets must be classes: class numbers, one-hot rows, or events of 0 and 1.
     of_events : bool
-        Whether it also judges the independent events of a binary cross-entropy, each of which is yes or no.
+        Whether it is also defined for the independent events of a binary cross-entropy.
     of_probabilities : bool
         Whether it needs the probabilities of a cross-entropy.
     """
 
     name: str
     measure: Callable[[Any, Context], tuple[Array, Array]]
-    finalise: Callable[[float], float] = identity
+    finalise: Callable[[float], float] = float
     of_classes: bool = False
     of_events: bool = False
     of_probabilities: bool = False
 
     def needs_classes(self, link: str) -> bool:
-        """Whether, under a loss of this link, it has a meaning for targets that name one of several classes only."""
+        """Whether, under a loss of this link, targets must name one of several classes."""
         return self.of_classes and not (self.of_events and link == "sigmoid")
 
 
@@ -124,7 +118,7 @@ def top_k(k: int) -> Metric:
         chosen = xp.one_hot(xp.argmax(dense(xp, context), axis=-1), n)
         of_target = xp.sum(xp.where(chosen > 0.0, y, xp.zeros_like(y)), axis=-1, keepdims=True)
         tie_goes_behind = xp.logical_and(y == of_target, xp.cumulative_sum(chosen, axis=-1) > 0.0)
-        # Counted by what is behind the target, since every comparison with a NaN is false.
+        # Outputs behind the target are counted, since every comparison with NaN is false.
         behind = xp.logical_or(y < of_target, tie_goes_behind)
         ahead = n - xp.sum(xp.astype(behind, xp.dtype), axis=-1)
         return weighted(xp, xp.astype(ahead < k, xp.dtype), context.weight)

@@ -1,4 +1,4 @@
-"""The one objective that every rule minimises: which steps count, and how much."""
+"""The objective that every rule minimises: a loss with a weight for each step."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ REDUCTIONS = ("mean", "sum")
 
 
 class Batch(NamedTuple):
-    """A mini-batch with time leading, and what each of its steps weighs.
+    """A mini-batch with time leading, and the weight of each step.
 
-    ``x`` inputs as the model takes them, (time, batch, n_in) for a network; ``target`` (time, batch, …) or, of a
+    ``x`` inputs as arranged for the model, (time, batch, n_in) for a network; ``target`` (time, batch, …) or, of a
     sequence-level target, (1, batch, …); ``valid`` (time, batch) with 0 at padded frames; ``weight`` (time, batch) of
     each step's loss; ``pooling`` (time, batch) of each step's output in the prediction of a sequence-level target, None
-    for a target at every step; ``closing`` (batch,) is 1 where the sequence is judged by these frames: of a whole
-    sequence always, of a chunk where the sequence ends in it.
+    for a target at every step; ``closing`` (batch,) is 1 where the sequence ends in these frames: always for a whole
+    sequence, and for the last chunk of a sequence.
     """
 
     x: Array
@@ -33,17 +33,17 @@ class Batch(NamedTuple):
     closing: Array
 
     def timed(self) -> tuple[Array | None, ...]:
-        """The parts that have a time axis, None in place of a target that holds for all steps."""
+        """The arrays with a time axis, None in place of a sequence-level target."""
         return self.x, None if self.pooling is not None else self.target, self.valid, self.weight, self.pooling
 
-    def with_timed(self, part: tuple[Any, ...]) -> Batch:
-        """A chunk of this batch, from a chunk of what `timed` gives."""
-        x, target, valid, weight, pooling = part
+    def with_timed(self, chunk: tuple[Any, ...]) -> Batch:
+        """A chunk of this batch, from a chunk of the arrays of `timed`."""
+        x, target, valid, weight, pooling = chunk
         return Batch(x, self.target if target is None else target, valid, weight, pooling, self.closing)
 
 
 class Forward(NamedTuple):
-    """What is kept of a forward pass for the metrics.
+    """The results of a forward pass for metrics.
 
     ``loss`` is the scalar without rate penalty; ``outputs`` (time, batch, n_out) or, for a sequence-level target, their
     pooling (batch, n_out); ``rates`` per layer the spikes per step and neuron (n,), None where a layer does not spike.
@@ -72,8 +72,8 @@ class FiringRate:
     strength : float
         c.
     per_sequence : bool
-        Draw the rate in every sequence to f_0, as NEST's e-prop synapses do for the samples of a batch; otherwise the
-        rate over the whole batch.
+        Whether the rate is taken in every sequence, as by NEST's e-prop synapses for the samples of a batch, and not
+        over the whole batch.
     """
 
     target: float = 10.0
@@ -87,9 +87,9 @@ class FiringRate:
             raise TypeError(f"FiringRate: per_sequence={self.per_sequence!r}: expected True or False")
 
     def frames(self, xp: Backend, valid: Array) -> Array:
-        """Frames that each sequence's rate is taken over, (batch,): its own, or those of the whole batch."""
+        """Number of frames of each sequence's rate, (batch,): its own, or those of the whole batch."""
         own = xp.sum(valid, axis=0)
-        # A chunk of a stream may hold no frame of a sequence that has ended.
+        # A chunk of a stream may have no valid frame of a sequence that has ended.
         return xp.maximum(own, 1.0) if self.per_sequence else xp.zeros_like(own) + xp.sum(own)
 
     def rates(self, xp: Backend, counts: Array, valid: Array) -> Array:
@@ -119,9 +119,8 @@ class Objective:
     loss : Loss
         Value per example from prediction and target.
     target : {'every', 'last', 'mean'}
-        Where a target without a time axis holds: at each valid step, at the last valid step, or
-        for the output averaged over the valid steps. The prediction that metrics judge is the output
-        of the last valid step, when all evidence is in; for 'mean' it is the averaged output.
+        Where a sequence-level target applies: at each valid step, at the last valid step, or to the mean output over
+        the valid steps. Metrics use the output of the last valid step; for 'mean' the mean output.
     reduction : {'mean', 'sum'}
         Over time; over the batch it is always the mean. 'sum' adds up the steps of a sequence.
     regularizer : FiringRate or None
@@ -148,8 +147,8 @@ class Objective:
         mask: Array | None,
         closing: Array | None = None,
     ) -> Batch:
-        """A `Batch` from inputs as the model takes them, the (batch, time) of its outputs, and a target and mask
-        with the batch axis first; `mask` (batch, time) is 0 at padded frames, `closing` (batch,) as in `Batch`."""
+        """A `Batch` from inputs as arranged for the model, the (batch, time) of its outputs, and a target and mask with
+        the batch axis first; `mask` (batch, time) is 0 at padded frames, `closing` (batch,) as in `Batch`."""
         size, time = shape
         closing = xp.ones((size,)) if closing is None else closing
         valid = xp.ones((time, size)) if mask is None else xp.astype(xp.matrix_transpose(mask), xp.dtype)
@@ -163,7 +162,7 @@ class Objective:
         return Batch(x, xp.expand_dims(target, axis=0), valid, weight, pooling, closing)
 
     def is_sequence_level(self, target: Array) -> bool:
-        """Whether a target (batch axis first) is of the whole sequence, without a time axis."""
+        """Whether a target (batch axis first) has no time axis."""
         return len(target.shape) == (1 if self.loss.sparse else 2)
 
     def step_weight(self, xp: Backend, valid: Array, size: int) -> Array:
@@ -195,11 +194,12 @@ class Objective:
         return xp.value_and_grad(lambda y: self.value(xp, y, batch), recorded=recorded)(outputs)
 
     def _watch(self, found: bool) -> None:
-        """Refuse a person's own loss that leaves what the framework records."""
+        """GradientError for a user's own loss through which the framework records no gradient."""
         recording.check_any({"the outputs": found}, f"the loss {self.loss.name!r}")
 
     def pooled(self, xp: Backend, outputs: Array, batch: Batch) -> Array:
-        """What is compared with the target: outputs at every step, or pooled over time for a sequence-level target."""
+        """The outputs that are compared with the target: at every step, or pooled over time for a sequence-level
+        target."""
         if batch.pooling is None:
             return outputs
         return xp.sum(outputs * xp.expand_dims(batch.pooling, axis=-1), axis=0)

@@ -1,4 +1,4 @@
-"""Nested containers of arrays: dict, tuple, NamedTuple, list; None is an empty place."""
+"""Trees of arrays: nested dicts, tuples, NamedTuples and lists, in which None stands for no array."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def leaves(tree: Any) -> list[Any]:
     if isinstance(tree, dict):
         return [leaf for key in sorted(tree) for leaf in leaves(tree[key])]
     if isinstance(tree, tuple | list):
-        return [leaf for part in tree for leaf in leaves(part)]
+        return [leaf for branch in tree for leaf in leaves(branch)]
     return [tree]
 
 
@@ -25,19 +25,13 @@ def rebuild(tree: Any, new: Iterator[Any]) -> Any:
         built = {key: rebuild(tree[key], new) for key in sorted(tree)}
         return {key: built[key] for key in tree}
     if isinstance(tree, tuple | list):
-        parts = [rebuild(part, new) for part in tree]
-        return type(tree)(*parts) if hasattr(tree, "_fields") else type(tree)(parts)
+        branches = [rebuild(branch, new) for branch in tree]
+        return type(tree)(*branches) if hasattr(tree, "_fields") else type(tree)(branches)
     return next(new)
 
 
 def map(f: Callable[..., Any], tree: Any, *others: Any) -> Any:
-    """`f` over the arrays of trees of equal shape.
-
-    Raises
-    ------
-    ValueError
-        If the trees have different numbers of arrays.
-    """
+    """`f` over the arrays of trees of equal structure; ValueError if they have different numbers of arrays."""
     columns = [leaves(tree), *(leaves(other) for other in others)]
     if len({len(column) for column in columns}) != 1:
         raise ValueError(f"trees with {[len(column) for column in columns]!r} arrays: expected equal shapes")

@@ -73,7 +73,7 @@ class Hebb(GradientRule):
 @pytest.mark.parametrize("sampler", [neko.Langevin, neko.HMC, neko.SGLD])
 def test_no_sampler_is_driven_by_a_rule_without_a_loss(sampler):
     model = neko.Evaluator(neko.LIF(4, 2, neko.backend.default()), loss="categorical_crossentropy")
-    with pytest.raises(TypeError, match="follows no loss"):
+    with pytest.raises(TypeError, match="does not follow the gradient of a loss"):
         sampler(model, drift=Hebb)
 
 

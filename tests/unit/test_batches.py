@@ -177,8 +177,8 @@ def test_an_iterator_lasts_one_epoch():
     [
         ([[]], {}, "list gave no batch: expected one or more"),
         ([[X]], {}, "batch 0 is ndarray: expected \\(x, y\\) or \\(x, y, mask\\)"),
-        ([[(X,)]], {}, "batch 0 is 1 parts"),
-        ([[(X, Y), (X, Y, MASK, MASK)]], {}, "batch 1 is 4 parts"),
+        ([[(X,)]], {}, "batch 0 is 1 arrays"),
+        ([[(X, Y), (X, Y, MASK, MASK)]], {}, "batch 1 is 4 arrays"),
         ([X], {}, "x is ndarray without y"),
         ([{"x": X, "y": Y}], {}, "x is dict without y"),
         (["digits"], {}, "x is str without y"),

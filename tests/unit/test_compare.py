@@ -161,7 +161,7 @@ def test_the_numbers_are_written_as_csv(tmp_path):
     [
         (lambda rule: neko.GradientComparison(rule, ["bptt"]), ValueError, "is the primary"),
         (lambda rule: neko.GradientComparison(rule, []), ValueError, "one or more"),
-        (lambda rule: neko.GradientComparison(rule, ["eprop", "eprop:symmetric"]), ValueError, "each once"),
+        (lambda rule: neko.GradientComparison(rule, ["eprop", "eprop:symmetric"]), ValueError, "different names"),
         (lambda rule: neko.GradientComparison(rule, "eprop"), TypeError, "expected a list"),
         (lambda rule: neko.GradientComparison(rule, ["eprop:mirror"]), ValueError, "'symmetric'"),
         (lambda rule: neko.GradientComparison(rule, ["bptt:random"]), ValueError, "expected 'bptt'"),

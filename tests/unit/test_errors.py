@@ -74,7 +74,7 @@ def evaluator(**options):
         (lambda: neko.Eprop(evaluator(target="mean"), chunk=2).step(X, Y), "target='mean'"),
         (lambda: neko.Eprop(evaluator(target="last"), chunk=2, online=True).step(X, Y), "target='last'"),
         (lambda: neko.BPTT(evaluator(), truncation=0), "truncation=0"),
-        (lambda: neko.RTRL(evaluator(), stream=True), "use Eprop for streams"),
+        (lambda: neko.RTRL(evaluator(), stream=True), "stream=True: RTRL carries no state.*use Eprop"),
         (lambda: neko.BPTT(evaluator(), clip_norm=-1.0), "clip_norm=-1.0"),
         (lambda: neko.BPTT(evaluator(), clip_norm="1"), "clip_norm='1'"),
         (lambda: neko.BPTT(evaluator(), optimizer="adan"), "'adam'"),

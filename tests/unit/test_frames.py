@@ -86,7 +86,7 @@ def test_what_a_mask_hides_is_not_looked_at_and_what_it_shows_is():
     assert np.isfinite(model.evaluate(x, y, mask)["loss"])
     shown = mask.copy()
     shown[1, LENGTHS[1]] = 1.0
-    with pytest.raises(ValueError, match=r"y has classes -100 to 1: .*under a mask"):
+    with pytest.raises(ValueError, match=r"y has classes -100 to 1: .*mask frames without a label"):
         model.evaluate(x, y, shown)
 
 

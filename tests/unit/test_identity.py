@@ -485,7 +485,7 @@ def test_a_rate_inside_an_optimizer_of_the_framework_takes_effect(tmp_path):
 
 def test_a_chain_takes_no_change(tmp_path):
     run(tmp_path, 1, kind=neko.HMC)
-    with pytest.raises(CheckpointError, match="a chain is of one density"):
+    with pytest.raises(CheckpointError, match="a chain has one density"):
         run(tmp_path, 2, kind=neko.HMC, prior=0.1, changed=["prior"])
 
 

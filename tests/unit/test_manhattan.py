@@ -298,7 +298,7 @@ def test_numpys_numbers_are_pythons():
         (lambda: Manhattan(delta=True), ValueError, "delta=True"),
         (lambda: Manhattan(dead_zone=float("nan")), ValueError, "dead_zone=nan"),
         (lambda: Manhattan(device=SoftBounds(), w_max=True), ValueError, "w_max=True"),
-        (lambda: updates.resolve(None, Manhattan(), 0.1), ValueError, "brings its own"),
+        (lambda: updates.resolve(None, Manhattan(), 0.1), ValueError, "has its own"),
     ],
 )
 def test_a_wrong_option_is_named(wrong, error, words):

@@ -151,7 +151,7 @@ def test_cross_entropy_of_one_output_is_refused():
 
 
 def test_from_logits_where_it_means_nothing():
-    with pytest.raises(ValueError, match="from_logits=True: the loss 'mean_squared_error' takes outputs as they are"):
+    with pytest.raises(ValueError, match="from_logits=True: the loss 'mean_squared_error' has no link"):
         neko.Evaluator(spiking(), loss="mse", from_logits=True)
     with pytest.raises(TypeError, match="from_logits='yes'"):
         neko.Evaluator(spiking(), loss="bce", from_logits="yes")

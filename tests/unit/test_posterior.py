@@ -224,7 +224,7 @@ def test_measures_of_classes_are_of_classes(link):
         with pytest.raises(ValueError, match=rf"link={link!r}\), no class probabilities"):
             measure()
     for measure in (found.accuracy, found.negative_log_likelihood, found.calibration_error, found.error_auroc):
-        with pytest.raises(ValueError, match="mean_prediction and standard_deviation have"):
+        with pytest.raises(ValueError, match="mean_prediction and standard_deviation"):
             measure(np.arange(6) % 3)
     with pytest.raises(ValueError, match="link='probit': expected one of"):
         make(link="probit")

@@ -91,7 +91,7 @@ def test_the_same_data_go_on_and_others_are_refused(sampler):
     before = rule.posterior.draws["w"]
     others = [data(1), data(0, 11), (x, y[::-1]), (np.concatenate([x, x[:1]]), np.concatenate([y, y[:1]]))]
     for other in others:
-        with pytest.raises(ValueError, match=r"chains are of 12 examples.*this call brings 1[123] examples"):
+        with pytest.raises(ValueError, match=r"chains are of 12 examples.*this call has 1[123] examples"):
             trainer.train(*other, epochs=2, progress=False)
         with pytest.raises(ValueError, match="make a new sampler"):
             trainer.train(portions(*other, np.arange(len(other[0])), 4), epochs=2, progress=False)
@@ -363,5 +363,5 @@ def test_the_posterior_of_a_regression_knows_what_it_is():
         with pytest.raises(ValueError, match="no class probabilities"):
             getattr(found, measure)()
     for measure in ("accuracy", "negative_log_likelihood", "calibration_error", "error_auroc", "error_rank_test"):
-        with pytest.raises(ValueError, match=r"values \(link='identity'\).* standard_deviation have"):
+        with pytest.raises(ValueError, match=r"values \(link='identity'\).* standard_deviation"):
             getattr(found, measure)(y[:4])

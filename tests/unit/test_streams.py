@@ -105,7 +105,7 @@ def test_a_piece_of_other_sequences_is_refused(rule):
 def test_a_piece_does_not_know_the_end_of_its_sequence(rule, target):
     stream = streaming(rule, target=target)
     for door in (stream.step, stream.gradients):
-        with pytest.raises(ValueError, match=f"stream=True with target='{target}': a chunk does not know"):
+        with pytest.raises(ValueError, match=f"stream=True with target='{target}': the end of a sequence is not known"):
             door(X[:, :4], LABELS)
     stream.step(X[:, :4], FRAMES[:, :4])  # targets at every step say themselves where they hold
 
@@ -128,7 +128,7 @@ def test_a_trainer_keeps_the_pieces_of_a_stream_in_order():
 
 
 def test_a_module_has_no_stream():
-    with pytest.raises(ValueError, match=r"stream=True: .* has no state to carry on"):
+    with pytest.raises(ValueError, match=r"stream=True: .* has no state to carry"):
         neko.BPTT(neko.Evaluator(torch.nn.Linear(3, 2), loss="mse"), stream=True)
 
 

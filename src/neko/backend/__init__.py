@@ -1,7 +1,7 @@
 """One API of tensor operations over PyTorch, JAX and TensorFlow, all usable in one process.
 
-``from neko.backend import pytorch_backend`` gives the backend with its defaults; `get` chooses device and
-precision. A framework is imported when its backend is asked for, not before.
+``from neko.backend import pytorch_backend`` gives the backend with its defaults; `get` selects device and
+precision. A framework is imported only when its backend is requested.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 DTYPES = ("float32", "float64")
 OPTIMIZERS = ("adagrad", "adam", "adamax", "adamw", "momentum", "nesterov", "rmsprop", "sgd")
-"""Names under which every backend has the optimizer of its framework; `neko.updates.resolve` tells their numbers."""
+"""Names of optimizers that every backend has; `neko.updates.resolve` lists their constants."""
 
 # name: (module and class here, the modules that must be installed)
 _BACKENDS = {
@@ -25,7 +25,7 @@ _ALIASES = {"pytorch_backend": "torch", "jax_backend": "jax", "tensorflow_backen
 
 
 def available() -> tuple[str, ...]:
-    """The backends there are, installed or not."""
+    """All backends, installed or not."""
     return tuple(_BACKENDS)
 
 
@@ -35,13 +35,8 @@ def installed() -> tuple[str, ...]:
 
 
 def default() -> str:
-    """The backend where none is named: the first of torch, jax and tensorflow that is installed.
-
-    Raises
-    ------
-    ImportError
-        If none is.
-    """
+    """The backend if none is named: the first of torch, jax and tensorflow that is installed; ImportError if none
+    is."""
     found = installed()
     if not found:
         raise ImportError(
@@ -52,7 +47,7 @@ def default() -> str:
 
 
 def is_processor(word: Any) -> bool:
-    """Whether a word is what frameworks call a processor, such as 'cpu', 'cuda:1' or '/GPU:0'."""
+    """Whether a word is a framework's name of a device, such as 'cpu', 'cuda:1' or '/GPU:0'."""
     kind = str(word).lower().removeprefix("/").removeprefix("device:").partition(":")[0]
     return kind in ("cpu", "gpu", "cuda", "rocm", "tpu", "mps", "xpu", "metal")
 
@@ -99,7 +94,7 @@ def _create(name: str, device: str | None, dtype: str) -> Any:
 
 
 def _missing(name: str) -> list[str]:
-    """What a backend needs and is not installed."""
+    """The required modules of a backend that are not installed."""
     return [module for module in _BACKENDS[name][2] if importlib.util.find_spec(module) is None]
 
 

@@ -12,15 +12,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from neko.backend import names
-from neko.backend.devices import refused
-from neko.backend.foreign import host
-from neko.backend.protocol import Compiled, forward_view, restored
+from neko.backend.foreign import host, unavailable
+from neko.backend.protocol import Compiled, Framework
 from neko.backend.random import Random
 
 FLOATS = {"float32": jnp.float32, "float64": jnp.float64}
 
 
-class JaxBackend:
+class JaxBackend(Framework):
     """JAX; see `neko.backend.protocol.Backend`. Double precision is switched on locally, by `scope`."""
 
     name = "jax"
@@ -28,11 +27,7 @@ class JaxBackend:
     fuses = True
 
     def __init__(self, device: str | None, dtype: str) -> None:
-        self.dtype_name = dtype
-        self.dtype = FLOATS[dtype]
-        self.place = device
-        self.device = find_device(device)
-        self.differentiable = True
+        super().__init__(dtype, FLOATS[dtype], device, find_device(device))
         self.random = Random(self, jnp.uint32)
         for name in names.ARRAY_API:
             setattr(self, name, getattr(jnp, name))
@@ -44,19 +39,6 @@ class JaxBackend:
         self.logsumexp = functools.partial(jax.nn.logsumexp, axis=-1)
         self.log_softmax = jax.nn.log_softmax
         self.stop_gradient = jax.lax.stop_gradient
-        self.forward_view: JaxBackend | None = None
-
-    def _creating(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        def create(*args: Any, dtype: Any = None) -> Any:
-            return function(*args, dtype=self.dtype if dtype is None else dtype)
-
-        return create
-
-    def __repr__(self) -> str:
-        return f"<jax backend, {self.device}, {self.dtype_name}>"
-
-    def __reduce__(self) -> Any:
-        return restored, (self.name, self.place, self.dtype_name, self.differentiable)
 
     @contextlib.contextmanager
     def scope(self) -> Any:
@@ -73,11 +55,6 @@ class JaxBackend:
                 return f(*args, **kwargs)
 
         return run
-
-    def forward_only(self) -> JaxBackend:
-        if self.forward_view is None:
-            self.forward_view = forward_view(self)
-        return self.forward_view
 
     def asarray(self, x: Any, *, dtype: Any = None) -> Any:
         with self.scope():
@@ -156,20 +133,20 @@ class JaxBackend:
 
 
 def find_device(device: str | None) -> Any:
-    """The device of a platform's name, 'gpu' or 'gpu:1'; ValueError where it is not there."""
+    """The device of a platform's name, 'gpu' or 'gpu:1'; ValueError where it does not exist."""
     platform, _, number = ("cpu" if device is None else device).partition(":")
     try:
         return {d.id: d for d in jax.devices(platform or "none")}[int(number or 0)]
     except Exception as error:
-        there = [f"{d.platform}:{d.id}" for d in dict.fromkeys((*jax.devices("cpu"), *jax.devices()))]
-        raise refused("jax", jax.__version__, device, there, INSTALL) from error
+        available = [f"{d.platform}:{d.id}" for d in dict.fromkeys((*jax.devices("cpu"), *jax.devices()))]
+        raise unavailable("jax", jax.__version__, device, available, INSTALL) from error
 
 
 INSTALL = "for 'gpu' install JAX with CUDA: pip install 'jax[cuda12]'"
 
 
 def depends(f: Callable[..., Any], x: Any) -> list[bool]:
-    """Which outputs of `f` depend on `x`, read off the traced program: never wrong in saying no."""
+    """Which outputs of `f` may depend on `x`, by the traced program; False is always right."""
     program = jax.make_jaxpr(f)(x).jaxpr
     reached = set(program.invars)
     for equation in program.eqns:

@@ -26,14 +26,14 @@ NAMED = {
 
 @dataclass(frozen=True, eq=False)
 class OptaxUpdate(Update):
-    """An optax transformation as an update; that of a `name` takes the rate of each step."""
+    """An optax transformation as an update; one made from a `name` uses the learning rate of each step."""
 
     transformation: Any
     name: str | None
 
     def __reduce__(self) -> Any:
-        # What optax makes is of local functions, which no pickle takes; a name makes it anew.
-        return (OptaxUpdate, (self.transformation, None)) if self.name is None else (of_name, (self.name,))
+        # Transformations of optax consist of local functions, which cannot be pickled; a name builds them again.
+        return (OptaxUpdate, (self.transformation, None)) if self.name is None else (build_named, (self.name,))
 
     def init(self, params: dict[str, Any]) -> Any:
         """State of the transformation."""
@@ -47,11 +47,11 @@ class OptaxUpdate(Update):
         return optax.apply_updates(params, changes), state
 
     def chosen(self, xp: Any, good: Any, new: Any, kept: Any) -> Any:
-        # By JAX's own trees: a transformation's state may be of classes that only JAX knows.
+        # With JAX's own tree functions: the state may hold classes that are registered with JAX only.
         return jax.tree.map(lambda a, b: xp.where(good, a, b), new, kept)
 
 
-def of_name(name: str) -> OptaxUpdate:
+def build_named(name: str) -> OptaxUpdate:
     """The update of a name of `NAMED`."""
     return OptaxUpdate(optax.inject_hyperparams(NAMED[name])(learning_rate=1e-3), name)
 
@@ -61,14 +61,12 @@ def resolve(xp: Any, spec: Any) -> Any:
     if isinstance(spec, str):
         if spec not in NAMED:
             raise ValueError(f"optimizer={spec!r}: expected one of {sorted([*NAMED, 'naive'])} or an optax object")
-        return of_name(spec)
+        return build_named(spec)
     if "keras" in sys.modules:
         from neko.backend import _keras_optimizers
 
         if _keras_optimizers.is_one(spec):
             return _keras_optimizers.resolve("jax", spec)
     if not (hasattr(spec, "init") and hasattr(spec, "update")):
-        raise TypeError(
-            f"optimizer={spec!r}: expected a name or an optax.GradientTransformation, e.g. optax.adam(1e-3)"
-        )
+        raise TypeError(f"optimizer={spec!r}: expected a name or an optax.GradientTransformation, as optax.adam(1e-3)")
     return OptaxUpdate(spec, None)

@@ -22,23 +22,17 @@ class Rate:
         return self.value
 
     def get_config(self) -> dict[str, Any]:
-        """Nothing: it is another one at each step."""
+        """Empty: the rate changes at each step."""
         return {}
 
 
 class KerasUpdate(Update):
     """A keras optimizer as a pure update.
 
-    On JAX its stateless form is taken. On the others its variables are scratch: a step writes parameters and state
-    into them, applies the optimizer, and reads them back, so nothing is remembered from step to step. They belong
-    to one set of parameters: one update per model.
-
-    Parameters
-    ----------
-    make : callable
-        What makes the optimizer.
-    injected : bool
-        Whether the rate of each step replaces its own; then `make` takes a ``learning_rate``.
+    On JAX its stateless form is used. On the others its variables are scratch memory: a step writes parameters and
+    state into them, applies the optimizer, and reads them back, so they keep nothing from step to step. They belong to
+    one set of parameters: one update per model. `make` returns the optimizer; if `injected`, it has an argument
+    ``learning_rate``, and the rate of each step replaces the optimizer's own.
     """
 
     def __init__(self, make: Callable[..., Any], injected: bool) -> None:
@@ -49,15 +43,15 @@ class KerasUpdate(Update):
         self.start: list[Any] = []
 
     def __reduce__(self) -> Any:
-        # Keras copies its optimizers by their configuration, which has no place for a rate of ours.
+        # Keras copies its optimizers by their configuration, which cannot hold a `Rate`.
         return KerasUpdate, (self.make, self.rate is not None)
 
     def identity(self) -> dict[str, Any]:
-        """The optimizer by its configuration; the variables are scratch."""
+        """The optimizer by its configuration, without the scratch variables."""
         return {"optimizer": identity.describe(self.optimizer), "named": self.rate is not None}
 
     def prepare(self, params: dict[str, Any]) -> None:
-        """Make the variables for parameters like these, if there are none."""
+        """Create the variables for such parameters, if there are none."""
         if not self.scratch:
             self.scratch = [
                 keras.Variable(params[name], name=name.replace(".", "_").replace("/", "_")) for name in sorted(params)

@@ -11,15 +11,14 @@ import tensorflow as tf
 
 from neko import tree
 from neko.backend import _tensorflow_names, names
-from neko.backend.devices import refused
-from neko.backend.foreign import host
-from neko.backend.protocol import Compiled, forward_view, restored, scan_length
+from neko.backend.foreign import host, unavailable
+from neko.backend.protocol import Compiled, Framework, scan_length
 from neko.backend.random import Random
 
 FLOATS = {"float32": tf.float32, "float64": tf.float64}
 
 
-class TensorFlowBackend:
+class TensorFlowBackend(Framework):
     """TensorFlow; `jit` is ``tf.function``. See `neko.backend.protocol.Backend`."""
 
     name = "tensorflow"
@@ -27,11 +26,7 @@ class TensorFlowBackend:
     fuses = False
 
     def __init__(self, device: str | None, dtype: str) -> None:
-        self.dtype_name = dtype
-        self.dtype = FLOATS[dtype]
-        self.place = device
-        self.device = check_device(device)
-        self.differentiable = True
+        super().__init__(dtype, FLOATS[dtype], device, check_device(device))
         self.random = Random(self, tf.int64)
         for name in names.ARRAY_API:
             setattr(self, name, getattr(_tensorflow_names, name))
@@ -39,21 +34,9 @@ class TensorFlowBackend:
         self.sigmoid = tf.sigmoid
         self.softplus = tf.math.softplus
         self.stop_gradient = tf.stop_gradient
-        self.forward_view: TensorFlowBackend | None = None
-
-    def __repr__(self) -> str:
-        return f"<tensorflow backend, {self.device or 'default device'}, {self.dtype_name}>"
-
-    def __reduce__(self) -> Any:
-        return restored, (self.name, self.place, self.dtype_name, self.differentiable)
 
     def scope(self) -> Any:
         return contextlib.nullcontext() if self.device is None else tf.device(self.device)
-
-    def forward_only(self) -> TensorFlowBackend:
-        if self.forward_view is None:
-            self.forward_view = forward_view(self)
-        return self.forward_view
 
     def zeros(self, shape: Any, *, dtype: Any = None) -> Any:
         return tf.zeros(shape, self.dtype if dtype is None else dtype)
@@ -110,7 +93,7 @@ class TensorFlowBackend:
             found = tape.gradient(out[0] if has_aux else out, flat)
             if recorded is not None:
                 recorded(tree.rebuild(params, iter([g is not None for g in found])))
-            # A lookup in a table (an embedding) has its gradient by rows.
+            # The gradient of a table lookup (an embedding) is sparse, by rows.
             dense = (
                 tf.zeros_like(p) if g is None else tf.convert_to_tensor(g) for g, p in zip(found, flat, strict=True)
             )
@@ -139,7 +122,7 @@ class TensorFlowBackend:
         return out, pullback
 
     def columnwise_jacobian(self, f: Callable[..., Any], *primals: Any) -> Any:
-        # Each primal gets its own tensor: two arguments that are one tensor would share their gradient.
+        # Each primal gets its own tensor: two arguments that are the same tensor would share one gradient.
         primals = tuple(tf.identity(p) for p in primals)
         with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
             tape.watch(primals)
@@ -184,7 +167,7 @@ class TensorFlowBackend:
             for c in columns
         ]
         start = tree.leaves(carry)
-        # One step tells the shapes of its results; nothing reads it, so the graph drops it.
+        # One step gives the shapes of its results; nothing reads it, so it is pruned from the graph.
         like = tree.leaves(f(carry, tree.rebuild(xs, iter([column[0] for column in columns])))[1])
         arrays = [tf.TensorArray(a.dtype, size=steps, element_shape=a.shape) for a in like]
         _, flat, arrays = tf.while_loop(
@@ -207,7 +190,7 @@ class TensorFlowBackend:
 
 
 def as_graph(f: Callable[..., Any]) -> Any:
-    """f as a graph, its Python run once for every shape."""
+    """`f` as a graph; its Python code runs once for every shape."""
     return tf.function(f, autograph=False)
 
 
@@ -215,12 +198,13 @@ INSTALL = "for 'GPU:0' install TensorFlow with CUDA: pip install 'tensorflow[and
 
 
 def check_device(device: str | None) -> str | None:
-    """The device by TensorFlow's name; ValueError where it is not there, since TensorFlow would take the CPU."""
+    """The device by TensorFlow's name; ValueError where it does not exist, where TensorFlow would use the CPU."""
     if device is None:
         return None
     kind, _, index = device.rpartition("/")[2].upper().removeprefix("DEVICE:").replace("CUDA", "GPU").partition(":")
     place = f"/device:{kind}:{index or 0}"
-    there = [d.name for d in tf.config.list_logical_devices()]
-    if place not in there:
-        raise refused("tensorflow", tf.__version__, device, [name.removeprefix("/device:") for name in there], INSTALL)
+    available = [d.name for d in tf.config.list_logical_devices()]
+    if place not in available:
+        names = [name.removeprefix("/device:") for name in available]
+        raise unavailable("tensorflow", tf.__version__, device, names, INSTALL)
     return place

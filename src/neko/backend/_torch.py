@@ -12,15 +12,19 @@ import torch
 
 from neko import tree
 from neko.backend import names
-from neko.backend.devices import refused
-from neko.backend.foreign import host
-from neko.backend.protocol import Compiled, forward_view, restored, scan_length
+from neko.backend.foreign import host, unavailable
+from neko.backend.protocol import Compiled, Framework, scan_length
 from neko.backend.random import Random
 
 FLOATS = {"float32": torch.float32, "float64": torch.float64}
+RAW = """
+    abs cos exp floor log log1p matmul ones_like reshape sign sin sqrt square tanh where zeros_like isfinite
+    round
+""".split()  # noqa: SIM905
+"""Functions of torch that have the semantics of the array API already: a wrapper costs microseconds per call."""
 
 
-class TorchBackend:
+class TorchBackend(Framework):
     """PyTorch, run eagerly; see `neko.backend.protocol.Backend`."""
 
     name = "torch"
@@ -28,66 +32,21 @@ class TorchBackend:
     fuses = False
 
     def __init__(self, device: str | None, dtype: str) -> None:
-        self.dtype_name = dtype
-        self.dtype = FLOATS[dtype]
-        self.place = device
-        self.device = find_device(device)
-        self.differentiable = True
+        super().__init__(dtype, FLOATS[dtype], device, find_device(device))
         self.random = Random(self, torch.int64)
         for name in names.ARRAY_API:
             setattr(self, name, getattr(api, name))
-        # The raw functions where they already have the standard's semantics: wrappers cost microseconds per call.
-        for name in (
-            "abs",
-            "cos",
-            "exp",
-            "floor",
-            "log",
-            "log1p",
-            "matmul",
-            "ones_like",
-            "reshape",
-            "sign",
-            "sin",
-            "sqrt",
-            "square",
-            "tanh",
-            "where",
-            "zeros_like",
-            "isfinite",
-            "round",
-        ):
+        for name in RAW:
             setattr(self, name, getattr(torch, name))
-        for name in ("eye", "full", "ones", "zeros"):
-            setattr(self, name, self._creating(getattr(torch, name)))
+        for name in names.CREATION:
+            setattr(self, name, self._creating(getattr(torch, name), device=self.device))
         self.sigmoid = torch.sigmoid
         self.softplus = torch.nn.functional.softplus
         self.einsum = torch.einsum
-        self.forward_view: TorchBackend | None = None
-
-    def _creating(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        def create(*args: Any, dtype: Any = None) -> Any:
-            return function(*args, dtype=self.dtype if dtype is None else dtype, device=self.device)
-
-        return create
-
-    def __repr__(self) -> str:
-        return f"<torch backend, {self.device}, {self.dtype_name}>"
-
-    def __reduce__(self) -> Any:
-        return restored, (self.name, self.place, self.dtype_name, self.differentiable)
 
     def scope(self) -> Any:
-        # Nothing is recorded in inference mode, and what is made in it never can be.
+        # Inference mode records no gradient, and tensors made in it never can.
         return torch.inference_mode(False) if torch.is_inference_mode_enabled() else contextlib.nullcontext()
-
-    def forward_only(self) -> TorchBackend:
-        if self.forward_view is None:
-            self.forward_view = forward_view(self)
-        return self.forward_view
-
-    def arange(self, *args: Any, dtype: Any = None) -> Any:
-        return torch.arange(*args, dtype=self.dtype if dtype is None else dtype, device=self.device)
 
     def maximum(self, a: Any, b: Any) -> Any:
         return torch.clamp(a, min=b) if isinstance(b, int | float) else torch.maximum(a, b)
@@ -192,7 +151,7 @@ class TorchBackend:
         return tuple(rows)
 
     def _differentiable_copies(self, flat: Any) -> tuple[list[Any], bool]:
-        """Inputs that record, and whether a derivative of the derivative is being taken outside."""
+        """Inputs that record gradients, and whether a caller takes a derivative of the derivative."""
         make = torch.is_grad_enabled() and any(a.requires_grad for a in flat)
         if make:
             return [a.clone() if a.requires_grad else a.detach().requires_grad_() for a in flat], True
@@ -202,11 +161,8 @@ class TorchBackend:
         wanted = [a for a in inputs if a.requires_grad]
         if not any(o.requires_grad for o in outputs):
             return [None] * len(inputs)
-        found = iter(
-            torch.autograd.grad(
-                outputs, wanted, cotangents, retain_graph=retain or make, create_graph=make, allow_unused=True
-            )
-        )
+        options: Any = {"retain_graph": retain or make, "create_graph": make, "allow_unused": True}
+        found = iter(torch.autograd.grad(outputs, wanted, cotangents, **options))
         return [next(found) if a.requires_grad else None for a in inputs]
 
     def scan(
@@ -216,8 +172,7 @@ class TorchBackend:
         columns = [a.unbind(0) for a in tree.leaves(xs)]
         ys: list[list[Any]] = []
         y = None
-        order = range(steps)
-        for t in reversed(order) if reverse else order:
+        for t in reversed(range(steps)) if reverse else range(steps):
             carry, y = f(carry, tree.rebuild(xs, iter([column[t] for column in columns])))
             ys.append(tree.leaves(y))
         if reverse:
@@ -225,7 +180,7 @@ class TorchBackend:
         return carry, tree.rebuild(y, iter([torch.stack(column) for column in zip(*ys, strict=True)]))
 
     def jit(self, f: Callable[..., Any]) -> Callable[..., Any]:
-        return Compiled(self, as_it_is, f)
+        return Compiled(self, eager, f)
 
     def optimizer(self, spec: Any) -> Any:
         from neko.backend import _torch_optimizers
@@ -233,36 +188,33 @@ class TorchBackend:
         return _torch_optimizers.resolve(self, spec)
 
 
-def as_it_is(f: Any) -> Any:
-    """Nothing is compiled."""
+def eager(f: Any) -> Any:
+    """`f` itself: nothing is compiled."""
     return f
 
 
 def find_device(device: str | None) -> torch.device:
-    """The device of a name; ValueError where it is not there."""
+    """The device of a name; ValueError where it does not exist."""
     if device is None:
         return torch.device("cpu")
     try:
         found = torch.device(device.replace("gpu", "cuda"))
-        # Only an array shows whether a device is there. On 'meta' arrays hold nothing.
+        # Only creating an array shows whether the device exists; on 'meta' arrays have no values.
         torch.zeros(1, device=found)
     except Exception as error:
-        raise refused("torch", torch.__version__, device, there(), INSTALL) from error
+        raise unavailable("torch", torch.__version__, device, devices(), INSTALL) from error
     if found.type == "meta":
-        raise refused("torch", torch.__version__, device, there(), INSTALL)
+        raise unavailable("torch", torch.__version__, device, devices(), INSTALL)
     return found
 
 
 INSTALL = "for 'cuda' install a PyTorch built with CUDA, see https://pytorch.org/get-started/locally"
 
 
-def there() -> list[str]:
+def devices() -> list[str]:
     """The devices of this machine, as PyTorch calls them."""
-    return [
-        "cpu",
-        *(f"cuda:{i}" for i in range(torch.cuda.device_count())),
-        *(["mps"] if torch.backends.mps.is_available() else []),
-    ]
+    mps = ["mps"] if torch.backends.mps.is_available() else []
+    return ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count())), *mps]
 
 
 def detached(x: Any) -> Any:

@@ -32,8 +32,8 @@ EXAMPLE = "for example functools.partial(torch.optim.SGD, lr=0.1)"
 class TorchUpdate(Update):
     """A torch optimizer as an update; it works in place on tensors of its own.
 
-    Parameters go in and come out as copies, so no array a caller holds ever changes. The state is used up by a
-    step: keep the returned one. `injected`: the rate of each step replaces its own.
+    Parameters go in and come out as copies, so no array of the caller ever changes. A step changes the state in place:
+    use the returned one. `injected`: the rate of each step replaces the optimizer's own.
     """
 
     create: Any
@@ -70,7 +70,7 @@ class TorchUpdate(Update):
         return {name: p.detach().clone() for name, p in own.items()}, state
 
     def kept(self, state: Any) -> Any:
-        """Copies of what the step overwrites: the optimizer's memory, its options, and where its scheduler stands."""
+        """Copies of what the step overwrites: the optimizer's memory, its options, and its scheduler's state."""
         own, optimizer, scheduler = state
         remembered = [copied(optimizer.state.get(p, {})) for p in own.values()]
         if scheduler is None:
@@ -128,7 +128,7 @@ class TorchUpdate(Update):
             if any(shape not in ((), tuple(w.shape)) for shape in shapes.values()):
                 raise CheckpointError(f"update has arrays of shapes {shapes!r}: expected {tuple(w.shape)!r}")
         current = optimizer.state_dict()["param_groups"]
-        groups = [{**now, **unlisted(now, then)} for now, then in zip(current, saved["groups"], strict=True)]
+        groups = [{**now, **with_tuples(now, then)} for now, then in zip(current, saved["groups"], strict=True)]
         optimizer.load_state_dict({"state": remembered, "param_groups": groups})
         if scheduler is not None:
             scheduler.load_state_dict(saved["scheduler"])
@@ -150,15 +150,15 @@ def plain(value: Any) -> Any:
     if isinstance(value, torch.Tensor):
         return np.array(value.detach().cpu().numpy())
     if isinstance(value, dict):
-        # What is left out is how a scheduler was made (milestones by step, functions), not where it stands.
-        kept = {k: v for k, v in value.items() if not callable(v) and not (isinstance(v, dict) and any_number(v))}
-        return {key: plain(part) for key, part in kept.items()}
-    return [plain(part) for part in value] if isinstance(value, list | tuple) else value
+        # Omitted: how a scheduler was made (milestones by step, functions), in contrast to its present state.
+        made = {k for k, v in value.items() if callable(v) or (isinstance(v, dict) and not all_strings(v))}
+        return {k: plain(v) for k, v in value.items() if k not in made}
+    return [plain(entry) for entry in value] if isinstance(value, list | tuple) else value
 
 
-def any_number(mapping: dict[Any, Any]) -> bool:
-    """Whether a key is not a string."""
-    return any(not isinstance(key, str) for key in mapping)
+def all_strings(mapping: dict[Any, Any]) -> bool:
+    """Whether every key is a string."""
+    return all(isinstance(key, str) for key in mapping)
 
 
 def tensors(entry: dict[str, Any]) -> dict[str, Any]:
@@ -166,7 +166,7 @@ def tensors(entry: dict[str, Any]) -> dict[str, Any]:
     return {k: torch.from_numpy(np.array(a)) if isinstance(a, np.ndarray) else a for k, a in entry.items()}
 
 
-def unlisted(now: dict[str, Any], then: dict[str, Any]) -> dict[str, Any]:
+def with_tuples(now: dict[str, Any], then: dict[str, Any]) -> dict[str, Any]:
     """Options of a group with lists as tuples where the optimizer has tuples."""
     return {k: tuple(v) if isinstance(now.get(k), tuple) else v for k, v in then.items()}
 

@@ -1,4 +1,4 @@
-"""Arrays of any framework as NumPy has them."""
+"""Arrays of any framework as NumPy arrays, and the error for a device that is not available."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import numpy as np
 
 
 def host(x: Any) -> np.ndarray:
-    """An array on the host, without history; in bytes as this machine has them.
+    """An array on the host, without history, in native byte order.
 
-    What NumPy has no type for (bfloat16) comes in single precision, what no framework has (long double) in double."""
+    bfloat16, for which NumPy has no type, becomes single precision; long double, which no framework has, double."""
     if hasattr(x, "detach"):
         x = x.detach().cpu()
         if "bfloat16" in str(x.dtype):
@@ -23,3 +23,8 @@ def host(x: Any) -> np.ndarray:
     if found.dtype.kind == "f" and found.dtype.itemsize > 8:
         return found.astype(np.float64)
     return found if found.dtype.isnative else found.astype(found.dtype.newbyteorder("="))
+
+
+def unavailable(backend: str, version: str, device: Any, available: list[str], install: str) -> ValueError:
+    """The error for a device: it names the available ones, and what to install for others."""
+    return ValueError(f"device={device!r}: {backend} {version} has {', '.join(map(repr, available))} here; {install}")

@@ -2,63 +2,13 @@
 
 from __future__ import annotations
 
-ARRAY_API = [
-    "abs",
-    "all",
-    "any",
-    "argmax",
-    "argsort",
-    "astype",
-    "bitwise_and",
-    "bitwise_left_shift",
-    "bitwise_or",
-    "bitwise_right_shift",
-    "bitwise_xor",
-    "broadcast_to",
-    "clip",
-    "concat",
-    "cos",
-    "cumulative_sum",
-    "exp",
-    "expand_dims",
-    "flip",
-    "floor",
-    "isfinite",
-    "log",
-    "log1p",
-    "logical_and",
-    "logical_not",
-    "logical_or",
-    "matmul",
-    "matrix_transpose",
-    "max",
-    "maximum",
-    "mean",
-    "min",
-    "minimum",
-    "ones_like",
-    "permute_dims",
-    "pow",
-    "reshape",
-    "round",
-    "sign",
-    "sin",
-    "sort",
-    "sqrt",
-    "square",
-    "squeeze",
-    "stack",
-    "std",
-    "sum",
-    "take",
-    "tan",
-    "tanh",
-    "tile",
-    "unstack",
-    "var",
-    "where",
-    "zeros_like",
-]
+ARRAY_API = """
+    abs all any argmax argsort astype bitwise_and bitwise_left_shift bitwise_or bitwise_right_shift bitwise_xor
+    broadcast_to clip concat cos cumulative_sum exp expand_dims flip floor isfinite log log1p logical_and
+    logical_not logical_or matmul matrix_transpose max maximum mean min minimum ones_like permute_dims pow
+    reshape round sign sin sort sqrt square squeeze stack std sum take tan tanh tile unstack var where
+    zeros_like
+""".split()  # noqa: SIM905
 """Functions with the semantics of the Python array API standard."""
 
 CREATION = ("arange", "eye", "full", "ones", "zeros")

@@ -9,11 +9,11 @@ from neko import tree
 from neko.errors import CompilationWarning
 
 MANY = 12
-"""Shapes of batches for which a step is compiled before a person is told."""
+"""Number of batch shapes, each of which needs a compilation, at which a warning is given."""
 
 
 class Programs:
-    """Counts the shapes of batches that a step meets, each of which is compiled anew where the framework compiles."""
+    """Counts the batch shapes of a step, since a framework that compiles does so for each."""
 
     def __init__(self, xp: Any, jit: bool) -> None:
         self.name = xp.name

@@ -1,4 +1,4 @@
-"""The contract of a backend: what numerical code may ask of its ``xp``."""
+"""The interface of a backend, which numerical code uses as ``xp``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from neko.typing import Array
 class Backend(Protocol):
     """One framework, with a device and a precision.
 
-    Beside what is listed here a backend has the functions of `neko.backend.names`, with the semantics of
+    In addition a backend has the functions of `neko.backend.names`, with the semantics of
     the Python array API. Numerical code uses these, operators, ``@`` and basic slices: no array
     methods and no fancy indexing, which frameworks disagree on. Trees are nested dicts, tuples, NamedTuples, lists.
     """
@@ -62,9 +62,9 @@ class Backend(Protocol):
     ) -> Callable[..., Any]:
         """``(params, *args) -> (f, ∂f/∂params)``; with `has_aux`, f returns (value, other).
 
-        `recorded` is told, of every parameter in a tree like `params`, whether a path of derivatives leads from it to
-        the value at all; where none does the gradient is zero by structure. It is called once for each time f is
-        traced, or run where nothing compiles.
+        `recorded` is called with a tree like `params` of bool: whether a path of derivatives leads from a parameter to
+        the value; if not, the gradient is zero by structure. It is called each time f is traced, or run where nothing
+        compiles.
         """
 
     def jvp(self, f: Callable[..., Any], primals: Any, tangents: Any) -> tuple[Any, Any]:
@@ -101,7 +101,7 @@ def scan_length(columns: list[Array], length: int | None) -> int:
 class Compiled:
     """A function in a backend's scope, compiled by `compiler` when it is first called.
 
-    A copy, or what is read back from a pickle, compiles anew: what was compiled belongs to the object it was made for.
+    A copy, also by pickle, is compiled again, since the compiled function belongs to the original object.
     """
 
     def __init__(self, xp: Any, compiler: Callable[[Any], Any], f: Callable[..., Any]) -> None:
@@ -119,16 +119,42 @@ class Compiled:
         return Compiled, self.made_of
 
 
-def forward_view(xp: Any) -> Any:
-    """A view of a backend for passes that nothing is differentiated through."""
-    view = object.__new__(type(xp))
-    view.__dict__.update(xp.__dict__)
-    view.differentiable = False
-    return view
+class Framework:
+    """What all backends share: precision and device, pickling by name, and the view of `forward_only`."""
+
+    name: str
+
+    def __init__(self, dtype_name: str, dtype: Any, place: str | None, device: Any) -> None:
+        self.dtype_name = dtype_name
+        self.dtype = dtype
+        self.place = place
+        self.device = device
+        self.differentiable = True
+        self.forward_view: Any = None
+
+    def _creating(self, function: Callable[..., Any], **place: Any) -> Callable[..., Any]:
+        def create(*args: Any, dtype: Any = None) -> Any:
+            return function(*args, dtype=self.dtype if dtype is None else dtype, **place)
+
+        return create
+
+    def __repr__(self) -> str:
+        return f"<{self.name} backend, {self.device or 'default device'}, {self.dtype_name}>"
+
+    def __reduce__(self) -> Any:
+        return restored, (self.name, self.place, self.dtype_name, self.differentiable)
+
+    def forward_only(self) -> Any:
+        if self.forward_view is None:
+            view = object.__new__(type(self))
+            view.__dict__.update(self.__dict__)
+            view.differentiable = False
+            self.forward_view = view
+        return self.forward_view
 
 
 def restored(name: str, device: str | None, dtype: str, differentiable: bool) -> Any:
-    """The backend that was pickled or copied: of each there is one in a process."""
+    """The backend that was pickled or copied: there is one instance of each in a process."""
     from neko import backend
 
     xp = backend.get(name, device=device, dtype=dtype)

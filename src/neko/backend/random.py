@@ -30,7 +30,7 @@ class Random:
     def __init__(self, xp: Any, word: Any) -> None:
         self.xp = xp
         self.word = word
-        # Made once: a conversion for each of the hundreds of operations of a draw costs more than the operation.
+        # Converted once: a conversion in each of the hundreds of operations of a draw costs more than the operation.
         self.constants = {c: self._words(np.int64(c)) for c in CONSTANTS}
 
     def key(self, seed: int) -> Array:

@@ -1,4 +1,4 @@
-"""Whether a gradient is zero because nothing was recorded: then nothing would ever be learnt, without a word."""
+"""Errors and warnings for gradients that are zero because the framework recorded no path to a parameter."""
 
 from __future__ import annotations
 
@@ -12,15 +12,8 @@ CAUSES = "detach(), no_grad, stop_gradient, NumPy or a conversion to whole numbe
 
 
 def check_any(found: dict[str, bool], where: str) -> None:
-    """GradientError if no path of derivatives leads from any parameter to the loss.
-
-    Parameters
-    ----------
-    found : dict of bool
-        By parameter, as `neko.backend.protocol.Backend.value_and_grad` tells it.
-    where : str
-        What to look into.
-    """
+    """GradientError if no path of derivatives leads from any parameter to the loss, by `found` of
+    `Backend.value_and_grad`; `where` names the possible cause."""
     if not any(found.values()):
         raise GradientError(
             f"no gradient was recorded from the loss to {', '.join(sorted(found))}: expected at least one; look into "
@@ -29,7 +22,7 @@ def check_any(found: dict[str, bool], where: str) -> None:
 
 
 def warn_of_single(found: dict[str, bool], where: str, known: frozenset[str]) -> frozenset[str]:
-    """Warn of parameters without any path to the loss, but not again of those that are `known`; all of them."""
+    """Warn of parameters without any path to the loss, except those in `known`; returns all of them."""
     missing = frozenset(name for name, there in found.items() if not there)
     if missing - known:
         warnings.warn(
@@ -42,11 +35,11 @@ def warn_of_single(found: dict[str, bool], where: str, known: frozenset[str]) ->
 
 
 def call(name: str, function: Callable[..., Any], xp: Any, *arrays: Any) -> Any:
-    """``function(xp, *arrays)`` of a loss; GradientError where it leaves the framework, which records nothing then."""
+    """``function(xp, *arrays)`` of a loss; GradientError where it leaves the framework, which then records nothing."""
     try:
         found = function(xp, *arrays)
     except (TypeError, RuntimeError, AttributeError) as error:
-        # Every framework refuses to make NumPy's of an array that it records, each in other words.
+        # Every framework refuses to convert an array that it records to NumPy; the messages differ.
         if "numpy" not in str(error).lower():
             raise
         raise left(name, xp) from error
@@ -56,7 +49,7 @@ def call(name: str, function: Callable[..., Any], xp: Any, *arrays: Any) -> Any:
 
 
 def left(name: str, xp: Any) -> GradientError:
-    """The error for a loss that computes elsewhere."""
+    """The error for a loss that leaves the framework."""
     return GradientError(
         f"the loss {name!r} computes in NumPy or Python, where {xp.name} records no gradient: expected an array made "
         "of its arguments by operators and xp.* functions, for example xp.mean(xp.square(prediction - target), axis=-1)"

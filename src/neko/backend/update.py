@@ -1,4 +1,4 @@
-"""What an update is: gradients and parameters in, new parameters out."""
+"""The interface of updates: from gradients and parameters to new parameters."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ Params = dict[str, Array]
 class Update(ABC):
     """Turns gradients into new parameters, which are a flat dict of arrays.
 
-    A subclass writes `init` and `step`. An update that keeps the weights elsewhere, as `neko.updates.Manhattan` does in
-    devices, also sets `holds` and writes `hold`.
+    A subclass defines `init` and `step`. An update that stores the weights itself, as `neko.updates.Manhattan` does in
+    devices, also sets `holds` and defines `hold`.
 
     Attributes
     ----------
     holds : bool
-        Whether the update keeps the weights itself, so that weights set from outside pass through `hold`.
+        Whether the update stores the weights itself, so that weights set from outside pass through `hold`.
     in_place : bool
-        Whether `step` changes its state in place; it then writes `kept` and `chosen` too.
+        Whether `step` changes its state in place; the subclass then defines `kept` and `chosen` too.
     """
 
     holds: ClassVar[bool] = False
@@ -37,7 +37,7 @@ class Update(ABC):
         """New parameters and state; pure unless `in_place`, since JAX and TensorFlow compile it."""
 
     def hold(self, params: Params, state: Any) -> tuple[Params, Any]:
-        """The parameters as the update can hold them, and its state; pure."""
+        """The parameters as the update can store them, and its state; pure."""
         return params, state
 
     def kept(self, state: Any) -> Any:
@@ -49,7 +49,7 @@ class Update(ABC):
         return choose(xp, good, new, kept)
 
     def rewind(self, state: Any, steps: int) -> None:  # noqa: B027
-        """Take back what the last steps, none of which was good, have counted on the host."""
+        """Undo what the last `steps`, none of which was good, have counted on the host."""
 
     def exported(self, xp: Any, state: Any) -> Any:
         """The state as a checkpoint holds it."""
@@ -60,18 +60,17 @@ class Update(ABC):
         return snapshot.loaded(xp, template, saved, "update")
 
     def report(self, state: Any) -> dict[str, float]:
-        """What the update adds to the history after an epoch, such as the pulses that a device has had."""
+        """Measures that the update adds to the history after an epoch, such as the number of pulses of a device."""
         return {}
 
 
 def choose(xp: Any, good: Array, new: Any, old: Any) -> Any:
-    """The arrays of a tree `new` where the scalar `good` is true, those of `old` elsewhere, zeros for what is None
-    there."""
+    """The arrays of the tree `new` if the scalar `good` is true, else those of `old`; zeros where `old` is None."""
     if new is None:
         return None
     if isinstance(new, dict):
-        return {key: choose(xp, good, part, None if old is None else old[key]) for key, part in new.items()}
+        return {key: choose(xp, good, a, None if old is None else old[key]) for key, a in new.items()}
     if isinstance(new, tuple | list):
-        parts = [choose(xp, good, a, b) for a, b in zip(new, old or [None] * len(new), strict=True)]
-        return type(new)(*parts) if hasattr(new, "_fields") else type(new)(parts)
+        chosen = [choose(xp, good, a, b) for a, b in zip(new, old or [None] * len(new), strict=True)]
+        return type(new)(*chosen) if hasattr(new, "_fields") else type(new)(chosen)
     return xp.where(good, new, xp.zeros_like(new) if old is None else old)

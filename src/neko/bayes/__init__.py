@@ -1,4 +1,4 @@
-"""Bayesian learning: samplers as learning rules, priors, and the posterior that they leave."""
+"""Bayesian learning: samplers as learning rules, priors, and posteriors."""
 
 from neko.bayes.hmc import HMC
 from neko.bayes.langevin import Langevin
@@ -7,13 +7,4 @@ from neko.bayes.priors import Laplace, Normal, Prior
 from neko.bayes.sampling import SAMPLERS
 from neko.bayes.sgld import SGLD
 
-__all__ = [
-    "HMC",
-    "SAMPLERS",
-    "SGLD",
-    "Langevin",
-    "Laplace",
-    "Normal",
-    "Posterior",
-    "Prior",
-]
+__all__ = ["HMC", "SAMPLERS", "SGLD", "Langevin", "Laplace", "Normal", "Posterior", "Prior"]

@@ -1,4 +1,4 @@
-"""What a sampler's chains began with and must go on with, and what it warns of."""
+"""The data and density at the start of a sampler's chains, which must not change, and warnings."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from neko.objective import Batch
 
 
 class Began(NamedTuple):
-    """The examples of a call of train, the size of the data set that they are of, the density (see
-    `Sampling.density`), and what gave batches, None for arrays."""
+    """The examples of a call of train, the size of their data set, the density (see `Sampling.density`), and the
+    loader, None for arrays."""
 
     data: DataSet
     size: int
@@ -25,37 +25,35 @@ class Began(NamedTuple):
     loader: Any
 
     def check(self, now: Began, *, renewing: bool) -> None:
-        """ValueError unless a further call has the same data and density.
-
-        With `renewing` one loader may give other examples of its data set each time, because it drops or draws some.
-        """
+        """ValueError unless a further call has the same data and density; with `renewing` the same loader may have
+        other examples of its data set each time, because it drops or draws some."""
         one_loader = renewing and now.loader is not None and now.loader is self.loader
         if now.size != self.size or (now.data != self.data and not one_loader):
             raise ValueError(
-                f"the chains are of {self.data}: this call brings {now.data}; a chain is of one posterior, so make "
+                f"the chains are of {self.data}: this call has {now.data}; a chain has one posterior, so make "
                 "a new sampler for other data (its `starts` may be this one's last draws)"
             )
         for path, then, other in identity.differences(self.density, now.density):
             raise ValueError(
-                f"the chains began with {path}={identity.shown(then)}: now it is {identity.shown(other)}; a chain is "
-                "of one posterior, so make a new sampler for another (its `starts` may be this one's last draws)"
+                f"the chains began with {path}={identity.shown(then)}: now it is {identity.shown(other)}; a chain "
+                "has one posterior, so make a new sampler for another (its `starts` may be this one's last draws)"
             )
 
 
 def warn_of_change(xp: Backend, params: Params, position: Params) -> None:
-    """Warn where a model is not at the position that the sampler left it at."""
+    """Warn if the model's parameters were changed since the sampler's last epoch."""
     moved = [name for name, w in position.items() if not np.array_equal(xp.to_numpy(params[name]), xp.to_numpy(w))]
     if moved:
         warnings.warn(
-            f"{moved[0]!r} of the model was changed since the sampler's last epoch: the chains go on from their own "
-            "positions; for chains from other parameters make a new sampler",
+            f"{moved[0]!r} of the model was changed since the sampler's last epoch: the chains continue from their "
+            "own positions; for chains from other parameters make a new sampler",
             SamplingWarning,
             stacklevel=2,
         )
 
 
 def warn_of_likelihood(batches: list[Batch]) -> None:
-    """Warn where a loss that is a mean over steps has a target at every step."""
+    """Warn of a loss that is the mean over steps, with a target at every step."""
     if any(batch.pooling is None and batch.valid.shape[0] > 1 for batch in batches):
         warnings.warn(
             "the target has a value at every step and the loss is their mean (reduction='mean'): the sampler's "

@@ -1,4 +1,4 @@
-"""One Markov chain over a network's weights."""
+"""One Markov chain over a network's weights, and the starting points of several."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import numpy as np
 from neko.backend.protocol import Backend
 from neko.io import snapshot
 from neko.models.network import Params
-from neko.samplers import adaptation
+from neko.samplers import adaptation, proposals
 from neko.typing import Array
 
 
 class Chain:
-    """One Markov chain: where it is, its own random key, and the draws it has left."""
+    """One Markov chain: its position, its random key, and its draws so far."""
 
     def __init__(self, position: Params, key: Array) -> None:
         self.position = position
@@ -27,7 +27,7 @@ class Chain:
         self.acceptance: list[float] = []
 
     def exported(self, xp: Backend) -> dict[str, Any]:
-        """All of it, as NumPy arrays."""
+        """The chain as NumPy arrays."""
         names = list(self.draws[0]) if self.draws else []
         return {
             "position": snapshot.exported(xp, self.position),
@@ -41,7 +41,7 @@ class Chain:
         }
 
     def load(self, xp: Backend, saved: dict[str, Any], started: Any) -> None:
-        """What `exported` gave; `started` is a state of the sampler as a template."""
+        """Load what `exported` returned; `started` is a state of the sampler as a template."""
         self.position = snapshot.loaded(xp, self.position, saved["position"], "position")
         self.key = snapshot.loaded(xp, self.key, saved["key"], "key")
         self.state = snapshot.loaded(xp, started, saved["state"], "state")
@@ -52,3 +52,23 @@ class Chain:
         self.predictions = [] if saved["predictions"] is None else list(saved["predictions"])
         self.logdensity = saved["logdensity"].tolist()
         self.acceptance = saved["acceptance"].tolist()
+
+
+def starting_points(sampler: Any) -> list[Params]:
+    """The given starts; else the model's parameters, and for further chains these shuffled within each tensor.
+    ValueError unless given starts have the model's names and shapes."""
+    xp, own = sampler.xp, sampler.model.params
+    if sampler.starts is not None:
+        for number, start in enumerate(sampler.starts):
+            proposals.check_names(f"starts[{number}]", start, own, complete=True)
+        return [
+            {name: xp.asarray(np.array(start[name]), dtype=w.dtype) for name, w in own.items()}
+            for start in sampler.starts
+        ]
+    rng = np.random.default_rng(sampler.seed)
+
+    def shuffled(w: Array) -> Array:
+        w = np.asarray(xp.to_numpy(w))
+        return xp.asarray(rng.permutation(w.ravel()).reshape(w.shape))
+
+    return [own] + [{name: shuffled(w) for name, w in own.items()} for _ in range(sampler.n_chains - 1)]

@@ -1,4 +1,4 @@
-"""Samplers with an accept test: every transition looks at the whole data set."""
+"""Samplers with an accept test: every transition evaluates the whole data set."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from neko.typing import Array
 class FullData(Sampling):
     """A sampler with an accept test, which needs the whole data set: an epoch is one transition of every chain.
 
-    The batches of the first epoch are kept; they are the portions in which the log posterior is summed, so choose
-    `batch_size` as large as memory allows. A loader must give every example once; its order does not matter. During
-    warm-up the step size of every chain is adapted to the acceptance that is wanted, then it is frozen.
+    The batches of the first epoch are stored, and the log posterior is summed over them: choose `batch_size` as large
+    as memory allows. A loader must have every example exactly once, in any order. During warm-up the step size of every
+    chain is adapted to the target acceptance; then it is fixed.
     """
 
     sampler: Any
@@ -43,7 +43,7 @@ class FullData(Sampling):
         self._transition = self.compiled(self.transition)
 
     def settings(self) -> dict[str, Any]:
-        """What else the sampler's step takes; dicts are by parameter."""
+        """Further arguments of the sampler's step; dicts are by parameter."""
         return {}
 
     def step_sizes(self) -> list[float]:
@@ -57,7 +57,7 @@ class FullData(Sampling):
         if found.examples != self.examples:
             raise ValueError(
                 f"an epoch has {found.examples} of the {self.examples} examples of the data set: expected all of them, "
-                "once each, for the accept test needs the whole posterior; give a loader with drop_last=False "
+                "once each, since the accept test needs the whole posterior; give a loader with drop_last=False "
                 "(drop_remainder=False), or arrays, or use SGLD"
             )
         for name, given in self.settings().items():
@@ -66,22 +66,21 @@ class FullData(Sampling):
         self.data = self.stacked(arrays)
         super().begin(arrays, found)
 
-    def portions(self, batches: Iterable[Examples]) -> Iterable[Chain]:
+    def items(self, batches: Iterable[Examples]) -> Iterable[Chain]:
         self.look(batches)
         return self.chains
 
-    def learn(self, portion: Chain) -> Measures:
+    def learn(self, item: Chain) -> Measures:
         """A transition of a chain."""
-        xp, chain = self.xp, portion
+        xp, chain = self.xp, item
         arguments = (self.feedback, self.model.model.buffers, self.data)
         with xp.scope():
             if chain.state is None:
                 started = self._init(chain.position, *arguments)
-                # From such a place no proposal would ever be accepted.
                 if not math.isfinite(started.logdensity):
                     raise ValueError(
                         f"log density {float(started.logdensity)!r} where a chain starts: expected a finite "
-                        "number; look for inputs or parameters that are not"
+                        "number; look for inputs or parameters that are not finite"
                     )
                 chain.state, chain.tuning = started, adaptation.init(self.step_size)
             step_size = xp.asarray(self.chain_step_size(chain))
@@ -104,24 +103,24 @@ class FullData(Sampling):
         return self.sampler.State(chain.position, self.xp.zeros(()), chain.position)
 
     def stacked(self, arrays: list[Any]) -> tuple[Any, Any]:
-        """The equal batches stacked, and the last one if it is shorter."""
+        """The batches of equal size, stacked, and the last one if it is shorter."""
         full = list(arrays)
         odd = full.pop() if len(full) > 1 and self.sizes(full[-1]) != self.sizes(full[0]) else None
         if any(self.sizes(batch) != self.sizes(full[0]) for batch in full):
             raise ValueError(f"batches of shapes {[self.sizes(batch)[0] for batch in full]!r}: expected equal ones")
-        return tree.map(lambda *parts: self.xp.stack(list(parts)), *full), odd
+        return tree.map(lambda *arrays: self.xp.stack(list(arrays)), *full), odd
 
     def sizes(self, batch: Any) -> list[tuple[int, ...]]:
         """Shapes of the arrays of a batch."""
-        return [tuple(part.shape) for part in tree.leaves(batch)]
+        return [tuple(a.shape) for a in tree.leaves(batch)]
 
     def logdensity_and_drift(self, position: Params, feedback: Params, buffers: Any, data: Any) -> tuple[Array, Params]:
-        """log π of the full data, exact up to a constant, and the drift rule's word for its gradient."""
+        """log π of the full data, exact up to a constant, and the drift rule's gradient."""
         xp = self.xp
         stacked, odd = data
 
-        def add(carry: Any, portion: Any) -> tuple[Any, None]:
-            return tree.map(lambda a, b: a + b, carry, self.batch_loss(position, feedback, buffers, portion)), None
+        def add(carry: Any, batch: Any) -> tuple[Any, None]:
+            return tree.map(lambda a, b: a + b, carry, self.batch_loss(position, feedback, buffers, batch)), None
 
         sums = (xp.zeros(()), tree.map(xp.zeros_like, position), xp.zeros(()))
         sums, _ = xp.scan(add, sums, stacked)

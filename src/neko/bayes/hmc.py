@@ -15,9 +15,9 @@ from neko.samplers import hmc, proposals
 class HMC(FullData):
     """Draw a network's weights from their posterior by Hamiltonian Monte Carlo.
 
-    Each transition draws a momentum, takes `leapfrog_steps` leapfrog steps with the drift rule's gradient as the
-    force, and accepts by the exact change of energy. A force that depends on the position only keeps the leapfrog
-    reversible and volume-preserving, so any gradient rule may give it. See `neko.samplers.hmc`.
+    Each transition draws a momentum, makes `leapfrog_steps` leapfrog steps with the drift rule's gradient as the force,
+    and accepts by the exact change of energy. With a force that depends on the position only, the leapfrog is
+    reversible and preserves volume, so that any gradient rule may be the force. See `neko.samplers.hmc`.
 
     Parameters
     ----------
@@ -28,8 +28,8 @@ class HMC(FullData):
     leapfrog_steps : int
         Steps in a trajectory; each costs a pass over the full data.
     target_acceptance : float
-        What the warm-up adapts the step size to; 0.651 is the optimum in high dimension (Beskos et al. 2013), larger
-        values are the more robust choice.
+        The acceptance to which the warm-up adapts the step size; 0.651 is the optimum in high dimension (Beskos et al.
+        2013), larger values are more robust.
     mass : dict of str to float or array, optional
         Diagonal mass by parameter, one number or one for each entry, above 0; 1 where it is not given.
     **options

@@ -19,7 +19,8 @@ class Langevin(FullData):
         α = \min\Big(1, \frac{π(θ')\, q(θ|θ')}{π(θ)\, q(θ'|θ)}\Big)
 
     The drift g is any gradient rule's; the accept test, with the correction for the proposal, uses the exact
-    posterior of the full data, so that a wrong drift costs acceptance and not truth. See `neko.samplers.langevin`.
+    posterior of the full data, so that a wrong drift lowers the acceptance but causes no bias. See
+    `neko.samplers.langevin`.
 
     Parameters
     ----------
@@ -28,7 +29,7 @@ class Langevin(FullData):
     step_size : float
         ε at the start of the warm-up.
     target_acceptance : float
-        What the warm-up adapts ε to; 0.574 is the optimum in high dimension (Roberts & Rosenthal 1998).
+        The acceptance to which the warm-up adapts ε; 0.574 is the optimum in high dimension (Roberts & Rosenthal 1998).
     scale : dict of str to float or array, optional
         s by parameter, one number or one for each entry, above 0; 1 where it is not given: a diagonal preconditioner.
     **options

@@ -1,4 +1,4 @@
-"""SciPy and ArviZ, which only a posterior needs, and names that ArviZ takes."""
+"""Optional packages of posteriors, SciPy and ArviZ, and names for ArviZ."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def free(name: str, taken: Container[str]) -> str:
 
 
 def arviz_names(names: Iterable[str]) -> dict[str, str]:
-    """A name in ArviZ for each parameter: no path, no dimension, and no two the same."""
+    """A unique name in ArviZ for each parameter, without "/", and different from names of dimensions."""
     found: dict[str, str] = {}
     taken = {"chain", "draw"}
     for name in names:
@@ -34,10 +34,7 @@ def scipy_stats() -> Any:
 
 
 def arviz() -> Any:
-    """ArviZ, without the notice of its coming versions.
-
-    It warns once a day, on import: no concern of who asks for an R̂, and a failure where warnings are errors.
-    """
+    """ArviZ, without the daily FutureWarning of its import, which would fail where warnings are errors."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=r"\s*ArviZ is undergoing", category=FutureWarning)
         try:

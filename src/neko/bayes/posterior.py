@@ -1,4 +1,4 @@
-"""What a Bayesian learning rule returns: draws of the weights, and what they predict."""
+"""The result of a sampler: draws of the weights, and their predictions."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ LINKS = {
     "identity": "values",
     "log": "rates",
 }
-"""What predictions are, by the link of the loss."""
+"""The meaning of predictions, by the link of the loss."""
 TINY = 1e-30
-"""Probabilities below it count as this much in a logarithm, so that a certain and wrong draw stays finite."""
+"""Lower bound of probabilities in a logarithm, so that it is finite for a wrong prediction of probability 1."""
 
 
 @dataclass(frozen=True, eq=False)
 class Posterior:
     r"""Draws from the posterior of a network's weights.
 
-    With the draws' predictions :math:`p_s(x)` and their mean :math:`\bar p(x)`. What a measure means depends on what
-    predictions are, which is the `link` of the loss: entropies, accuracy and calibration are of class probabilities
-    ('softmax') only, and all entropies are in nats; `mean_prediction` and `standard_deviation` are of any prediction.
+    The draws' predictions are :math:`p_s(x)`, their mean :math:`\bar p(x)`. Their meaning is given by the `link` of the
+    loss: entropies, accuracy and calibration exist for class probabilities ('softmax') only, and all entropies are in
+    nats; `mean_prediction` and `standard_deviation` exist for any prediction.
 
     Parameters
     ----------
@@ -40,14 +40,14 @@ class Posterior:
     step_size : array (chains,)
         Step size after the warm-up.
     predictions : array (chains, draws, examples, outputs) or (chains, draws, examples, time, outputs), or None
-        For the inputs that the rule was given: class probabilities, or what the link says.
+        For the sampler's `x_pred`: class probabilities, or as given by `link`.
     link : {'softmax', 'sigmoid', 'identity', 'log'}
-        What predictions are: probabilities of classes or of independent events, values, or rates.
+        Meaning of the predictions: probabilities of classes or of independent events, values, or rates.
 
     Raises
     ------
     ValueError
-        For arrays whose shapes do not fit each other; for a measure that predictions of this link do not have.
+        For arrays whose shapes do not match; for a measure that does not exist for this link.
 
     References
     ----------
@@ -105,19 +105,19 @@ class Posterior:
         if self.link != "softmax":
             raise ValueError(
                 f"the predictions are {LINKS[self.link]} (link={self.link!r}), no class probabilities: entropies, "
-                "accuracy, calibration and ranks of errors have no meaning; mean_prediction and standard_deviation have"
+                "accuracy, calibration and ranks of errors do not exist; use mean_prediction and standard_deviation"
             )
         return self.samples
 
     @property
     def mean_prediction(self) -> np.ndarray:
         """The posterior predictive mean p̄, (examples, [time,] outputs)."""
-        # Over thousands of draws in single precision the sum's rounding would exceed a small mutual information.
+        # In single precision the rounding error of thousands of draws would exceed a small mutual information.
         return np.asarray(self.samples.mean(axis=0, dtype=np.float64))
 
     @property
     def standard_deviation(self) -> np.ndarray:
-        """Of the draws' predictions, without the noise that the data have, (examples, [time,] outputs)."""
+        """Of the draws' predictions, without the noise of the data, (examples, [time,] outputs)."""
         return np.asarray(self.samples.std(axis=0, dtype=np.float64))
 
     @property
@@ -130,19 +130,17 @@ class Posterior:
         return entropy(self.mean_probabilities)
 
     def expected_entropy(self) -> np.ndarray:
-        r"""What no further data would remove: the mean of :math:`H(p_s)`, (examples,)."""
+        r"""Uncertainty that further data would not reduce: the mean of :math:`H(p_s)`, (examples,)."""
         return np.asarray(entropy(self.probabilities).mean(axis=0, dtype=np.float64))
 
     def mutual_information(self) -> np.ndarray:
         r"""Between prediction and weights, :math:`H(\bar p) - E_s H(p_s) \ge 0`, (examples,) (Houlsby et al. 2011)."""
-        # It is never negative; rounding is.
+        # Negative only by rounding.
         return np.maximum(self.entropy() - self.expected_entropy(), 0.0)
 
     def mean_cross_entropy(self) -> np.ndarray:
-        r"""The paper's uncertainty: :math:`E_s[-\sum_k \bar p_k \log p_{s,k}]`, (examples,).
-
-        It is :math:`H(\bar p) + E_s KL(\bar p ‖ p_s)`, with probabilities below `TINY` taken as `TINY`.
-        """
+        r"""The paper's uncertainty :math:`E_s[-\sum_k \bar p_k \log p_{s,k}] = H(\bar p) + E_s KL(\bar p ‖ p_s)`,
+        (examples,), with probabilities of at least `TINY`."""
         logs = np.log(np.maximum(self.probabilities, TINY)).mean(axis=0, dtype=np.float64)
         return np.asarray(-(self.mean_probabilities * logs).sum(axis=-1))
 
@@ -168,7 +166,7 @@ class Posterior:
     def error_auroc(self, y: Any, uncertainty: np.ndarray | None = None) -> float:
         """Probability that a wrong example is more uncertain than a right one; by default by `mean_cross_entropy`."""
         wrong, values = self.split(y, uncertainty)
-        # the area under the curve is the share of pairs in order, which is what U counts
+        # the area under the curve is the fraction of ordered pairs, which U counts
         u = scipy_stats().mannwhitneyu(values[wrong], values[~wrong]).statistic
         return float(u / (wrong.sum() * (~wrong).sum()))
 
@@ -178,7 +176,7 @@ class Posterior:
         return float(scipy_stats().mannwhitneyu(values[wrong], values[~wrong], alternative="greater").pvalue)
 
     def split(self, y: Any, uncertainty: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-        """Which examples are wrong, and the uncertainty of all; ValueError unless there are both kinds."""
+        """The wrong examples, and the uncertainty of all; ValueError unless there are wrong and right ones."""
         wrong = self.mean_probabilities.argmax(axis=-1) != self.classes(y)
         if wrong.all() or not wrong.any():
             raise ValueError(f"{wrong.sum()} of {wrong.size} examples are wrong: expected some of each kind")
@@ -210,7 +208,7 @@ class Posterior:
         """An ArviZ ``InferenceData``: the groups 'posterior', 'sample_stats' (lp, acceptance_rate, step_size) and, if
         there are any, 'predictions' ('probability', or 'prediction' where it is none, by example, time and output).
 
-        Parameters have their names, with "." for "/"; a name that ArviZ or another parameter takes gets a "_".
+        Parameters have their names, with "." for "/"; a name already used by ArviZ or another parameter gets a "_".
         """
         step_size = np.broadcast_to(self.step_size[:, None], self.logdensity.shape)
         stats = {"lp": self.logdensity, "acceptance_rate": self.acceptance, "step_size": step_size}
@@ -226,10 +224,9 @@ class Posterior:
     def rhat(self) -> dict[str, np.ndarray]:
         """Rank-normalised split R̂ by ArviZ (Vehtari et al. 2021), near 1 where chains agree.
 
-        One for each number of every parameter, of 'logdensity' and, if there are any, of 'predictions', in the shape
-        of a draw (a parameter of such a name has it; the other is 'logdensity_' or 'predictions_'). NaN where no draw
-        differs from another, and everywhere for fewer than four draws in a chain. The largest of a tensor is
-        ``np.nanmax``.
+        One for each entry of every parameter, of 'logdensity' and, if there are any, of 'predictions', in the shape of
+        a draw ('logdensity_' or 'predictions_' if a parameter has that name). NaN where all draws are equal, and
+        everywhere for fewer than four draws in a chain. The largest of a tensor is ``np.nanmax``.
 
         Raises
         ------
@@ -243,18 +240,18 @@ class Posterior:
     def ess(self) -> dict[str, np.ndarray]:
         """Effective sample size (bulk) by ArviZ over all chains, in the form of `rhat`; one chain is enough.
 
-        Numbers that no draw changes count as if all draws were independent. NaN for fewer than four draws in a chain.
+        For an entry that is equal in all draws it is the number of draws. NaN for fewer than four draws in a chain.
         """
         return self.diagnose("ess")
 
     def diagnose(self, name: str) -> dict[str, np.ndarray]:
-        """A diagnostic of ArviZ for everything there are draws of."""
+        """A diagnostic of ArviZ for parameters, log density and predictions."""
         traces = dict(self.draws)
         traces[free("logdensity", traces)] = self.logdensity
         if self.predictions is not None:
             traces[free("predictions", traces)] = self.predictions
         az = arviz()
-        # Numbered, so that no name can be that of a dimension or of another.
+        # Numbered, so that names are unique and different from those of dimensions.
         data = az.convert_to_dataset({f"trace {i}": values for i, values in enumerate(traces.values())})
         with np.errstate(divide="ignore", invalid="ignore"):
             found = getattr(az, name)(data)

@@ -21,13 +21,17 @@ class Prior(Protocol):
 
 
 @dataclass(frozen=True)
-class Normal:
-    """``log p(w) = -Σ w² / 2σ² + const`` with the standard deviation σ, `scale`."""
+class Scaled:
+    """A prior with a scale above 0."""
 
     scale: float = 1.0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "scale", check_number("scale", self.scale, positive=True))
+
+
+class Normal(Scaled):
+    """``log p(w) = -Σ w² / 2σ² + const`` with the standard deviation σ, `scale`."""
 
     def logdensity_and_gradient(self, xp: Backend, w: Array) -> tuple[Array, Array]:
         """log p(w) and its gradient."""
@@ -35,14 +39,8 @@ class Normal:
         return -0.5 * precision * xp.sum(xp.square(w)), -precision * w
 
 
-@dataclass(frozen=True)
-class Laplace:
+class Laplace(Scaled):
     """``log p(w) = -Σ |w| / b + const`` with `scale` b; few large weights. Its gradient at 0 is 0."""
-
-    scale: float = 1.0
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "scale", check_number("scale", self.scale, positive=True))
 
     def logdensity_and_gradient(self, xp: Backend, w: Array) -> tuple[Array, Array]:
         """log p(w) and its gradient."""
@@ -50,21 +48,9 @@ class Laplace:
 
 
 def resolve(prior: Any, params: dict[str, Any]) -> dict[str, Prior]:
-    """A prior for each parameter.
-
-    Parameters
-    ----------
-    prior : Prior, float or dict
-        One for all, a number being the scale of a `Normal`; or a dict from names or patterns such as ``'readout.*'`` to
-        these, of which the first that fits counts.
-    params : dict
-        The parameters.
-
-    Raises
-    ------
-    ValueError
-        For a parameter without a prior, or a pattern that fits none.
-    """
+    """A prior for each parameter, from one for all, where a number is the scale of a `Normal`, or a dict from names or
+    patterns such as ``'readout.*'`` to these, of which the first that matches is used. ValueError for a parameter
+    without a prior, or a pattern that matches none."""
     if not isinstance(prior, dict):
         return dict.fromkeys(params, one(prior))
     idle = [pattern for pattern in prior if not fnmatch.filter(params, pattern)]
@@ -92,7 +78,7 @@ def checked(prior: Any) -> Any:
 
 
 def one(prior: Any) -> Prior:
-    """A prior as it is, a number as the scale of a normal."""
+    """A prior; a number is the scale of a `Normal`."""
     if hasattr(prior, "logdensity_and_gradient") and not isinstance(prior, type):
         return prior
     if isinstance(prior, Real) and not isinstance(prior, bool):

@@ -1,4 +1,4 @@
-"""What the samplers share as learning rules: chains over a network's weights, and the posterior they leave."""
+"""The base of samplers as learning rules: chains over a network's weights, and their posterior."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import numpy as np
 
 from neko import identity, rules, tree
 from neko.arguments import check_integer
-from neko.bayes import priors, starts
+from neko.bayes import priors
 from neko.bayes.began import Began, warn_of_change, warn_of_likelihood
-from neko.bayes.chain import Chain
+from neko.bayes.chain import Chain, starting_points
 from neko.bayes.posterior import Posterior
 from neko.data import size
 from neko.data.intake import Examples
@@ -36,56 +36,56 @@ SAMPLERS: Registry[type[Sampling]] = Registry("sampler", "neko.bayes")
 
 
 class Sampling(Learner):
-    r"""Learning as sampling from the posterior of the weights.
+    r"""A learner that samples from the posterior of the weights.
 
     .. math::
         \log π(θ) = -N \bar E(θ) + \log p(θ) + const
 
     with the loss :math:`\bar E` of the whole data set as the evaluator reports it, N sequences and the prior p. With
     a loss that is a negative log likelihood per sequence (cross-entropy, or 'half_squared_error' for unit noise) this
-    is the Bayesian posterior. For a target at every step that is ``reduction='sum'``, the sum over a sequence's steps;
-    the mean makes a sequence count as much as one step, of which a `SamplingWarning` tells. N is the number of
-    examples of the data set, also where a loader drops some.
+    is the Bayesian posterior. For a target at every step this needs ``reduction='sum'``, the sum over a sequence's
+    steps; with the mean, which causes a `SamplingWarning`, a sequence counts as much as one step. N is the number of
+    examples of the data set, even where a loader drops some.
 
-    The chains are of one density: every call of `Trainer.train` must bring the same examples (in any order and in
-    batches of any size), and model, objective, prior and options must be what they were. The chains' positions are the
-    sampler's own. A change of the model's parameters from outside between two calls moves no chain; a
-    `SamplingWarning` says so, and the model has the first chain's position again after the next epoch.
+    All chains sample one density: every call of `Trainer.train` must have the same examples (in any order and in
+    batches of any size), with the same model, objective, prior and options. The chains have their own positions: a
+    change of the model's parameters between two calls does not affect them and causes a `SamplingWarning`; after the
+    next epoch the model has the first chain's position again.
 
     Parameters
     ----------
     model : Evaluator
-        Model and loss. Its present parameters are where the first chain starts.
+        Model and loss. The first chain starts from its present parameters.
     drift : str, class or callable
-        The gradient rule that drives the proposals, by its name or class, or what makes one from an evaluator: for
-        example ``'eprop:random'``, ``Eprop`` or ``functools.partial(Eprop, mode='random')``.
-        It may be any deterministic function of the weights; feedback weights are drawn once and stay.
+        The gradient rule of the proposals by its name or class, or a function from an evaluator to one: for example
+        ``'eprop:random'``, ``Eprop`` or ``functools.partial(Eprop, mode='random')``. It may be any deterministic
+        function of the weights; feedback weights are drawn once and do not change.
     prior : Prior, float or dict
         One for all parameters, or by name or pattern (``{'readout.*': Normal(0.3), '*': 1.0}``); a number is the
         standard deviation of a normal.
     x_pred : array (examples, …), optional
-        Inputs whose predictions each draw leaves in the posterior.
+        Inputs whose predictions by each draw are stored in the posterior.
     chains : int
-        Number of chains, one after the other. The second and later ones start from the first one's weights shuffled
-        within each tensor: as wide, and independent.
+        Number of chains, computed one after the other. The second and later ones start from the first one's weights,
+        shuffled within each tensor: independent, with the same distribution.
     starts : sequence of dict, optional
-        Parameters where the chains start, one dict of arrays of any framework a chain, in place of `chains`: for
+        Parameters from which the chains start, one dict of arrays of any framework per chain, in place of `chains`: for
         example ``[{name: w[0, -1] for name, w in posterior.draws.items()}]``.
     warmup : int
-        Epochs at the beginning that leave no draw.
+        Number of epochs at the beginning without draws.
     thinning : int
-        Epochs between two draws.
+        Number of epochs between two draws.
     seed : int
-        Seed of proposals and starts.
+        Seed of proposals and starting points.
     jit : bool
         Compile the step where the framework compiles.
 
     Raises
     ------
     TypeError, ValueError
-        For a drift that is no rule, a regularizer of the evaluator or of a user's model (a penalty is not part of a
-        posterior: give a prior), counts below 1, and starts that are no parameters of the model. In training for data,
-        an objective or options other than those that the chains began with.
+        For a drift that is not a gradient rule, a regularizer of the evaluator or of a user's model (use a prior
+        instead), counts below 1, and starts that are not parameters of the model. In training for data, an objective or
+        options that differ from those at the start of the chains.
     """
 
     changeable = False
@@ -114,8 +114,8 @@ class Sampling(Learner):
         self.seed = check_integer("seed", seed, least=0)
         self.model = model
         self.xp = model.xp
-        self.drift = drift_of(drift, model)
-        # A target must be a function: no dropout, and buffers that stay.
+        self.drift = build_drift(drift, model)
+        # The target must be deterministic: no dropout, and constant buffers.
         self.drift.training = False
         self.prior = priors.checked(prior)
         self.priors: dict[str, Any] = {}
@@ -150,12 +150,13 @@ class Sampling(Learner):
         self._looked = False
 
     @abstractmethod
-    def portions(self, batches: Iterable[Examples]) -> Iterable[Any]:
-        """What a transition of the chains takes; it looks at the batches by `look`."""
+    def items(self, batches: Iterable[Examples]) -> Iterable[Any]:
+        """The arguments of `learn`, each for one transition; a subclass passes the batches through `look`."""
 
     @abstractmethod
     def summary(self) -> dict[str, float]:
-        """What the history keeps. A chain's `logdensity` and `acceptance` have one entry more."""
+        """Measures for the history; appends an entry to `logdensity` and `acceptance` of every chain, if not done
+        yet."""
 
     def finish(self, totals: Measures) -> dict[str, float]:
         measures = self.summary()
@@ -167,8 +168,8 @@ class Sampling(Learner):
         return measures
 
     def look(self, batches: Iterable[Examples]) -> Iterable[Examples]:
-        """The batches as they are. In the first epoch of a call their examples are looked at: the chains begin with
-        them, or must have begun with the same."""
+        """The batches, unchanged. In the first epoch of a call the chains start with these data, or their data are
+        compared with these."""
         if self._looked:
             return batches
         batches = list(batches)
@@ -189,11 +190,11 @@ class Sampling(Learner):
         return batches
 
     def begin(self, arrays: list[Any], found: DataSet) -> None:
-        """Look at the objective with the first batches at hand, and put the chains where they start."""
+        """Check the objective with the first batches, and create the chains at their starting points."""
         if self.model.model.penalized:
             raise ValueError(
                 f"{self.model.model!r} adds a penalty of its own to the loss (regularizers, add_loss), which is not "
-                "part of a posterior: leave it out and give a prior instead"
+                "part of a posterior: remove it and give a prior instead"
             )
         self.priors = priors.resolve(self.prior, self.model.params)
         with self.xp.scope():
@@ -203,16 +204,16 @@ class Sampling(Learner):
             self.share = sum(float(self.model.objective.share(self.xp, batch)) for batch in shapes) / found.examples
             self.feedback = self.drift.initial_feedback()
             keys = self.xp.random.split(self.xp.random.key(self.seed), self.n_chains)
-            for position, key in zip(starts.positions(self), self.xp.unstack(keys), strict=True):
+            for position, key in zip(starting_points(self), self.xp.unstack(keys), strict=True):
                 self.chains.append(Chain(position, key))
 
     renewing = False
-    """Whether each epoch may bring other examples of one data set, because every step looks at its batch only."""
+    """Whether epochs may have different examples of one data set, because every step uses its batch only."""
 
     def density(self) -> dict[str, Any]:
-        """What must not change while the chains run, by value; of a user's module only what it was made with."""
+        """All that must not change while the chains run, by value; of a user's module only its construction."""
         found = self.identity()
-        model = {name: part for name, part in found["model"].items() if name != "module"}
+        model = {name: value for name, value in found["model"].items() if name != "module"}
         return {**found, "model": model}
 
     def identity(self) -> dict[str, Any]:
@@ -221,7 +222,7 @@ class Sampling(Learner):
     def options(self) -> dict[str, Any]:
         """Every option of the sampler by value, the defaults too."""
         drift = {"rule": self.drift.name, **self.drift.options()}
-        # of several patterns the first that fits counts
+        # their order matters: the first pattern that matches is used
         patterns = list(self.prior) if isinstance(self.prior, dict) else None
         return identity.options(self, chains=self.n_chains, drift=drift, patterns=patterns)
 
@@ -241,7 +242,7 @@ class Sampling(Learner):
         xp = self.xp
         self.look(batches)
         if self._began is not None and list(self._began.data) != saved["data"]:
-            raise CheckpointError(f"its chains are of {DataSet(*saved['data'])}: this run brings {self._began.data}")
+            raise CheckpointError(f"its chains are of {DataSet(*saved['data'])}: this run has {self._began.data}")
         with xp.scope():
             if self.model.model.persistent:
                 self.model.model.buffers = snapshot.loaded(xp, self.model.model.buffers, saved["buffers"], "buffers")
@@ -252,10 +253,10 @@ class Sampling(Learner):
         self.epochs = saved["epochs"]
 
     def blank(self, chain: Chain) -> Any:
-        """A state of the sampler with the form of a chain's; None for a sampler without one."""
+        """A state of the sampler as a template for loading; None for a sampler without one."""
 
     def keep(self, chain: Chain) -> None:
-        """A draw of a chain: its weights, and its predictions for `x_pred`."""
+        """Store a draw of a chain: its weights, and its predictions for `x_pred`."""
         chain.draws.append({name: np.array(self.xp.to_numpy(w)) for name, w in chain.position.items()})
         if self.x_pred is not None:
             self.model.params = chain.position
@@ -282,19 +283,19 @@ class Sampling(Learner):
         return sum(value for value, _ in found.values()), {name: g for name, (_, g) in found.items()}
 
     def batch_loss(self, position: Params, feedback: Params, buffers: Any, arrays: Any) -> tuple[Array, Params, Array]:
-        """Loss of a batch times its share in the data set, the drift rule's gradient of it, and the share."""
+        """Loss of a batch times its weight in the data set, the drift rule's gradient of it, and the weight."""
         batch = self.model.batch(*arrays)
         result = self.drift.differentiate(position, feedback, batch, buffers)
         share = self.model.objective.share(self.xp, batch)
         return result.forward.loss * share, {name: share * result.gradients[name] for name in position}, share
 
 
-def drift_of(drift: Any, model: Evaluator) -> GradientRule:
-    """The gradient rule of a name, class or factory; TypeError for what is none, or follows no gradient of a loss."""
+def build_drift(drift: Any, model: Evaluator) -> GradientRule:
+    """The gradient rule of a name, class or function; TypeError for anything else, and for a rule without a loss."""
     made = rules.resolve(drift)(model) if isinstance(drift, str) or callable(drift) else None
     found = made.gradient if isinstance(made, LearningRule) else made
     if not isinstance(found, GradientRule):
         raise TypeError(f"drift={drift!r}: expected a gradient rule such as BPTT or Eprop")
     if not found.has_objective:
-        raise TypeError(f"drift={drift!r} follows no loss, so that a posterior knows nothing of it: expected BPTT, say")
+        raise TypeError(f"drift={drift!r} does not follow the gradient of a loss: expected another rule, such as BPTT")
     return found

@@ -31,11 +31,11 @@ class SGLD(Sampling):
     .. math::
         \hat g(θ) = ∇ \log p(θ) - \frac{N}{|B|} \frac{N}{S} \sum_{i ∈ B} ∇ L_i(θ), \qquad S = \sum_{i=1}^N s_i
 
-    where a sequence adds the loss L_i with the weight s_i to that of the data set: its valid frames where the loss is
-    the mean over frames, 1 where steps add up. The mean of ĝ over all mini-batches of a size is the gradient of the log
-    posterior, whatever the lengths of the sequences. An epoch is a pass over the batches and leaves at most one draw a
-    chain. Nothing corrects for the step size, for the noise of the mini-batches, or for a drift that is no gradient:
-    the draws are biased, the less the smaller ε is. Of a loader that drops examples S/N is taken from its first epoch.
+    where a sequence has the loss L_i with the weight s_i: the number of its valid frames where the loss is the mean
+    over frames, 1 where it is the sum. The mean of ĝ over all mini-batches of a size is the gradient of the log
+    posterior, for sequences of any lengths. An epoch is a pass over the batches and gives at most one draw per chain.
+    There is no correction for the step size, for the noise of the mini-batches, or for a drift that is not a gradient:
+    the draws are biased, less so for smaller ε. For a loader that drops examples S/N is estimated in its first epoch.
 
     Parameters
     ----------
@@ -62,14 +62,14 @@ class SGLD(Sampling):
     def step_sizes(self) -> list[float]:
         return [self.step_size] * len(self.chains)
 
-    def portions(self, batches: Iterable[Examples]) -> Iterable[Examples]:
+    def items(self, batches: Iterable[Examples]) -> Iterable[Examples]:
         batches = self.look(batches)
         self._estimates: list[list[Array]] = [[] for _ in self.chains]
         return batches
 
-    def learn(self, portion: Examples) -> Measures:
+    def learn(self, item: Examples) -> Measures:
         """A step of every chain from a batch."""
-        arguments = (self.feedback, self.model.model.buffers, tuple(portion[:3]))
+        arguments = (self.feedback, self.model.model.buffers, tuple(item[:3]))
         with self.xp.scope():
             for chain, values in zip(self.chains, self._estimates, strict=True):
                 chain.key, chain.position, value = self._transition(chain.key, chain.position, *arguments)
@@ -87,7 +87,7 @@ class SGLD(Sampling):
         return {"logdensity": float(np.mean([chain.logdensity[-1] for chain in self.chains]))}
 
     def transition(self, key: Array, position: Params, *arguments: Any) -> tuple[Array, Params, Array]:
-        """A step from a batch; also the batch's estimate of the log density before it."""
+        """A step from a batch, and the batch's estimate of the log density before it."""
         xp = self.xp
         key, now = xp.unstack(xp.random.split(key))
 
@@ -98,8 +98,7 @@ class SGLD(Sampling):
         return key, state.position, info.logdensity
 
     def estimate(self, position: Params, feedback: Params, buffers: Any, arrays: Any) -> tuple[Array, Params]:
-        """Unbiased estimates of the log posterior and of its gradient from a batch, whose sum stands for that of the
-        whole data set."""
+        """Unbiased estimates of the log posterior and of its gradient from a batch, scaled to the data set."""
         loss, gradients, _ = self.batch_loss(position, feedback, buffers, arrays)
         value, drift = self.logprior(position)
         scale = self.examples / (arrays[1].shape[0] * self.share)

@@ -1,4 +1,4 @@
-"""How examples come to a model: received in any container, checked, and converted to arrays of its backend."""
+"""From examples in any container to checked arrays of the model's backend."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from neko.typing import Array
 
 
 class Examples(NamedTuple):
-    """A batch of examples as learners take them.
+    """A batch of examples for learners.
 
     ``x``, ``y`` and ``mask`` are arrays of the model's backend with the batch axis first, targets set to zero where
-    they are masked; ``given`` is the mask as it came, which the host can look at without a copy from the device.
+    they are masked; ``given`` is the original mask, which the host can read without a copy from the device.
     """
 
     x: Any
@@ -35,19 +35,19 @@ class Examples(NamedTuple):
         return int(tree.leaves(self.x)[0].shape[0])
 
     def cut(self, steps: slice, sequence_level: bool) -> Examples:
-        """Some steps of the batch; a target of the whole sequence stays as it is."""
+        """Some steps of the batch; a sequence-level target is not cut."""
         y = self.y if sequence_level else self.y[:, steps]
         return Examples(self.x[:, steps], y, None if self.mask is None else self.mask[:, steps], None)
 
     def counts(self) -> np.ndarray:
-        """Which frames count, (batch, time), on the host."""
+        """The valid frames, (batch, time), on the host."""
         if self.given is None:
             return np.ones(tuple(self.x.shape[:2]), bool)
         return containers.as_numpy("mask", self.given) > 0.0
 
 
-class Judge(Protocol):
-    """What an `Intake` asks of an evaluator."""
+class EvaluatorLike(Protocol):
+    """The part of an evaluator that an `Intake` uses."""
 
     model: Trainable
     metrics: tuple[Metric, ...]
@@ -57,42 +57,40 @@ class Judge(Protocol):
         """What is minimised."""
 
     def build(self, x: Any, *, batch_size: int | None = None) -> None:
-        """Make the parameters for inputs like `x`, if there are none."""
+        """Create the parameters for such inputs, if there are none."""
 
 
 class Intake:
-    """What data must be for a model, its objective and its metrics.
+    """Checks and converts data for a model, its objective and its metrics.
 
     Attributes
     ----------
     timed : bool or None
-        Whether the targets that were checked last have a time axis; None before the first.
+        Whether the targets of the last check have a time axis; None before the first.
     """
 
-    def __init__(self, judge: Judge) -> None:
-        self.judge = judge
+    def __init__(self, evaluator: EvaluatorLike) -> None:
+        self.evaluator = evaluator
         self.timed: bool | None = None
 
     def prepare(self, x: Any, y: Any, mask: Any = None, *, chunks: bool = False, checked: bool = False) -> Examples:
-        """Examples in any container, checked (unless they are `checked` already) and converted; the model is built.
-
-        In `chunks` of longer sequences some may have no valid frame.
-        """
+        """Examples in any container, checked (unless `checked` before) and converted; the model is built. With
+        `chunks` a sequence may have no valid frame."""
         received = self.receive(x, y, mask)
         if not checked:
-            self.judge.build(received[0])
+            self.evaluator.build(received[0])
             self.check(*received, chunks=chunks)
         return self.convert(*received)
 
     def receive(self, x: Any, y: Any, mask: Any) -> tuple[Any, Any, Any]:
-        """What a person gives for a batch, as arrays of the backend or of NumPy, unchecked."""
-        model = self.judge.model
+        """A batch in any container as arrays of the backend or of NumPy, unchecked."""
+        model = self.evaluator.model
         return model.receive(x), model.native("y", y), None if mask is None else model.native("mask", mask)
 
     def check(self, x: Any, y: Any, mask: Any, *, chunks: bool = False) -> None:
-        """ValueError or TypeError for received data that do not fit the built model, are not finite, or have targets
-        that the loss does not take. What a mask hides is not looked at."""
-        model, loss = self.judge.model, self.judge.objective.loss
+        """ValueError or TypeError for received data that do not fit the built model or the loss, or are not finite.
+        Masked targets are not checked."""
+        model, loss = self.evaluator.model, self.evaluator.objective.loss
         shape = model.shape(x)
         size = containers.count("x", x)
         self.timed = self.check_target((size,) if shape is None else shape, tuple(np.shape(y)))
@@ -108,13 +106,13 @@ class Intake:
             checks.distribution(y, valid, loss.name)
         elif loss.link != "identity":
             checks.within(y, valid, loss.name, 1.0 if loss.link == "sigmoid" else np.inf)
-        for metric in self.judge.metrics:
+        for metric in self.evaluator.metrics:
             if metric.needs_classes(loss.link) and not loss.distribution:
                 checks.one_of(y, valid, metric.name)
 
     def convert(self, x: Any, y: Any, mask: Any) -> Examples:
-        """Received data as the rules take them."""
-        xp, objective = self.judge.model.xp, self.judge.objective
+        """Received data in the form that the rules expect."""
+        xp, objective = self.evaluator.model.xp, self.evaluator.objective
         timed = not objective.is_sequence_level(y)
         if objective.loss.sparse and "int" not in str(y.dtype):
             y = np.nan_to_num(containers.as_numpy("y", y)).astype(np.int32)
@@ -125,7 +123,7 @@ class Intake:
 
     def tensors(self, x: Any, mask: Any) -> tuple[Any, Array | None]:
         """Inputs and mask as arrays of the backend."""
-        model = self.judge.model
+        model = self.evaluator.model
         return model.as_input(x), None if mask is None else model.xp.asarray(mask, dtype=model.xp.dtype)
 
     def check_mask(self, mask: Any, shape: tuple[int, int] | None, chunks: bool) -> None:
@@ -140,30 +138,29 @@ class Intake:
     def check_target(self, shape: tuple[int, ...], y: tuple[int, ...]) -> bool:
         """Whether a target of shape `y` has a time axis, for outputs (batch, time) or (batch,); ValueError if it does
         not fit."""
-        loss = self.judge.objective.loss
-        outputs = () if loss.sparse else (self.judge.model.outputs,)
-        held, timed = (shape[0], *outputs), (*shape, *outputs)
-        if y not in (held, timed):
+        loss = self.evaluator.objective.loss
+        outputs = () if loss.sparse else (self.evaluator.model.outputs,)
+        sequence, timed = (shape[0], *outputs), (*shape, *outputs)
+        if y not in (sequence, timed):
             numbers = loss.distribution and y == shape[: len(y)]
             hint = " (sparse_categorical_crossentropy takes class numbers)" if numbers else ""
-            choice = "" if held == timed else f" or, for a target at every step, {timed!r}"
-            raise ValueError(f"y has shape {y!r}: expected {held!r}{choice}{hint}")
+            choice = "" if sequence == timed else f" or, for a target at every step, {timed!r}"
+            raise ValueError(f"y has shape {y!r}: expected {sequence!r}{choice}{hint}")
         return len(shape) > 1 and y == timed
 
     def inputs(self, x: Any, mask: Any) -> tuple[Any, Any]:
         """Inputs and mask for a prediction, received and checked."""
-        model = self.judge.model
-        x = model.receive(x)
-        mask = None if mask is None else model.native("mask", mask)
+        model = self.evaluator.model
+        x, mask = model.receive(x), None if mask is None else model.native("mask", mask)
         self.check_mask(mask, model.shape(x), chunks=False)
         for a in tree.leaves(x):
             containers.check_finite("x", a)
         return x, mask
 
     def lengths(self, steps: Sequence[int] | None = None) -> Lengths | None:
-        """To which lengths a loader's sequences are padded: to `steps`, or powers of two where the framework compiles
-        for every length; None where nothing is."""
-        model = self.judge.model
+        """The lengths to which a loader's sequences are padded: `steps`, or powers of two where the framework compiles
+        for every length; None without padding."""
+        model = self.evaluator.model
         if steps is None and not (model.cells and model.xp.compiles):
             return None
         if not model.cells:
@@ -171,10 +168,10 @@ class Intake:
                 f"lengths={steps!r}: {model!r} would read the padding, which may change its outputs before it; "
                 "expected a network of cells"
             )
-        return Lengths(steps, sparse=self.judge.objective.loss.sparse)
+        return Lengths(steps, sparse=self.evaluator.objective.loss.sparse)
 
 
 def hidden(xp: Backend, a: Any, mask: Any) -> Any:
-    """`a` (batch, time, …) with zeros at masked frames, whatever was there (a label of -100, a NaN)."""
+    """`a` (batch, time, …) with zeros at masked frames, in place of any value (a label of -100, a NaN)."""
     shape = (*mask.shape, *(1,) * (len(a.shape) - 2))
     return xp.where(xp.reshape(mask, shape) > 0.0, a, xp.zeros_like(a))

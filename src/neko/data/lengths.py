@@ -1,4 +1,4 @@
-"""Sequences of many lengths, padded to a few, since a framework that compiles does so for every new shape."""
+"""Padding of sequences to a few lengths, since a framework that compiles does so for every new shape."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from neko import arguments, containers
 
 
 class Lengths:
-    """To which lengths batches of sequences are padded; a padded frame counts nowhere.
+    """The lengths to which batches of sequences are padded, with masked frames.
 
-    The length of the first batch stays as it is, so that batches of one length are never padded. Others are padded to
-    the next of `steps`, or to the next power of two.
+    The first batch is not padded, so that batches of one length never are. Others are padded to the length of the
+    first, the next of `steps`, or the next power of two.
 
     Parameters
     ----------
     steps : sequence of int, optional
-        The lengths to pad to; longer sequences stay as they are. By default powers of two.
+        The lengths to pad to; longer sequences are not padded. By default powers of two.
     sparse : bool
         Whether targets are class numbers.
     """
@@ -31,13 +31,13 @@ class Lengths:
         self.first: int | None = None
 
     def of(self, time: int) -> int:
-        """The length that sequences of `time` steps get."""
+        """The padded length of sequences of `time` steps."""
         self.first = time if self.first is None else self.first
         steps = [1 << (time - 1).bit_length()] if self.steps is None else self.steps
         return min((n for n in (self.first, *steps) if n >= time), default=time)
 
     def pad(self, x: Any, y: Any, mask: Any) -> tuple[Any, Any, Any]:
-        """A batch whose inputs are (batch, time, n_in), with frames of zeros at the end that its mask leaves out."""
+        """A batch with inputs (batch, time, n_in), padded at the end with masked frames of zeros."""
         if len(getattr(x, "shape", ())) != 3:
             return x, y, mask
         size, time = int(x.shape[0]), int(x.shape[1])

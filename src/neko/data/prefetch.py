@@ -1,4 +1,4 @@
-"""The next batch is fetched while the device is busy with the one before."""
+"""Prefetching of the next batch while the device computes."""
 
 from __future__ import annotations
 
@@ -10,19 +10,10 @@ from neko.data.sources import Source
 
 
 class Prefetcher(Iterator[Examples]):
-    """The batches of an epoch, of which `fetch` prepares the next one while the device is still busy.
+    """The batches of an epoch of a source; `fetch` prepares the next one while the device is still busy.
 
-    Parameters
-    ----------
-    source, batches
-        A source and batches of it.
-    marked
-        Whether a checkpoint may be wanted while a batch waits; to look at the generators takes its time.
-
-    Attributes
-    ----------
-    mark : dict or None
-        `Source.mark` before the batch that was fetched and not yet given, for a checkpoint in between.
+    If `marked`, ``mark`` is the generators' state `Source.mark` before a batch that is fetched and not yet returned,
+    for a checkpoint; else None.
     """
 
     def __init__(self, source: Source, batches: Iterator[Examples], *, marked: bool) -> None:
@@ -33,7 +24,7 @@ class Prefetcher(Iterator[Examples]):
         self._waiting: Examples | Exception | None = None
 
     def fetch(self) -> None:
-        """Have the next batch ready; what goes wrong, or that there is none, is told when its turn comes."""
+        """Prepare the next batch; an error, or the end of the epoch, is raised when the batch is requested."""
         if self._waiting is None:
             self.mark = self._source.mark() if self._marked else None
             try:
@@ -42,7 +33,7 @@ class Prefetcher(Iterator[Examples]):
                 self._waiting = error
 
     def fetch_again(self, mark: Any) -> None:
-        """Have the next batch ready as it was drawn when the generators stood at `mark`."""
+        """Prepare the next batch as drawn from the generators' state `mark`."""
         now = self._source.mark()
         self._source.reset(mark)
         self.fetch()

@@ -1,42 +1,31 @@
-"""How many examples a data set has, whatever of it a loader hands out in an epoch."""
+"""The number of examples of a data set, even where a loader drops some in an epoch."""
 
 from __future__ import annotations
 
 from typing import Any
 
 UNKNOWN, INFINITE = -2, -1
-"""What TensorFlow says of the size of a data set that it cannot count, or that has no end."""
+"""TensorFlow's cardinality of a data set of unknown or infinite size."""
 
 
 def examples(data: Any, counted: int) -> int:
-    """Number of examples of the data set behind what gives batches.
+    """Number of examples of the data set of an iterable of batches, `counted` in the batches of an epoch.
 
     A ``torch.utils.data.DataLoader`` and a ``tf.data.Dataset`` may drop the last examples or draw some several times:
-    of the former it is the length of its data set (or of the subset that its sampler is made for), of the latter the
-    number before batches are made. Anything else has the examples that it gives.
-
-    Parameters
-    ----------
-    data : iterable
-        What gives batches.
-    counted : int
-        Examples that were in the batches of an epoch.
-
-    Raises
-    ------
-    ValueError
-        Where examples are dropped and nothing says of how many.
+    of the former it is the length of its data set (or of its sampler's subset), of the latter the number before
+    batching. Any other iterable has as many as were counted. ValueError where examples are dropped and the number of
+    all is not known.
     """
     if hasattr(data, "dataset") and hasattr(data, "sampler"):
-        return of_loader(data, counted)
+        return count_loader(data, counted)
     if type(data).__module__.startswith("tensorflow"):
-        return of_tensorflow(data, counted)
+        return count_tensorflow(data, counted)
     return counted
 
 
-def of_loader(loader: Any, counted: int) -> int:
-    """Of a `DataLoader`."""
-    if loader.batch_sampler is None:  # what the data set gives are batches
+def count_loader(loader: Any, counted: int) -> int:
+    """`examples` of a `DataLoader`."""
+    if loader.batch_sampler is None:  # the data set gives batches
         return counted
     try:
         return len(getattr(loader.sampler, "indices", loader.dataset))
@@ -45,12 +34,12 @@ def of_loader(loader: Any, counted: int) -> int:
             return counted
         raise ValueError(
             f"{type(loader).__name__} with drop_last=True over {type(loader.dataset).__name__}, which has no length: "
-            "expected drop_last=False, or a data set with a length, for the number of examples is part of a posterior"
+            "expected drop_last=False, or a data set with a length, since a posterior needs the number of examples"
         ) from error
 
 
-def of_tensorflow(data: Any, counted: int) -> int:
-    """Of a `tf.data.Dataset`: the last step of its making that puts examples into batches says whether some go."""
+def count_tensorflow(data: Any, counted: int) -> int:
+    """`examples` of a `tf.data.Dataset`, whose last batching step determines whether examples are dropped."""
     while not hasattr(data, "_drop_remainder"):
         if not hasattr(data, "_input_dataset"):
             return counted

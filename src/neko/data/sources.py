@@ -1,4 +1,4 @@
-"""Where batches come from: arrays, a DataLoader, a tf.data.Dataset, any iterable."""
+"""Sources of batches: arrays, a DataLoader, a tf.data.Dataset, any iterable."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Source(ABC):
     Attributes
     ----------
     length : int or None
-        Batches in an epoch, where it is known.
+        Number of batches in an epoch, if known.
     """
 
     length: int | None
@@ -36,36 +36,36 @@ class Source(ABC):
 
     @abstractmethod
     def first(self) -> Iterator[Examples]:
-        """The batches of epoch 0 once more, for a learner that goes on from a checkpoint."""
+        """The batches of epoch 0 again, for a learner that is resumed from a checkpoint."""
 
     @abstractmethod
     def rest(self, index: int, skip: int) -> Iterator[Examples]:
-        """The batches of an epoch after the first `skip` ones, for an epoch that is gone on with."""
+        """The batches of an epoch after the first `skip` ones, for a resumed epoch."""
 
     @abstractmethod
     def identity(self) -> dict[str, Any]:
-        """What the data are, by value, as far as it can be told without a pass over them."""
+        """The data by value, as far as known without a pass over them."""
 
     @abstractmethod
     def mark(self) -> Any:
-        """Where the random generators stand that batches may be drawn with; None where there are none."""
+        """State of the random generators with which batches may be drawn; None without generators."""
 
     @abstractmethod
     def reset(self, mark: Any) -> None:
-        """Put them where `mark` found them."""
+        """Restore the state of the generators."""
 
     @abstractmethod
     def state(self) -> dict[str, Any]:
-        """What the order of batches depends on."""
+        """The state that determines the order of batches."""
 
     @abstractmethod
     def restore(self, saved: dict[str, Any]) -> None:
-        """Take what `state` gave. Of data whose first batch can be told only when it comes, `first` then raises
-        CheckpointError if it is another one."""
+        """Load what `state` returned. For an iterable, `first` then raises CheckpointError if the first batch
+        differs."""
 
 
 class Arrays(Source):
-    """Batches of arrays in an order that `seed` fixes, a new one each epoch."""
+    """Batches of arrays, in a new order at each epoch that is determined by `seed`."""
 
     def __init__(
         self, x: Any, y: Any, mask: Any, intake: Intake, batch_size: int, shuffle: bool, seed: int, chunks: bool
@@ -73,8 +73,8 @@ class Arrays(Source):
         if not isinstance(shuffle, bool):
             raise TypeError(f"shuffle={shuffle!r}: expected True or False")
         self.intake = intake
-        self.parts = parts(x, y, mask, intake)
-        named = zip(("x", "y", "mask"), self.parts, strict=True)
+        self.arrays = as_raw(x, y, mask, intake)
+        named = zip(("x", "y", "mask"), self.arrays, strict=True)
         lengths = [containers.count(name, a) for name, a in named if a is not None]
         if len(set(lengths)) != 1 or not lengths[0]:
             raise ValueError(f"x, y (and mask) have {lengths!r} examples: expected the same number, at least 1")
@@ -85,12 +85,12 @@ class Arrays(Source):
         self.length = -(-self.examples // self.batch_size)
         self._rng = np.random.default_rng(self.seed)
         self._drawn = 0
-        # As a whole, so that a wrong value is named by its place in the arrays.
-        intake.judge.build(self.parts[0], batch_size=self.batch_size)
-        intake.check(*intake.receive(*self.parts), chunks=chunks)
+        # Checked as a whole, so that an error names the index within the arrays.
+        intake.evaluator.build(self.arrays[0], batch_size=self.batch_size)
+        intake.check(*intake.receive(*self.arrays), chunks=chunks)
 
     def order(self, index: int) -> np.ndarray:
-        """The order of an epoch: the permutation of that number from the seed's generator."""
+        """The order of an epoch: the permutation number `index` of the seed's generator."""
         if index < self._drawn:
             self._rng, self._drawn = np.random.default_rng(self.seed), 0
         for _ in range(index - self._drawn):
@@ -115,11 +115,11 @@ class Arrays(Source):
         for begin in range(skip * self.batch_size, self.examples, self.batch_size):
             rows = slice(begin, begin + self.batch_size)
             chosen = rows if order is None else order[rows]
-            yield self.intake.prepare(*containers.rows(self.parts, chosen), checked=True)
+            yield self.intake.prepare(*containers.rows(self.arrays, chosen), checked=True)
 
     def identity(self) -> dict[str, Any]:
         own = {name: getattr(self, name) for name in ("examples", "batch_size", "shuffle", "seed")}
-        x, y, mask = (identity.describe(part) for part in self.parts)
+        x, y, mask = (identity.describe(a) for a in self.arrays)
         return {"kind": "arrays", **own, "x": x, "y": y, "mask": mask}
 
     def state(self) -> dict[str, Any]:
@@ -130,10 +130,10 @@ class Arrays(Source):
 
 
 class Batches(Source):
-    """An iterable of (x, y) or (x, y, mask), gone through once an epoch.
+    """An iterable of (x, y) or (x, y, mask), iterated once per epoch.
 
-    The states of the global random generators, and of a loader's own, are kept from the begin of an epoch, so that
-    its batches can be had again. A `tf.data.Dataset` counts its passes by itself: of a new one as many are opened.
+    The states of the global random generators, and of a loader's own, are stored at the beginning of an epoch, so that
+    its batches can be drawn again. A `tf.data.Dataset` counts its passes itself: a new one is opened as often.
     """
 
     def __init__(self, data: Iterable[Any], intake: Intake, lengths: Lengths | None, chunks: bool) -> None:
@@ -176,14 +176,14 @@ class Batches(Source):
             yield self.intake.prepare(*batch, chunks=self.chunks)
 
     def noted(self, batches: Iterator[Raw]) -> Iterator[Raw]:
-        """Batches of epoch 0, of which the first one says which data they are; CheckpointError if it is not the one
-        that was restored."""
+        """Batches of epoch 0, whose first one identifies the data; CheckpointError if it differs from the restored
+        one."""
         for number, batch in enumerate(batches):
             if number == 0:
                 found = identity.describe(list(batch))
                 if self._seen is not None and found != self._seen:
                     raise CheckpointError(
-                        f"data.first={identity.shown(self._seen)} was the first batch: drawn again it is "
+                        f"data.first={identity.shown(self._seen)} was the first batch; drawn again it is "
                         f"{identity.shown(found)}; give the same data, or a loader whose batches depend on the global "
                         "generators or its own only"
                     )
@@ -200,7 +200,7 @@ class Batches(Source):
         return self.prepared(self.batches(batches, skip))
 
     def opened(self, index: int) -> Iterator[Any]:
-        """An iterator for the pass of that number."""
+        """An iterator for pass number `index`."""
         check_passes("x", self.data, index + 1)
         if type(self.data).__module__.startswith("tensorflow"):
             while self._passes < index:
@@ -210,7 +210,7 @@ class Batches(Source):
         return iter(self.data)
 
     def batches(self, batches: Iterator[Any], count: int) -> Iterator[Raw]:
-        """Each batch with three parts; ValueError if there is none at all."""
+        """Each batch as (x, y, mask); ValueError if there is no batch."""
         for batch in batches:
             found = as_batch(batch, count, self.intake)
             yield found if self.lengths is None else self.lengths.pad(*found)
@@ -230,7 +230,7 @@ class Batches(Source):
             self._first, self._start, self._seen = saved["first"], saved["start"], saved["seen"]
             if self.lengths is not None:
                 self.lengths.first = saved["steps"]
-        else:  # they were arrays, and were changed on purpose
+        else:  # of arrays that were replaced on purpose
             self._first = self._start = self.mark()
 
 
@@ -246,10 +246,8 @@ def source(
     lengths: Lengths | None = None,
     chunks: bool = False,
 ) -> Source:
-    """Batches of arrays `x`, `y`, `mask`, or, without `y`, of an iterable `x`, as an `Intake` prepares them.
-
-    `lengths` pads the batches of an iterable; of `chunks` of a stream some may have no valid frame.
-    """
+    """Batches of arrays `x`, `y`, `mask`, or, without `y`, of an iterable `x`, prepared by an `Intake`; `lengths` pads
+    the batches of an iterable, and with `chunks` of a stream a sequence may have no valid frame."""
     if y is None:
         if mask is not None:
             raise ValueError("mask without y: expected x, y and mask, or an iterable of (x, y, mask)")
@@ -260,26 +258,26 @@ def source(
 
 
 def check_passes(name: str, data: Any, count: int) -> None:
-    """ValueError for an iterator that is to be gone through more than once."""
+    """ValueError for an iterator that would be iterated more than once."""
     if count > 1 and isinstance(data, Iterator):
         raise ValueError(
-            f"{name}: a {type(data).__name__} is used up after one pass: expected epochs=1, or what can be gone "
-            "through again (a list, a DataLoader, an object with __iter__)"
+            f"{name}: a {type(data).__name__} is used up after one pass: expected epochs=1, or what can be "
+            "iterated again (a list, a DataLoader, an object with __iter__)"
         )
 
 
-def parts(x: Any, y: Any, mask: Any, intake: Intake) -> Raw:
+def as_raw(x: Any, y: Any, mask: Any, intake: Intake) -> Raw:
     """Inputs, targets and mask in any container as arrays."""
     y, mask = (None if a is None else containers.as_array(name, a) for name, a in (("y", y), ("mask", mask)))
-    return intake.judge.model.receive(x), y, mask
+    return intake.evaluator.model.receive(x), y, mask
 
 
 def as_batch(batch: Any, number: int, intake: Intake) -> Raw:
-    """(x, y, mask) of a batch with two or three parts."""
+    """(x, y, mask) of a batch (x, y) or (x, y, mask)."""
     if not isinstance(batch, tuple | list) or len(batch) not in (2, 3):
-        what = f"{len(batch)} parts" if isinstance(batch, tuple | list) else type(batch).__name__
+        what = f"{len(batch)} arrays" if isinstance(batch, tuple | list) else type(batch).__name__
         raise TypeError(f"batch {number} is {what}: expected (x, y) or (x, y, mask)")
     x, y, mask = batch if len(batch) == 3 else (*batch, None)
     if y is None:
         raise TypeError(f"batch {number} has no targets: expected (x, y) or (x, y, mask)")
-    return parts(x, y, mask, intake)
+    return as_raw(x, y, mask, intake)

@@ -1,4 +1,4 @@
-"""What can be trained: networks of cells, and a person's own PyTorch or Keras model.
+"""Models that can be trained: networks of cells, and a user's own PyTorch or Keras model.
 
 ``neko.models.LIF``, ``neko.models.ALIF`` … are the constructors of all cells of the registry.
 """

@@ -1,4 +1,4 @@
-"""What the adaptors share: parameters that live in the user's object, and shapes found by looking at it once."""
+"""What the adaptors share: parameters stored in the user's object, and output shapes found by a first forward pass."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from neko.models.base import Pass, Trainable, check_task
 from neko.typing import Array
 
 LOOK = 128
-"""Examples of a first look at a module where no batch size is known."""
+"""Number of examples in the first forward pass of a module where no batch size is known."""
 
 
 class Applied(NamedTuple):
-    """What a module gave: its outputs as it gives them, its buffers after, and what it adds to the loss by itself."""
+    """Raw outputs of a module, its buffers afterwards, and what it adds to the loss by itself."""
 
     outputs: Any
     buffers: dict[str, Array]
@@ -32,9 +32,9 @@ class Applied(NamedTuple):
 class Adapted(Trainable):
     """A user's module as a function of its parameters.
 
-    Parameters are read from and written to the module, so that at any time it holds the trained weights. A clone
-    keeps parameters and buffers of its own. What a module keeps in half precision is trained in single precision, and
-    rounded into the module.
+    Parameters are read from and written to the module, so that it holds the trained weights at any time. A clone has
+    parameters and buffers of its own. Parameters in half precision are trained in single precision, and rounded when
+    they are written to the module.
     """
 
     cells = ()
@@ -47,9 +47,6 @@ class Adapted(Trainable):
         self.xp = xp
         self.task_type = check_task(task_type)
         self.output = output
-        self._bounded = False
-        self._ending: str | None = None
-        self._penalized = False
         self._own: tuple[dict[str, Array], dict[str, Array]] | None = None
         self._exact: dict[str, Array] = {}
         self._shapes: dict[Any, tuple[int, ...]] = {}
@@ -67,19 +64,19 @@ class Adapted(Trainable):
 
     @abstractmethod
     def assign(self, variable: Any, value: Array) -> None:
-        """Put a value into a parameter or buffer of the module."""
+        """Assign a value to a parameter or buffer of the module."""
 
     @abstractmethod
     def apply(self, params: dict[str, Array], buffers: dict[str, Array], x: Any, training: bool) -> Applied:
-        """What the module makes of `x` with these parameters and buffers; pure but for what it keeps elsewhere."""
+        """The module applied to `x` with these parameters and buffers; pure except for state kept elsewhere."""
 
     @abstractmethod
     def build(self, example: Any) -> None:
-        """Let the module make its weights for inputs like `example`, if it has none yet."""
+        """Let the module create its weights for such inputs, if it has none yet."""
 
     @abstractmethod
     def untouched(self) -> AbstractContextManager[None]:
-        """Where what the module keeps beside parameters and buffers changes only until the end."""
+        """A context at whose end all state of the module beside parameters and buffers is restored."""
 
     @abstractmethod
     def takes_several(self) -> bool:
@@ -87,7 +84,7 @@ class Adapted(Trainable):
 
     @abstractmethod
     def declared(self) -> str | None:
-        """What the module ends in, as far as its layers tell."""
+        """What the module ends in, as far as its layers show."""
 
     @property
     def names(self) -> list[str]:
@@ -102,8 +99,8 @@ class Adapted(Trainable):
             return taken, {name: self.copied(b) for name, b in buffers.items()}
 
     def exact(self, name: str, p: Array) -> Array:
-        """A parameter in the backend's precision; entries of half precision as they were before they were rounded into
-        the module, unless they were changed there."""
+        """A parameter in the backend's precision; of half precision the values before rounding, unless the module's own
+        were changed."""
         if "float16" not in str(p.dtype):
             return p
         before = self._exact.get(name)
@@ -111,11 +108,11 @@ class Adapted(Trainable):
         return now if before is None else self.xp.where(self.xp.astype(before, p.dtype) == p, before, now)
 
     def write(self, params: dict[str, Array], buffers: dict[str, Array]) -> None:
-        """Put parameters or buffers into the module."""
+        """Write parameters or buffers into the module."""
         own = {name: v for variables in self.variables() for name, v in variables.items()}
         unknown = sorted({*params, *buffers} - set(own))
         if unknown:
-            raise ValueError(f"{unknown!r} cannot be written into {self!r}: expected of {sorted(own)!r}; frozen stay")
+            raise ValueError(f"{unknown!r} cannot be written into {self!r}: expected some of {sorted(own)!r}")
         with self.xp.scope():
             for name, value in {**params, **buffers}.items():
                 self.assign(own[name], value)
@@ -164,15 +161,15 @@ class Adapted(Trainable):
                     "output=…"
                 )
             if not self._shapes:
-                self._ending, self._bounded = self.ends(example, y), outcome.bounded(self.xp.to_numpy(y))
-                self._penalized = not isinstance(applied.penalty, float)
+                self.ending, self.bounded = self.ends(example, y), outcome.bounded(self.xp.to_numpy(y))
+                self.penalized = not isinstance(applied.penalty, float)
         if not self.names:
             raise ValueError(f"{self!r} has no trainable parameter")
         self._shapes[form] = found[1:]
 
     def ends(self, example: Any, y: Array) -> str | None:
         """What the module ends in, from its layers or from outputs `y`; ValueError where these are probabilities in
-        evaluation only, as a loss would be wrong in one of both."""
+        evaluation mode only, since a loss would then be wrong in one of the two modes."""
         declared, seen = self.declared(), outcome.by_value(self.xp.to_numpy(y), "float16" in str(y.dtype))
         if declared is not None or seen is None:
             return declared
@@ -187,7 +184,7 @@ class Adapted(Trainable):
         return seen
 
     def form(self, x: Any) -> Any:
-        """What the shape of outputs depends on: the inputs' shapes without the batch, and their names."""
+        """The names of the inputs and their shapes without the batch, on which the shape of outputs depends."""
         shapes = [tuple(np.shape(a)) for a in (tree.leaves(x) if self.several(x) else [x])]
         for shape in shapes:
             if not shape or 0 in shape:
@@ -197,18 +194,18 @@ class Adapted(Trainable):
         return tuple(sorted(x)) if isinstance(x, dict) else (), *(shape[1:] for shape in shapes)
 
     def look(self, x: Any, batch_size: int | None) -> tuple[Any, Applied]:
-        """The examples looked at, and what the module gives for them, which leaves no trace in it.
+        """Examples and the module's result for them; its state is restored afterwards.
 
-        These are as many as a batch will have, for a module may be made for one size; where the size is not known,
-        some, or all if it does not take these.
+        They are as many as a batch will have, since a module may require one size; where the size is not known, `LOOK`
+        examples, or all if the module fails with these.
         """
         several = self.several(x)
         arrays = tree.leaves(x) if several else [x]
         examples = len(arrays[0])
         failure: Exception | None = None
         for size in dict.fromkeys((min(examples, batch_size or LOOK), examples)):
-            parts = [self.xp.asarray(a[:size]) for a in arrays]
-            example = tree.rebuild(x, iter(parts)) if several else parts[0]
+            first = [self.xp.asarray(a[:size]) for a in arrays]
+            example = tree.rebuild(x, iter(first)) if several else first[0]
             try:
                 self.build(example)
                 with self.untouched():
@@ -217,9 +214,7 @@ class Adapted(Trainable):
                 failure = failure or error
         shapes = ", ".join(repr(tuple(np.shape(a))) for a in arrays)
         whole = any(self.xp.to_numpy(self.xp.asarray(a[:1])).dtype.kind in "iub" for a in arrays)
-        hint = (
-            "; whole numbers are given as they are, as an embedding needs them: give others as floats" if whole else ""
-        )
+        hint = "; integers are passed on as they are, as for an embedding: give others as floats" if whole else ""
         raise ValueError(
             f"{self!r} did not take inputs of shape {shapes}: {type(failure).__name__}: {failure}{hint}"
         ) from failure
@@ -227,18 +222,6 @@ class Adapted(Trainable):
     @property
     def outputs(self) -> int:
         return int(next(iter(self._shapes.values()))[-1])
-
-    @property
-    def ending(self) -> str | None:
-        return self._ending
-
-    @property
-    def bounded(self) -> bool:
-        return self._bounded
-
-    @property
-    def penalized(self) -> bool:
-        return self._penalized
 
     def shape(self, x: Any) -> tuple[int, int] | None:
         found = self._shapes[self.form(x)]
@@ -252,11 +235,12 @@ class Adapted(Trainable):
         applied = self.apply(params, carry, x, training)
         y = outcome.select(self, applied.outputs)
         y = xp.expand_dims(y, axis=0) if len(y.shape) == 2 else xp.permute_dims(y, (1, 0, 2))
-        # Losses are reckoned in the backend's precision, whatever the module computes in.
+        # Losses are computed in the backend's precision, whatever the precision of the module.
         return Pass(applied.buffers, y if y.dtype == xp.dtype else xp.astype(y, xp.dtype), (), applied.penalty)
 
     def identity(self) -> dict[str, Any]:
-        own = [name for name in vars(self) if not name.startswith("_") and name not in ("module", "xp")]
+        found = ("module", "xp", "ending", "bounded", "penalized")
+        own = [name for name in vars(self) if name[0] != "_" and name not in found]
         return identity.options_of(self, own) | {"module": identity.describe_module(self.module)}
 
     def clone(self) -> Adapted:
@@ -266,8 +250,8 @@ class Adapted(Trainable):
 
 
 def check_names(model: Trainable, known: Iterable[str]) -> None:
-    """ValueError if parameters of a user's module were frozen or unfrozen since a rule or sampler began with those
-    that are `known`; their optimizer states and chains are of these."""
+    """ValueError if parameters of a user's module were frozen or unfrozen since a rule or sampler started with the
+    `known` ones, to which its optimizer state or chains belong."""
     if not isinstance(model, Adapted):
         return
     before, now = set(known), set(model.names)

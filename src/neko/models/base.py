@@ -1,4 +1,4 @@
-"""What the evaluator and the rules ask of a model."""
+"""The interface of models that evaluators and rules use."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from neko.backend.protocol import Backend
 from neko.typing import Array
 
 TASKS = ("classification", "regression")
-"""Of the former the outputs are logits of classes."""
+"""Outputs of 'classification' are logits of classes."""
 
 
 def check_task(task_type: Any) -> str | None:
-    """The task, None where it is not said; ValueError for any other word."""
+    """The task, None where it is not given; ValueError for any other word."""
     if task_type is not None:
         check_choice("task_type", task_type, TASKS)
     return task_type
 
 
 class Pass(NamedTuple):
-    """What a forward pass gives.
+    """The result of a forward pass.
 
     ``carry`` is the state, or the buffers, after it; ``outputs`` (time, batch, outputs); ``emissions`` (time, batch, n)
-    of every layer of cells, none for a user's module; ``penalty`` the scalar that a user's model adds to its loss by
-    itself (regularizers, ``add_loss``), 0.0 where it adds none.
+    of every layer of cells, none for a user's module; ``penalty`` the scalar that a user's model itself adds to the
+    loss (regularizers, ``add_loss``), 0.0 where it adds none.
     """
 
     carry: Any
@@ -40,26 +40,33 @@ class Pass(NamedTuple):
 class Trainable(ABC):
     """A function from parameters and inputs to outputs over time.
 
-    `neko.models.Model` is one, a network of cells; `neko.models.adapt` makes one of a user's own module.
+    `neko.models.Model` is a network of cells; `neko.models.adapt` wraps a user's own module.
 
     Attributes
     ----------
     xp : Backend
         Where arrays live.
     persistent : bool
-        Whether what `forward` carries are buffers that outlive a batch, as in a user's module; else it is the state of
-        a network, which starts anew with each sequence.
+        Whether `forward` carries buffers that outlive a batch, as in a user's module, in place of the state of a
+        network, which starts anew with each sequence.
     params : dict of Array
         The trainable parameters by name.
     buffers : dict of Array or None
         What a training pass changes beside the parameters (the running mean of a batch normalisation, the state of
-        a random generator); None for a network of cells, whose state starts anew with each sequence.
+        a random generator); None for a network of cells.
     cells : tuple of Cell
         The layers whose emissions `forward` returns; none for a user's module.
     dt : float
         Length of a time step in ms.
     task_type : str or None
-        One of `TASKS`, or None where nobody said.
+        One of `TASKS`, or None where none was given.
+    ending : str or None
+        The last function of the model: 'softmax', 'log_softmax' or 'sigmoid'; None for a linear layer, or where it is
+        not known. Known after `prepare`, like the following.
+    bounded : bool
+        Whether all outputs for the first inputs lay strictly between 0 and 1, as those of a sigmoid do.
+    penalized : bool
+        Whether forward passes add a `Pass.penalty`.
     """
 
     xp: Backend
@@ -69,12 +76,15 @@ class Trainable(ABC):
     cells: tuple[Any, ...]
     dt: float
     task_type: str | None
+    ending: str | None = None
+    bounded: bool = False
+    penalized: bool = False
 
     @abstractmethod
     def prepare(self, x: Any, *, batch_size: int | None = None) -> None:
-        """Make the parameters for inputs like `x`, if there are none; ValueError for inputs that do not fit.
+        """Create the parameters for such inputs, if there are none; ValueError for inputs that do not fit.
 
-        `batch_size` says how many examples a batch will have, where `x` is more than a batch.
+        `batch_size` is the number of examples of a batch, where `x` is a whole data set.
         """
 
     @property
@@ -88,7 +98,7 @@ class Trainable(ABC):
 
     @abstractmethod
     def arrange(self, x: Array) -> Array:
-        """Inputs as `forward` takes them."""
+        """Inputs in the form that `forward` expects, with time leading for a network of cells."""
 
     @abstractmethod
     def forward(self, xp: Backend, params: dict[str, Array], x: Array, carry: Any, *, training: bool) -> Pass:
@@ -102,47 +112,27 @@ class Trainable(ABC):
         """Whether `x` is a tuple, list or dict of inputs in place of one array; a network of cells has one input."""
         return False
 
-    @property
-    def ending(self) -> str | None:
-        """What the model is known to end in: 'softmax', 'log_softmax' or 'sigmoid'; None where outputs are as a linear
-        layer gives them, or where nothing is known. After `prepare`."""
-        return None
-
-    @property
-    def bounded(self) -> bool:
-        """Whether all outputs for the first inputs lay strictly between 0 and 1, as those of a sigmoid do. After
-        `prepare`."""
-        return False
-
-    @property
-    def penalized(self) -> bool:
-        """Whether forward passes add a `Pass.penalty`. After `prepare`."""
-        return False
-
     def constrain(self, params: dict[str, Array]) -> dict[str, Array]:
         """Updated parameters as the model allows them (constraints of a user's model)."""
         return params
 
     def identity(self) -> dict[str, Any]:
-        """What outputs depend on beside the parameters, by value: a file of weights says which model they are of."""
+        """All that outputs depend on beside the parameters, by value; it is stored with the weights."""
         state = ("xp", "params", "buffers", "seed")
-        return identity.options_of(
-            self, (name for name in vars(self) if not name.startswith("_") and name not in state)
-        )
+        return identity.options_of(self, (name for name in vars(self) if name[0] != "_" and name not in state))
 
     def native(self, name: str, a: Any) -> Any:
-        """What a person gives for an array: of the model's backend as it is, any other through NumPy."""
+        """An array of the model's backend as it is, any other as a NumPy array."""
         a = containers.as_array(name, a)
         return a if self.xp.owns(a) else containers.as_numpy(name, a)
 
     def receive(self, x: Any) -> Any:
-        """What a person gives for inputs: an array or, for a model of several inputs, a tuple or dict of arrays."""
+        """Inputs in any container as an array or, for a model of several inputs, a tuple or dict of arrays."""
         x = containers.as_inputs("x", x, self.several(x))
         return tree.map(lambda a: self.native("x", a), x)
 
     def as_input(self, x: Any) -> Any:
-        """Inputs as the backend has them, unchecked: a network multiplies them by weights, a user's module may take
-        class numbers."""
+        """Inputs as arrays of the backend, unchecked; integers stay integers for a user's module (an embedding)."""
 
         def convert(a: Any) -> Array:
             number = self.cells or "bool" in str(a.dtype)
@@ -151,13 +141,8 @@ class Trainable(ABC):
         return tree.map(convert, x)
 
     def inputs(self, x: Any) -> Array:
-        """Inputs of any kind, looked at and as the model's backend has them; the parameters are made if there are none.
-
-        Raises
-        ------
-        ValueError, TypeError
-            For inputs that do not fit, are not finite, or are no numbers.
-        """
+        """Inputs in any container, checked and converted to the backend; the parameters are created if there are none.
+        ValueError or TypeError for inputs that do not fit, are not finite, or are not numbers."""
         x = self.receive(x)
         self.prepare(x)
         for a in tree.leaves(x):
@@ -166,16 +151,16 @@ class Trainable(ABC):
             return self.as_input(x)
 
     def alone(self, y: Array) -> Array:
-        """What outputs predict where no loss says it: themselves or, of a classification, probabilities."""
+        """Predictions without a loss: the outputs themselves or, for classification, probabilities."""
         if self.task_type != "classification" or self.ending in ("softmax", "sigmoid"):
             return y
         return self.xp.exp(self.xp.log_softmax(y))
 
     def predict(self, x: Any) -> np.ndarray:
-        """Outputs for `x` (batch, …) as they are or, where the task was said to be classification, class probabilities.
+        """Outputs for `x` (batch, …) as they are or, with ``task_type='classification'``, class probabilities.
 
-        What outputs mean else is the loss's to say: see `Evaluator.predict`. The shape is (batch, time, outputs), or
-        (batch, outputs) where the outputs have no time axis.
+        `Evaluator.predict` interprets outputs by its loss instead. The shape is (batch, time, outputs), or (batch,
+        outputs) where the outputs have no time axis.
         """
         xp, x = self.xp, self.inputs(x)
         with xp.scope():

@@ -26,13 +26,13 @@ outputs, backend, task_type, tau_out, readout_scaling, seed
 Returns
 -------
 neko.Model
-    Its parameters are drawn when it sees data, or by its method ``build``.
+    Its parameters are drawn at the first data, or by its method ``build``.
 """
 
 
 @functools.cache
 def constructor(cell: type[Cell]) -> Callable[..., Model]:
-    """The function that makes a `Model` of one kind of cell; its options are those of the model and of the cell."""
+    """The function that builds a `Model` of one kind of cell, with the options of the model and of the cell."""
     of_model = {
         name: parameter.replace(default=None) if name == "tau_out" and not cell.leaky_readout else parameter
         for name, parameter in arguments.of_constructor(Model).items()

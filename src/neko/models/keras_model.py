@@ -20,16 +20,16 @@ from neko.typing import Array
 
 ENDINGS = ("softmax", "log_softmax", "sigmoid")
 COUNTED = re.compile(r"^(variable)_\d+$")
-"""What Keras calls a variable without a name: it counts all of a process."""
+"""Keras' name for a variable without a name, with a counter over the whole process."""
 
 
 class KerasModel(Adapted):
     """A `keras.Model` by `stateless_call`.
 
-    Variables with ``trainable=False`` stay as they are, but for what the model itself changes in a training pass
-    (moving averages, states, seed generators): these are its buffers. Names are by position within the model,
-    ``layers.0.kernel``. Regularizers and other losses of the model's own are the penalty of a pass; constraints are
-    applied to updated parameters. The loss is not scaled under ``mixed_float16``, as Keras' own training does.
+    Variables with ``trainable=False`` are its buffers, which only the model itself changes in a training pass (moving
+    averages, states, seed generators). Names are by position within the model, ``layers.0.kernel``. Regularizers and
+    other losses of the model itself are the penalty of a pass; constraints are applied to updated parameters. Unlike in
+    Keras' own training, the loss is not scaled under ``mixed_float16``.
     """
 
     def __init__(self, module: keras.Model, task_type: str | None, output: Selector) -> None:
@@ -40,17 +40,12 @@ class KerasModel(Adapted):
         self._found: dict[str, Any] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        # A copy has variables of its own.
+        # A copy has its own variables.
         return {**self.__dict__, "_found": None}
-
-    @staticmethod
-    def takes(module: Any) -> bool:
-        """Whether it is a `keras.Model`."""
-        return isinstance(module, keras.Model)
 
     def variables(self) -> tuple[dict[str, Any], dict[str, Any]]:
         learnt = {id(v) for v in self.module.trainable_variables}
-        # Once the model has its weights, they stay the same objects.
+        # Once the model has its weights, the variables are always the same objects.
         found = self._found or named(self.module)
         if self._shapes:
             self._found = found
@@ -67,18 +62,18 @@ class KerasModel(Adapted):
         model, given = self.module, {**buffers, **params}
         trainable, other = self.variables()
         mapping = [(v, given[name]) for name, v in {**trainable, **other}.items()]
-        told = {"training": training} if model._call_has_training_arg else {}
-        # The scope of `stateless_call`, around a whole call: so layers inherit `training`, and mixed precision holds.
+        options = {"training": training} if model._call_has_training_arg else {}
+        # The scope of `stateless_call` around a whole call, so that layers inherit `training` and mixed precision.
         model._clear_losses()
         with keras.StatelessScope(mapping, collect_losses=True) as scope:
-            y = model(self.fitted(x), **told)
+            y = model(self.fitted(x), **options)
             losses = [keras.ops.cast(loss, self.xp.dtype_name) for loss in model.losses]
             changed = {name: scope.get_current_value(v) for name, v in other.items()}
         model._clear_losses()
         return Applied(y, changed, sum(losses) if losses else 0.0)
 
     def fitted(self, x: Any) -> Any:
-        """Several inputs as a functional model has them: in its order, or by its names."""
+        """Several inputs in the order, or by the names, of a functional model."""
         if not isinstance(x, tuple | list | dict) or not isinstance(self.module, Functional):
             return x
         names = [tensor.name for tensor in self.module.inputs]
@@ -94,7 +89,7 @@ class KerasModel(Adapted):
     def build(self, example: Any) -> None:
         if all(layer.built for layer in self.module._flatten_layers()):
             return
-        # By shapes alone where it can be: a state that the model keeps is not moved on.
+        # By shapes alone where possible, which does not change the model's state.
         with suppress(Exception):
             symbols = tree.map(lambda a: keras.KerasTensor(a.shape, keras.backend.standardize_dtype(a.dtype)), example)
             self.module(self.fitted(symbols))
@@ -133,8 +128,7 @@ class KerasModel(Adapted):
 
 
 def accelerator() -> str | None:
-    """Where Keras puts its variables, in the words of its backend; None for the CPU, and where the backend moves arrays
-    by itself."""
+    """The device of Keras' variables; None for the CPU, and where the backend moves arrays by itself."""
     probe = keras.ops.zeros(())
     if keras.backend.backend() == "torch":
         return None if probe.device.type == "cpu" else str(probe.device)
@@ -149,8 +143,7 @@ def activation(tensor: Any) -> str | None:
     made = tensor._keras_history.operation
     while True:
         if isinstance(made, keras.Sequential | Functional):
-            last = made.outputs[0]._keras_history.operation if len(made.outputs) == 1 else None
-            made = last
+            made = made.outputs[0]._keras_history.operation if len(made.outputs) == 1 else None
         elif isinstance(made, keras.layers.TimeDistributed):
             made = made.layer
         else:
@@ -161,10 +154,9 @@ def activation(tensor: Any) -> str | None:
 
 
 def remember(value: Any) -> Undo | None:
-    """What puts an array of Keras' backend back; None for others."""
+    """Restores an array of Keras' backend; None for others."""
     if isinstance(value, keras.Variable):
-        # Calls without a state of their own leave variables alone.
-        return lambda: None
+        return lambda: None  # stateless calls do not change variables
     if keras.backend.backend() == "torch":
         from neko.models import torch_module
 
@@ -172,12 +164,12 @@ def remember(value: Any) -> Undo | None:
     return None
 
 
-def held_in(value: Any) -> list[Any]:
-    """The variables that an attribute is, or holds in a list, tuple or dict."""
+def variables_in(value: Any) -> list[Any]:
+    """The variables of an attribute: itself, or those in a list, tuple or dict."""
     if isinstance(value, keras.Variable):
         return [value]
-    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
-    return [part for part in parts if isinstance(part, keras.Variable)]
+    entries = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
+    return [entry for entry in entries if isinstance(entry, keras.Variable)]
 
 
 def named(model: keras.Model) -> dict[str, Any]:
@@ -188,8 +180,8 @@ def named(model: keras.Model) -> dict[str, Any]:
     def visit(layer: Any, path: str) -> None:
         own = [*layer._trainable_variables, *layer._non_trainable_variables]
         # The states of a stateful RNN are among its attributes only.
-        held = [v for value in vars(layer).values() for v in held_in(value)]
-        for variable in [*own, *(generator.state for generator in layer._seed_generators), *held]:
+        states = [v for value in vars(layer).values() for v in variables_in(value)]
+        for variable in [*own, *(generator.state for generator in layer._seed_generators), *states]:
             if id(variable) in known:
                 continue
             known.add(id(variable))
@@ -198,12 +190,11 @@ def named(model: keras.Model) -> dict[str, Any]:
             while name in found:
                 name, count = f"{stem}_{count}", count + 1
             found[name] = variable
-        parts = [part for part in layer._layers if not isinstance(part, keras.layers.InputLayer)]
         seen: list[Any] = []
-        for part in parts:
-            if not any(part is other for other in seen):
-                visit(part, f"{path}layers.{len(seen)}.")
-                seen.append(part)
+        for child in layer._layers:
+            if not isinstance(child, keras.layers.InputLayer) and not any(child is other for other in seen):
+                visit(child, f"{path}layers.{len(seen)}.")
+                seen.append(child)
 
     visit(model, "")
     return found

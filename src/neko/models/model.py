@@ -30,8 +30,8 @@ class Model(Trainable):
     backend : Backend or str
         Where arrays live, for example ``pytorch_backend`` or ``'torch'``.
     task_type : {'classification', 'regression'}, optional
-        What `predict` of the model alone returns: class probabilities, or outputs as they are (also where nothing is
-        said). Under an `Evaluator` the loss decides.
+        What `predict` of the model alone returns: class probabilities, or outputs as they are (the default). Under an
+        `Evaluator` the loss decides.
     tau_out : float or None
         Time constant of the readout in ms, None for a readout without memory.
     readout_scaling : bool
@@ -65,9 +65,8 @@ class Model(Trainable):
         readout_scaling: bool = False,
         seed: int = 0,
     ) -> None:
-        layers = (
-            (cells,) if isinstance(cells, Cell) else tuple(arguments.as_list("cells", cells, "[LIF(32), ALIF(16)]"))
-        )
+        single = isinstance(cells, Cell)
+        layers = (cells,) if single else tuple(arguments.as_list("cells", cells, "[LIF(32), ALIF(16)]"))
         dt = layers[0].dt if layers and isinstance(layers[0], Cell) else 1.0
         readout = LeakyReadout(outputs, tau_out=tau_out, input_scaling=readout_scaling, dt=dt)
         self.network = Network(layers, readout)
@@ -85,17 +84,13 @@ class Model(Trainable):
 
     def __repr__(self) -> str:
         weights = sum(int(np.prod(p.shape)) for p in self.params.values())
-        parts = [
-            f"[{', '.join(map(repr, self.cells))}]",
-            repr(self.network.readout),
-            f"{self.xp.name} {self.xp.dtype_name}",
-            *([] if self.task_type is None else [self.task_type]),
-            f"{weights:,} weights" if self.params else "not built",
-        ]
-        return f"Model({', '.join(parts)})"
+        task = [] if self.task_type is None else [self.task_type]
+        size = f"{weights:,} weights" if self.params else "not built"
+        options = [repr(self.network.readout), f"{self.xp.name} {self.xp.dtype_name}", *task, size]
+        return f"Model([{', '.join(map(repr, self.cells))}], {', '.join(options)})"
 
     def __getstate__(self) -> dict[str, Any]:
-        """What `pickle` and `copy.deepcopy` keep: parameters as NumPy arrays."""
+        """For `pickle` and `copy.deepcopy`: parameters as NumPy arrays."""
         return {**self.__dict__, "params": {name: np.array(self.xp.to_numpy(p)) for name, p in self.params.items()}}
 
     def __setstate__(self, kept: dict[str, Any]) -> None:
@@ -103,14 +98,13 @@ class Model(Trainable):
         self.params = {name: self.xp.asarray(p) for name, p in kept["params"].items()}
 
     def build(self, n_in: int) -> Model:
-        """Draw the initial weights for inputs of width `n_in`; a built model is left as it is."""
+        """Draw the initial weights for inputs of width `n_in`; a built model is not changed."""
         n_in = arguments.check_integer("n_in", n_in)
         if not self.params:
             drawn = self.network.parameters(n_in, self.seed)
             self.params = {name: self.xp.asarray(w) for name, w in drawn.items()}
-        expected = self.n_in
-        if n_in != expected:
-            raise ValueError(f"inputs of width {n_in!r}: this model was built for width {expected}")
+        if n_in != self.n_in:
+            raise ValueError(f"inputs of width {n_in!r}: this model was built for width {self.n_in}")
         return self
 
     def prepare(self, x: Any, *, batch_size: int | None = None) -> None:
@@ -154,10 +148,8 @@ class Model(Trainable):
         with xp.scope():
             x = self.arrange(x)
             last, _, traces = self.network.record(xp.forward_only(), self.params, x, self.rest(x))
-            states = [
-                tree.map(lambda a, b: following(xp, a, b), t.before, h)
-                for t, h in zip(traces, last.layers, strict=True)
-            ]
+            pairs = zip(traces, last.layers, strict=True)
+            states = [tree.map(lambda a, b: following(xp, a, b), trace.before, h) for trace, h in pairs]
             return tree.map(lambda a: xp.to_numpy(a).swapaxes(0, 1), states)
 
     def rest(self, x: Array) -> NetworkState:

@@ -17,14 +17,14 @@ Params = dict[str, Array]
 
 
 class NetworkState(NamedTuple):
-    """What the network carries from step to step: a state per layer, and the readout's filter f."""
+    """The state of a network: one per layer, and the readout's filtered drive f."""
 
     layers: tuple[Any, ...]
     readout: Array
 
 
 class LayerTrace(NamedTuple):
-    """One layer over time, (time, batch, …): the state before each step, what came in, and what was emitted."""
+    """One layer over time, (time, batch, …): the states before each step, currents, inputs and emissions."""
 
     before: Any
     currents: tuple[Array, ...]
@@ -36,7 +36,7 @@ class LayerTrace(NamedTuple):
 class Network:
     """A stack of cell layers with a leaky readout on the last one.
 
-    Layer *l* computes ``I_t = x_t @ w_in + z_{t-1} @ w_rec (+ b)`` and hands its emission to layer
+    Layer *l* computes ``I_t = x_t @ w_in + z_{t-1} @ w_rec (+ b)`` and passes its emission to layer
     *l + 1* in the same step. Time leads: inputs are (time, batch, n_in).
 
     Parameters
@@ -100,7 +100,7 @@ class Network:
     def record(
         self, xp: Backend, params: Params, x: Array, state: NetworkState
     ) -> tuple[NetworkState, Array, tuple[LayerTrace, ...]]:
-        """As `unroll`, but every state and current is kept: what a local rule and a plot need."""
+        """As `unroll`, but with every state and current, for online rules and plots."""
         last, traces = [], []
         for i, cell in enumerate(self.cells):
             step, feed = layer_step(xp, cell, layer_params(params, i), x)
@@ -138,8 +138,8 @@ def layer_step(xp: Backend, cell: Cell, params: Params, x: Array) -> tuple[Any, 
     projected = split(x @ params["w_in"], len(cell.input_currents))
     bias = split(params["b"], cell.n_currents) if "b" in params else None
     feed: list[Array | None] = [None] * cell.n_currents
-    for current, part in zip(cell.input_currents, projected, strict=True):
-        feed[current] = part if bias is None else part + bias[current]
+    for current, drive in zip(cell.input_currents, projected, strict=True):
+        feed[current] = drive if bias is None else drive + bias[current]
     for current in set(range(cell.n_currents)) - {*cell.input_currents, *cell.recurrent_currents}:
         nothing = xp.zeros_like(projected[0])
         feed[current] = nothing if bias is None else nothing + bias[current]
@@ -147,26 +147,24 @@ def layer_step(xp: Backend, cell: Cell, params: Params, x: Array) -> tuple[Any, 
     def step(h: Any, drive: tuple[Array | None, ...]) -> tuple[Any, tuple[Array, ...]]:
         currents = list(drive)
         recurrent = () if w_rec is None else split(h[-1] @ w_rec, len(cell.recurrent_currents))
-        for current, part in zip(cell.recurrent_currents, recurrent, strict=True):
+        for current, block in zip(cell.recurrent_currents, recurrent, strict=True):
             fed = currents[current]
             if fed is None:
                 fed = None if bias is None else bias[current]
-            currents[current] = part if fed is None else fed + part
+            currents[current] = block if fed is None else fed + block
         return cell.dynamics(xp, h, *currents), tuple(currents)
 
     return step, tuple(feed)
 
 
 def recurrent_weights(xp: Backend, cell: Cell, w_rec: Array) -> Array:
-    """``w_rec`` as the cell uses it: without its diagonal where the cell has no autapses."""
+    """``w_rec``, with a zero diagonal where the cell has no autapses."""
     if cell.autapses:
         return w_rec
     return w_rec * xp.concat([1.0 - xp.eye(cell.units)] * len(cell.recurrent_currents), axis=1)
 
 
-def split(a: Array, parts: int) -> tuple[Array, ...]:
-    """`parts` equal blocks of the last axis."""
-    if parts == 1:
-        return (a,)
-    n = a.shape[-1] // parts
-    return tuple(a[..., i * n : (i + 1) * n] for i in range(parts))
+def split(a: Array, count: int) -> tuple[Array, ...]:
+    """`count` equal blocks of the last axis."""
+    n = a.shape[-1] // count
+    return (a,) if count == 1 else tuple(a[..., i * n : (i + 1) * n] for i in range(count))

@@ -1,4 +1,4 @@
-"""What a module returns: which part of it is the output, and what its values tell of how the module ends."""
+"""Selects the output of what a module returns, and recognises by its values whether it is a probability."""
 
 from __future__ import annotations
 
@@ -15,27 +15,21 @@ EXAMPLE = "for example Evaluator(module, loss, output=0)"
 
 
 def check(output: Any) -> None:
-    """TypeError for what cannot choose an output."""
+    """TypeError for what cannot select an output."""
     if output is not None and (isinstance(output, bool) or not (isinstance(output, int | str) or callable(output))):
         raise TypeError(f"output={output!r}: expected a position, a key or a function of what the module returns")
 
 
 def select(model: Any, raw: Any) -> Array:
-    """The output of a module out of what it returned.
-
-    Raises
-    ------
-    TypeError, ValueError
-        Where it returned more than one array and none is chosen, or the choice is not there; what was returned is
-        named.
-    """
+    """The output array out of what a module returned; TypeError or ValueError, which describes what was returned, where
+    that is more than one array and none is selected, or the selected one does not exist."""
     output, found = model.output, raw
     single = model.xp.owns(raw)
     if isinstance(output, int | str):
         if single:
             raise ValueError(f"output={output!r}: {model!r} returns one array, {described(raw)}; leave output out")
         try:
-            # Of a record (a dict with attributes, a NamedTuple) either way.
+            # A record (a dict with attributes, a NamedTuple) is accessed either way.
             named = isinstance(output, str) and not isinstance(raw, Mapping)
             found = getattr(raw, str(output)) if named else raw[output]
         except (IndexError, KeyError, TypeError, AttributeError) as error:
@@ -52,22 +46,22 @@ def select(model: Any, raw: Any) -> Array:
 
 
 def described(value: Any) -> str:
-    """What something is, with the shapes of the arrays in it."""
+    """The type of a value, with the shapes of the arrays in it."""
     if isinstance(value, Mapping):
-        return "a dict {" + ", ".join(f"{key!r}: {described(part)}" for key, part in value.items()) + "}"
+        return "a dict {" + ", ".join(f"{key!r}: {described(entry)}" for key, entry in value.items()) + "}"
     if isinstance(value, tuple | list):
         kind = "tuple" if isinstance(value, tuple) else "list"
-        return f"a {kind} ({', '.join(described(part) for part in value)})"
+        return f"a {kind} ({', '.join(described(entry) for entry in value)})"
     if hasattr(value, "shape"):
         return f"an array {tuple(value.shape)!r}"
     return type(value).__name__
 
 
 def by_value(y: np.ndarray, half: bool) -> str | None:
-    """'softmax' or 'log_softmax' where every row of the outputs is a distribution of classes, or the logs of one.
+    """'softmax' or 'log_softmax' where every row of the outputs is a distribution over classes, or its logarithm.
 
-    Other outputs would do so by chance only: rows miss the sum 1 by less than 1e-4, a single row by less than 1e-6;
-    of half precision, which has two or three digits, by less than 1e-2.
+    Other outputs would pass by chance only: the sum of a row may differ from 1 by 1e-4, of a single row by 1e-6, and
+    in half precision, which has two or three digits, by 1e-2.
     """
     rows = y.reshape(-1, y.shape[-1]).astype(np.float64)
     if rows.shape[1] < 2 or np.ptp(rows) == 0.0:

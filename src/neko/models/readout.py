@@ -13,7 +13,7 @@ from neko.typing import Array
 
 @dataclass(frozen=True)
 class LeakyReadout:
-    r"""Output neurons that integrate what the last layer emits.
+    r"""Output neurons that integrate the emissions of the last layer.
 
     .. math::
         f_t = κ f_{t-1} + c\, z_t W_{out}, \qquad y_t = f_t + b_{out}
@@ -60,7 +60,7 @@ class LeakyReadout:
         return f, filtered + params["readout.b_out"]
 
     def credit(self, xp: Backend, error: Array) -> Array:
-        """∂E/∂(z_t W_out): the error of all later steps that z_t still reaches, (time, batch, units)."""
+        """Future credit ∂E/∂(z_t W_out), (time, batch, units): the error at step t and its filtered later ones."""
         scaled = self.gain * error
         return leaky_filter(xp, self.kappa, scaled, xp.zeros_like(scaled[0]), reverse=True)[1]
 

@@ -26,10 +26,10 @@ ENDINGS = {torch.nn.Softmax: "softmax", torch.nn.LogSoftmax: "log_softmax", torc
 class TorchModule(Adapted):
     """A `torch.nn.Module` by `torch.func.functional_call`.
 
-    Parameters with ``requires_grad=False`` stay as they are; one that is used in several places is one parameter. A
-    training pass runs the module in training mode, with submodules that the user put into evaluation mode left in it
-    if the module itself is in training mode; any other pass runs all of it in evaluation mode. Its modes are the
-    user's again afterwards. Of a module that was compiled by `torch.compile` the original runs, and learns.
+    Parameters with ``requires_grad=False`` are not trained; a parameter used in several places is trained once. A
+    training pass runs the module in training mode, except for submodules that the user set to evaluation mode while the
+    module itself is in training mode; any other pass runs all of it in evaluation mode. The modes are restored
+    afterwards. Of a module compiled by `torch.compile` the original module is run and trained.
     """
 
     def __init__(self, module: torch.nn.Module, task_type: str | None, output: Selector) -> None:
@@ -39,13 +39,8 @@ class TorchModule(Adapted):
         dtype = "float64" if first.dtype == torch.float64 else "float32"
         device = None if first.device.type == "cpu" else str(first.device)
         super().__init__(module, backends.get("torch", device=device, dtype=dtype), task_type, output)
-        # What a module of half precision computes in.
+        # The precision in which a module of half precision computes.
         self.half = first.dtype if first.dtype in (torch.float16, torch.bfloat16) else None
-
-    @staticmethod
-    def takes(module: Any) -> bool:
-        """Whether it is a `torch.nn.Module`."""
-        return isinstance(module, torch.nn.Module)
 
     def variables(self) -> tuple[dict[str, Any], dict[str, Any]]:
         trainable = {name: p for name, p in self.module.named_parameters() if p.requires_grad}
@@ -55,16 +50,16 @@ class TorchModule(Adapted):
         return variable.detach().clone()
 
     def assign(self, variable: Any, value: Array) -> None:
-        # What was made in inference mode is written in it.
+        # Tensors made in inference mode can only be written in it.
         with torch.inference_mode() if variable.is_inference() else torch.no_grad():
             variable.copy_(value)
 
     def apply(self, params: dict[str, Array], buffers: dict[str, Array], x: Any, training: bool) -> Applied:
         own = dict(self.module.named_parameters())
         given = {name: p.to(own[name].dtype) for name, p in params.items()}
-        # Backward passes do not take what was made in inference mode.
+        # Backward passes refuse tensors made in inference mode.
         given |= {name: p.detach().clone() for name, p in own.items() if name not in params and p.is_inference()}
-        # A module writes into its buffers, or sets others in their place; it gets copies.
+        # A module may write into its buffers or replace them: it gets copies.
         given |= {name: b.detach().clone() for name, b in buffers.items()}
         if self.half is not None:
             x = tree.map(lambda a: a.to(self.half) if a.is_floating_point() else a, x)
@@ -76,8 +71,8 @@ class TorchModule(Adapted):
             if "Inference tensors cannot be saved" not in str(error):
                 raise
             raise GradientError(
-                f"{self!r} makes tensors in inference mode, through which nothing can be recorded: use torch.no_grad() "
-                "in it for what is not to be learnt"
+                f"{self!r} makes tensors in inference mode, through which no gradient can be recorded: use "
+                "torch.no_grad() in it for what is not to be learnt"
             ) from error
         return Applied(y, {name: given[name].detach() for name in buffers}, 0.0)
 
@@ -88,19 +83,16 @@ class TorchModule(Adapted):
         with torch.no_grad(), mode(self.module, False), self.untouched():
             self.module(*args, **named)
             drawn = generators.state()
-        # The weights have been drawn: what is drawn next comes after them.
+        # Later random numbers follow those of the weights.
         generators.restore(drawn)
 
     def untouched(self) -> AbstractContextManager[None]:
         return untouched(self.module, remember, lambda value: isinstance(value, torch.nn.Module))
 
     def takes_several(self) -> bool:
-        required = [
-            p
-            for p in inspect.signature(self.module.forward).parameters.values()
-            if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
-        ]
-        return len(required) > 1
+        given = inspect.signature(self.module.forward).parameters.values()
+        kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        return sum(p.default is p.empty and p.kind in kinds for p in given) > 1
 
     def declared(self) -> str | None:
         last = self.module
@@ -108,26 +100,25 @@ class TorchModule(Adapted):
             last = last[-1]
         return ENDINGS.get(type(last)) if self.output is None else None
 
-    def clone(self) -> TorchModule:
-        other = copy.copy(self)
-        other._own = self._own or self.read()
-        # A state that it keeps in attributes is its own too, where it can be copied.
+    def clone(self) -> Adapted:
+        other = super().clone()
+        # The state in attributes is copied too, where that is possible.
         with contextlib.suppress(Exception):
             other.module = copy.deepcopy(self.module)
         return other
 
 
 def refuse(module: torch.nn.Module) -> None:
-    """ValueError for modules that would learn something else than their user thinks."""
+    """ValueError for modules that cannot be trained through their parameters alone."""
     kind = type(module).__name__
     if isinstance(module, torch.nn.parallel.DistributedDataParallel) or "FullyShardedDataParallel" in kind:
         raise ValueError(f"a {kind} shares gradients in backward(), which is not called here: give the module in it")
     if isinstance(module, torch.nn.DataParallel):
         raise ValueError("a DataParallel runs copies of its module, which see no other parameters: give its .module")
     if isinstance(module, torch.jit.ScriptModule):
-        raise ValueError(f"a {kind} of torch.jit takes no other parameters: give the module that it was made of")
+        raise ValueError(f"a {kind} of torch.jit cannot run with other parameters: give the original module")
     if isinstance(module, torch.nn.RNNBase) and not module.batch_first:
-        raise ValueError(f"{module!r} takes (time, batch, …): make it with batch_first=True")
+        raise ValueError(f"{module!r} expects (time, batch, …): create it with batch_first=True")
 
 
 def arguments(x: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -143,18 +134,18 @@ def is_lazy(a: Any) -> bool:
 
 
 def remember(value: Any) -> Undo | None:
-    """What puts a tensor or random generator back; parameters are put back by `torch.func.functional_call`."""
+    """Restores a tensor or random generator; `torch.func.functional_call` restores parameters."""
     if isinstance(value, torch.Generator):
         state = value.get_state()
         return lambda: value.set_state(state)
     if isinstance(value, torch.nn.modules.lazy.LazyModuleMixin):
-        return lambda: None  # what it makes of itself at its first call stays
+        return lambda: None  # its first call converts it for good
     if not isinstance(value, torch.Tensor) or isinstance(value, torch.nn.Parameter) or is_lazy(value):
         return None
     saved = value.detach().clone()
 
     def undo() -> None:
-        # A write, needed or not, would break a backward pass of the user's that waits for this tensor.
+        # A write would break a pending backward pass of the user that needs this tensor.
         if not torch.equal(value, saved):
             with torch.inference_mode() if value.is_inference() else torch.no_grad():
                 value.copy_(saved)
@@ -168,10 +159,10 @@ def mode(module: torch.nn.Module, training: bool) -> Iterator[None]:
     if module.training and training:
         yield
         return
-    before = [(part, part.training) for part in module.modules()]
+    before = [(submodule, submodule.training) for submodule in module.modules()]
     module.train(training)
     try:
         yield
     finally:
-        for part, was in before:
-            part.training = was
+        for submodule, was in before:
+            submodule.training = was

@@ -1,4 +1,4 @@
-"""To run a module and leave no trace of it: what it keeps beside parameters and buffers is put back."""
+"""Runs a module and then restores all of its state beside parameters and buffers."""
 
 from __future__ import annotations
 
@@ -16,64 +16,58 @@ import numpy as np
 from neko.io import generators
 
 FRAMEWORKS = {"torch", "keras", "tensorflow", "jax", "jaxlib", "numpy", "neko"}
-"""Objects of these packages, and of the standard library, are left alone unless an adaptor says what to do."""
+"""Objects of these packages, and of the standard library, are not entered unless an adaptor asks for it."""
 
 Undo = Callable[[], None]
 
 
 @contextlib.contextmanager
 def untouched(module: Any, remember: Callable[[Any], Undo | None], enters: Callable[[Any], bool]) -> Iterator[None]:
-    """What can be reached from `module` is afterwards as before: attributes reassigned or changed in place, lists and
-    dicts, arrays, its own random generators, what its hooks hold, and the global random generators.
+    """Restores at the end all that can be reached from `module`: attributes reassigned or changed in place, lists and
+    dicts, arrays, its own random generators, objects held by its hooks, and the global random generators.
 
-    Parameters
-    ----------
-    module : object
-        Where to begin.
-    remember : callable
-        What puts an array (or another object of the framework) back; None for what is no such object.
-    enters : callable
-        Whether an object of the framework has attributes to look after, as a layer has.
+    `remember` returns the function that restores an array (or another object of the framework), None for other objects;
+    `enters` tells whether an object of the framework has attributes to restore, as a layer has.
     """
     drawn = generators.state()
     undo = Reached(remember, enters).visit(module)
     try:
         yield
     finally:
-        for put_back in undo:
-            put_back()
+        for restore in undo:
+            restore()
         generators.restore(drawn)
 
 
 class Reached:
-    """All that is reached from an object, each once, and how to put it back."""
+    """All objects reached from a root, each once, and the functions that restore them."""
 
     def __init__(self, remember: Callable[[Any], Undo | None], enters: Callable[[Any], bool]) -> None:
         self.remember = remember
         self.enters = enters
-        # The objects themselves, so that no identity is used twice.
+        # References keep the objects alive, so that no id is used twice.
         self.seen: dict[int, Any] = {}
         self.undo: list[Undo] = []
 
     def visit(self, root: Any) -> list[Undo]:
-        """What puts everything back."""
+        """The functions that restore everything."""
         waiting = [root]
         while waiting:
             value = waiting.pop()
             if id(value) in self.seen:
                 continue
             self.seen[id(value)] = value
-            waiting.extend(self.parts(value))
+            waiting.extend(self.members(value))
         return self.undo
 
-    def parts(self, value: Any) -> list[Any]:
-        """What a value holds; how to put it back is noted."""
-        found = self.remember(value) or of_array(value) or of_generator(value)
+    def members(self, value: Any) -> list[Any]:
+        """The objects in a value; how to restore it is noted."""
+        found = self.remember(value) or restore_array(value) or restore_generator(value)
         if found is not None:
             self.undo.append(found)
             return []
         if isinstance(value, list | dict | set | collections.deque):
-            self.undo.append(of_container(value))
+            self.undo.append(restore_container(value))
             return [*value.values()] if isinstance(value, dict) else [*value]
         if isinstance(value, tuple):
             return [*value]
@@ -86,7 +80,7 @@ class Reached:
         if self.enters(value) or (hasattr(value, "__dict__") and not isinstance(value, type | types.ModuleType)):
             if not self.enters(value) and foreign(type(value).__module__):
                 return []
-            self.undo.append(of_attributes(value))
+            self.undo.append(restore_attributes(value))
             return [*vars(value).values()]
         return []
 
@@ -98,25 +92,24 @@ def foreign(module: str | None) -> bool:
 
 
 def closure(function: Any) -> list[Any]:
-    """What a function holds of where it was made."""
+    """The objects in a function's closure."""
     found = []
     for cell in function.__closure__ or ():
-        # A cell may be empty still.
-        with contextlib.suppress(ValueError):
+        with contextlib.suppress(ValueError):  # of an empty cell
             found.append(cell.cell_contents)
     return found
 
 
-def of_array(value: Any) -> Undo | None:
-    """Puts the entries of a NumPy array back."""
+def restore_array(value: Any) -> Undo | None:
+    """Restores the entries of a NumPy array."""
     if not isinstance(value, np.ndarray) or not value.flags.writeable:
         return None
     saved = value.copy()
     return lambda: np.copyto(value, saved)
 
 
-def of_generator(value: Any) -> Undo | None:
-    """Puts a random generator of Python or NumPy back to where it stood."""
+def restore_generator(value: Any) -> Undo | None:
+    """Restores the state of a random generator of Python or NumPy."""
     if isinstance(value, random.Random):
         return functools.partial(value.setstate, value.getstate())
     if isinstance(value, np.random.RandomState):
@@ -126,8 +119,8 @@ def of_generator(value: Any) -> Undo | None:
     return None
 
 
-def of_container(value: Any) -> Undo:
-    """Puts the entries of a list, dict, set or deque back, where they are others."""
+def restore_container(value: Any) -> Undo:
+    """Restores the entries of a list, dict, set or deque, where they have changed."""
     saved = dict(value) if isinstance(value, dict) else list(value)
 
     def undo() -> None:
@@ -140,8 +133,8 @@ def of_container(value: Any) -> Undo:
     return undo
 
 
-def of_attributes(value: Any) -> Undo:
-    """Puts the attributes of an object back, past its own way of setting them."""
+def restore_attributes(value: Any) -> Undo:
+    """Restores the attributes of an object, without its own ``__setattr__``."""
     attributes = vars(value)
     saved = dict(attributes)
 
@@ -154,7 +147,7 @@ def of_attributes(value: Any) -> Undo:
 
 
 def same(now: Any, saved: Any) -> bool:
-    """Whether the very same objects are held, by the same names."""
+    """Whether both hold the identical objects, under the same names."""
     if len(now) != len(saved):
         return False
     if isinstance(saved, dict):

@@ -1,4 +1,4 @@
-"""A model's weights in a file, which any backend reads."""
+"""A model's weights in a file that any backend reads."""
 
 from __future__ import annotations
 
@@ -25,52 +25,51 @@ def trainable(model: Any) -> Trainable:
 
 
 def save_weights(model: Any, path: str | Path) -> Path:
-    """Write a model's parameters and buffers; any backend reads them.
+    """Write a model's parameters and buffers to a file that any backend reads.
 
     Parameters
     ----------
     model : Model, Adapted or Evaluator
         What to save.
     path : path
-        The file, whole or not there at all.
+        The file; it is written completely or not at all.
     """
     trained = trainable(model)
     arrays = {name: np.array(trained.xp.to_numpy(w)) for name, w in trained.params.items()}
     buffers = {name: np.array(trained.xp.to_numpy(b)) for name, b in (trained.buffers or {}).items()}
-    return checkpoint.write(
-        path, {"kind": "weights", "params": arrays, "buffers": buffers, "model": trained.identity()}
-    )
+    saved = {"kind": "weights", "params": arrays, "buffers": buffers, "model": trained.identity()}
+    return checkpoint.write(path, saved)
 
 
 def load_weights(model: Any, path: str | Path, *, changed: Sequence[str] = ()) -> None:
-    """Give a model the parameters (and buffers) of a file of `save_weights` or of a checkpoint of any backend.
+    """Load parameters (and buffers) from a file of `save_weights`, or from a checkpoint, of any backend.
 
-    Outputs are then those of the model that was saved, to rounding. A model that was not built yet is built.
+    Outputs then equal those of the saved model up to rounding. A model without parameters is built.
 
     Parameters
     ----------
     model : Model, Adapted or Evaluator
-        What gets them. Its backend and precision may be others.
+        The model to load into. Its backend and precision may differ.
     path : path
         The file.
     changed : sequence of str
-        What is another one on purpose, such as ``("tau_m", "reset")``: weights in a model of other constants are
+        Constants that differ on purpose, such as ``("tau_m", "reset")``; with other constants the same weights compute
         another function.
 
     Raises
     ------
     CheckpointError
-        If names or shapes are not the model's, or its cells, readout or layers have other constants than those that
-        were saved; the message has both values. Files of a version that did not write them are taken as they are.
+        If names or shapes are not the model's, or its cells, readout or layers have other constants than the saved
+        ones; the message gives both values. Files of versions that did not store constants are not checked for them.
     ValueError
-        For a name of `changed` that is of no part of the model.
+        For a name of `changed` that the model does not have.
     """
     trained = trainable(model)
     names = identity.check_names("changed", changed)
     state = checkpoint.read(path)
-    told = state.get("model")
+    described = state.get("model")
     if state.get("kind") == "training":
-        told = state["identity"].get("model")
+        described = state["identity"].get("model")
         state = state["learner"]
     if "params" not in state:
         raise CheckpointError(f"{path} holds no weights of a model")
@@ -86,9 +85,9 @@ def load_weights(model: Any, path: str | Path, *, changed: Sequence[str] = ()) -
             raise CheckpointError(f"{path} has {kind} {saved!r}: this model has {shapes!r}")
         with xp.scope():
             new[kind] = {name: xp.asarray(found[name], dtype=own[name].dtype) for name in own}
-    if told is not None:
+    if described is not None:
         try:
-            identity.compare({"model": told}, {"model": trained.identity()}, names, this="this model")
+            identity.compare({"model": described}, {"model": trained.identity()}, names, this="this model")
         except CheckpointError as error:
             raise CheckpointError(f"{path} does not fit: {error}; if on purpose, name it in `changed`") from error
     trained.params = new["parameters"]

@@ -1,4 +1,4 @@
-"""Gradient rules: how a batch turns into gradients, and nothing else."""
+"""Gradient rules: the computation of gradients from a batch, without optimizers."""
 
 from __future__ import annotations
 
@@ -10,15 +10,9 @@ from neko.rules.base import RULES, Gradient, GradientRule
 
 
 def resolve(rule: Any) -> Callable[..., Any]:
-    """What makes a rule from an evaluator: of a name such as ``'bptt'`` or, with its mode, ``'eprop:random'``.
-
-    Also of ``'file.py:Name'``. Anything callable is returned as it is.
-
-    Raises
-    ------
-    ValueError
-        For an unknown name or mode; the message lists the right ones.
-    """
+    """The function that builds a rule from an evaluator: of a name such as ``'bptt'``, with a mode ``'eprop:random'``,
+    or ``'file.py:Name'``; a callable is returned as it is. ValueError, which lists the valid ones, for an unknown name
+    or mode."""
     if callable(rule):
         return rule
     name, _, mode = str(rule).partition(":")

@@ -1,4 +1,4 @@
-"""What all gradient rules share: from parameters and a batch to a loss and its gradient."""
+"""The interface of gradient rules: from parameters and a batch to a loss and its gradient."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from neko.objective import Batch, Forward
 from neko.registry import Registry
 
 RULES: Registry[type[GradientRule]] = Registry("rule", "neko.rules", required=("oracle",))
-"""Gradient rules by name. An entry says which oracle of `neko.verification` it is proven against."""
+"""Gradient rules by name. Each entry names the oracle of `neko.verification` against which it is verified
+numerically."""
 
 
 class Gradient(NamedTuple):
-    """What a rule found: the forward pass that it ran, a gradient per parameter, and the carry for the next chunk (of a
-    user's module its buffers)."""
+    """The forward pass of a rule, a gradient per parameter, and the carry for the next chunk (of a user's module its
+    buffers)."""
 
     forward: Forward
     gradients: Params
@@ -26,10 +27,10 @@ class Gradient(NamedTuple):
 
 
 class GradientRule(ABC):
-    """How a batch becomes a gradient; a subclass writes `differentiate`.
+    """Computes a gradient from a batch; a subclass defines `differentiate`.
 
-    A gradient rule knows no optimizer, no loop and no file. `neko.LearningRule` composes it with an update; samplers
-    take it as their drift.
+    A gradient rule does not depend on optimizers, the training loop or files. `neko.LearningRule` composes it with an
+    update; samplers use it as their drift.
 
     Parameters
     ----------
@@ -39,19 +40,19 @@ class GradientRule(ABC):
     Attributes
     ----------
     local : bool
-        Whether the rule reads the cells of a network; other rules also take a user's module.
+        Whether the rule needs the cells of a network; other rules also accept a user's module.
     streams : bool
         Whether the rule carries its state from one chunk of a sequence to the next.
     has_objective : bool
-        Whether what the rule returns follows the gradient of the loss. A rule without a loss, such as STDP, returns a
+        Whether the returned gradient follows that of the loss. A rule without a loss, such as STDP, returns a
         pseudo-gradient, and samplers refuse it.
     training : bool
-        Whether forward passes are training passes (dropout, batch statistics), where a model knows the difference.
+        Whether forward passes are training passes (dropout, batch statistics), where a model distinguishes them.
 
     Raises
     ------
     TypeError
-        For a model that is no Evaluator or, of a local rule, has no cells.
+        If `model` is not an Evaluator or, for a local rule, has no cells.
     """
 
     local: ClassVar[bool] = True
@@ -75,7 +76,7 @@ class GradientRule(ABC):
 
     @property
     def name(self) -> str:
-        """What figures and tables call the rule."""
+        """The rule's name in figures and tables."""
         return type(self).__name__.lower()
 
     @abstractmethod
@@ -85,36 +86,36 @@ class GradientRule(ABC):
         Parameters
         ----------
         params, feedback : dict of Array
-            Parameters of the model, and backward weights of the rule.
+            Parameters of the model, and feedback weights of the rule.
         batch : Batch
             Inputs, targets and weights of the steps, time leading.
         carry : object
-            None for whole sequences; in a stream what `initial_carry` or the last `Gradient` gave; for a user's module
-            its buffers.
+            None for whole sequences; in a stream the carry of `initial_carry` or the last `Gradient`; the buffers of a
+            user's module.
         """
 
     def in_chunks(self, params: Params, feedback: Params, batch: Batch, carry: Any, length: int) -> Gradient:
-        """As `differentiate`, computed from chunks of `length` steps, of a rule that streams."""
+        """As `differentiate`, in chunks of `length` steps; for rules that stream."""
         raise NotImplementedError(f"{type(self).__name__} has no chunks")
 
     def initial_feedback(self) -> Params:
-        """Backward weights of the rule, by name; most rules have none."""
+        """Feedback weights of the rule, by name; most rules have none."""
         return {}
 
     def learnt_feedback(self) -> tuple[str, ...]:
-        """Names of the backward weights for which `differentiate` gives gradients, so that the update trains them."""
+        """Names of the feedback weights for which `differentiate` returns gradients, so that the update trains them."""
         return ()
 
     def decay(self) -> dict[str, float]:
-        """Share by which a parameter or backward weight decays after each update, by name."""
+        """Fraction by which a parameter or feedback weight decays after each update, by name."""
         return {}
 
     def initial_carry(self, size: int) -> Any:
-        """The carry before the first step of `size` sequences; of a rule that streams."""
+        """The carry before the first step of `size` sequences; for rules that stream."""
         return None
 
     def carry_template(self, size: int) -> Any:
-        """A carry with the form of those that `differentiate` returns, for one that is read from a file."""
+        """A carry of the structure that `differentiate` returns, as a template for loading."""
         return self.initial_carry(size)
 
     def traces(self, params: Params, feedback: Params, batch: Batch) -> list[Any]:

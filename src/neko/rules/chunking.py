@@ -1,4 +1,4 @@
-"""A sequence in chunks: every chunk adds its gradients and hands on its traces, so memory does not grow with time."""
+"""Gradients of a sequence in chunks, which carry traces, so that memory does not grow with the sequence's length."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from neko.typing import Array
 
 
 class Carry(NamedTuple):
-    """What an online rule carries from one chunk to the next.
+    """The state carried from one chunk to the next.
 
-    ``traces`` per layer and current, None at the start of a sequence where there is nothing to add; ``filtered`` per
-    layer the κ-filtered emission (batch, n), from which the readout gets its gradient.
+    ``traces`` per layer and current, None at the start of a sequence; ``filtered`` per layer the κ-filtered emission
+    (batch, n), for the gradient of the readout.
     """
 
     state: NetworkState
@@ -26,8 +26,8 @@ class Carry(NamedTuple):
 
 
 class Chunk(NamedTuple):
-    """What one chunk adds: loss, outputs, spike counts (batch, n) per layer, gradients, and for the rate term the sums
-    of eligibility traces per layer and current."""
+    """The contribution of a chunk: loss, outputs, spike counts (batch, n) per layer, gradients, and for the rate term
+    the sums of eligibility traces per layer and current."""
 
     loss: Array
     outputs: Array
@@ -37,38 +37,38 @@ class Chunk(NamedTuple):
 
 
 Step = Callable[[Batch, Carry, bool], tuple[Chunk, Carry]]
-"""From a chunk of the batch, and what the chunks before it left, to what it adds and (if asked for) leaves."""
+"""From a chunk of the batch and the carry to the contribution of the chunk and, if the flag is set, the next carry."""
 
 
 def by_chunks(xp: Backend, step: Step, batch: Batch, carry: Carry, length: int, keep: bool) -> tuple[Chunk, Carry]:
-    """The sum over all chunks of `length` steps; `keep` asks for the traces at the end."""
+    """The sum over all chunks of `length` steps; `keep` requests the traces at the end."""
     time = batch.x.shape[0]
     length = min(length, time)
     last = (time - 1) // length * length
     pooled = batch.pooling is not None
 
-    def part(begin: int, end: int) -> Any:
+    def steps(begin: int, end: int) -> Any:
         return tree.map(lambda a: a[begin:end], batch.timed())
 
-    def accumulate(old: Any, part: Any, keep: bool = True) -> tuple[tuple[Carry, Chunk], Array | None]:
+    def accumulate(old: Any, timed: Any, keep: bool = True) -> tuple[tuple[Carry, Chunk], Array | None]:
         carry, total = old
-        chunk, carry = step(batch.with_timed(part), carry, keep)
+        chunk, carry = step(batch.with_timed(timed), carry, keep)
         outputs = None if pooled else chunk.outputs
         chunk = chunk if pooled else chunk._replace(outputs=None)
         return (carry, tree.map(lambda a, b: a + b, total, chunk)), outputs
 
-    # The first chunk gives the totals their shapes; the last may be shorter, and need not leave traces.
-    total, carry = step(batch.with_timed(part(0, length)), carry, keep or last > 0)
+    # The first chunk determines the shapes of the totals; the last may be shorter, and may need no traces.
+    total, carry = step(batch.with_timed(steps(0, length)), carry, keep or last > 0)
     outputs = [total.outputs]
     old: Any = (carry, total if pooled else total._replace(outputs=None))
     if last > length:
         count = last // length - 1
-        middle = tree.map(lambda a: xp.reshape(a, (count, length, *a.shape[1:])), part(length, last))
+        middle = tree.map(lambda a: xp.reshape(a, (count, length, *a.shape[1:])), steps(length, last))
         old, later = xp.scan(accumulate, old, middle)
         if not pooled:
             outputs.append(xp.reshape(later, (count * length, *later.shape[2:])))
     if last > 0:
-        old, later = accumulate(old, part(last, time), keep)
+        old, later = accumulate(old, steps(last, time), keep)
         outputs.append(later)
     carry, total = old
     return (total if pooled else total._replace(outputs=xp.concat(outputs, axis=0))), carry

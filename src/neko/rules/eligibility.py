@@ -1,4 +1,4 @@
-r"""Eligibility traces: what a synapse remembers of its past, and the sums of traces that a gradient is made of.
+r"""Eligibility traces, and the sums of traces that make up a gradient.
 
 The eligibility vector ``ε_t = A_t ε_{t-1} + b_t ⊗ pre_t`` of every synapse is carried forward by `stepwise_gradient`.
 `chunk_gradient` and `sequence_gradient` give the same sums by the backward recurrence of `neko.rules.jacobian` and
@@ -14,12 +14,12 @@ import numpy as np
 from neko.backend.protocol import Backend
 from neko.rules.jacobian import Jacobians, StepJacobian, adjoint
 from neko.rules.signals import LearningSignal
-from neko.rules.synapses import Parts
+from neko.rules.synapses import Inputs
 from neko.typing import Array
 
 
 class Traces(NamedTuple):
-    """What is carried over from one chunk of a sequence to the next, for the weights onto one current.
+    """The traces carried from one chunk of a sequence to the next, for the weights onto one current.
 
     ``vectors`` maps each live state field to its eligibility vector, ``filtered`` is ē (None where κ = 0); all
     have shape (batch, n_pre, n).
@@ -50,15 +50,14 @@ def initial_traces(
     return tuple(traces)
 
 
-def sequence_gradient(xp: Backend, jacobians: Jacobians, pre: tuple[Parts, ...], future: Array) -> tuple[Array, ...]:
-    """Gradient (n_pre, n) per current of a whole sequence, from the credit that reaches each emission."""
+def sequence_gradient(xp: Backend, jacobians: Jacobians, pre: tuple[Inputs, ...], future: Array) -> tuple[Array, ...]:
+    """Gradient (n_pre, n) per current of a whole sequence, from the future credit of each emission."""
     nothing = xp.zeros_like(future[0])
     end = tuple(nothing if alive else None for alive in jacobians.alive)
     _, delta = adjoint(xp, jacobians, future, end)
-    # One product per part: joining the parts first would copy the whole input.
-    return tuple(
-        xp.concat([outer_sum(xp, part, d) for part in parts], axis=0) for parts, d in zip(pre, delta, strict=True)
-    )
+    # One product per array: joining them first would copy the whole input.
+    pairs = zip(pre, delta, strict=True)
+    return tuple(xp.concat([outer_sum(xp, a, d) for a in arrays], axis=0) for arrays, d in pairs)
 
 
 def outer_sum(xp: Backend, pre: Array, post: Array) -> Array:
@@ -77,9 +76,9 @@ def chunk_gradient(
 ) -> LayerGradient:
     """Gradient of one chunk of a sequence and, with `keep`, the traces that the next chunk starts from.
 
-    One backward scan answers several questions at once, as leading rows: the credit of the learning signal, the
-    plain sum of traces for the rate term, and what each carried quantity at the end of the chunk gives to each
-    current. The rest are matrix products. At the start of a sequence `traces` is None: there is nothing to add.
+    One backward scan computes several rows at once: the credit of the learning signal, the plain sum of traces for the
+    rate term, and the credit of each carried quantity at the end of the chunk. The rest are matrix products. `traces`
+    is None at the start of a sequence, where no carried term is added.
     """
     alive = [i for i, a in enumerate(jacobians.alive) if a]
     nothing = xp.zeros_like(signal.future)
@@ -107,20 +106,20 @@ def chunk_gradient(
     for p, d, (vectors, filtered) in zip(pre, delta, start_traces, strict=True):
 
         def carried(row: int, vectors: dict[int, Array] = vectors) -> Array | float:
-            """What the traces before the chunk still contribute to a row, (batch, n_pre, n)."""
+            """The carried term of a row: the contribution of the traces before the chunk, (batch, n_pre, n)."""
             return sum(xp.expand_dims(credited[j][row], axis=1) * eps for j, eps in vectors.items())
 
         def total(row: int, vectors: dict[int, Array] = vectors, p: Array = p, d: Array = d) -> Array:
-            """The sum over time and batch that a row stands for, (n_pre, n)."""
+            """The sum over time and batch of a row, (n_pre, n)."""
             return outer_sum(xp, p, d[:, row]) + sum(
                 xp.einsum("bn,bpn->pn", credited[j][row], eps) for j, eps in vectors.items()
             )
 
-        # A product per row: compilers are slow at one contraction over an array of four axes.
+        # One product per row: compilers are slow at a single contraction over an array of four axes.
         by_example = xp.permute_dims(p, (1, 2, 0))
 
         def each(row: int, by_example: Array = by_example, d: Array = d) -> Array:
-            """What a row gathers within the chunk for each sequence, (batch, n_pre, n)."""
+            """The contribution within the chunk to a row, for each sequence, (batch, n_pre, n)."""
             return by_example @ xp.permute_dims(d[:, row], (1, 0, 2))
 
         gradient = total(0)
@@ -147,10 +146,7 @@ def stepwise_gradient(
     traces: tuple[Traces, ...] | None,
     keep: bool,
 ) -> LayerGradient:
-    """The textbook recursion, one step after the other: the same numbers as `chunk_gradient`.
-
-    The traces at the end come by themselves, whether or not one wants to `keep` them.
-    """
+    """As `chunk_gradient` by the forward recursion, step by step; the traces at the end are always returned."""
     n = signal.signal.shape[-1]
     zeros = tuple(xp.zeros((p.shape[-1], n)) for p in pre)
     gathered = tuple(xp.zeros((p.shape[1], p.shape[-1], n)) for p in pre) if signal.per_sequence else zeros
@@ -158,13 +154,13 @@ def stepwise_gradient(
         traces = initial_traces(xp, jacobians, pre, n, signal.kappa)
 
     def step(carry: Any, xs: Any) -> tuple[Any, None]:
-        columns, pre_t, told, valid = xs
+        columns, pre_t, l_t, valid = xs
         now = jacobians.at(columns)
         weights, rates, later = [], [], []
         for c, (w, r, old) in enumerate(zip(*carry, strict=True)):
             vectors, e = forward_vectors(xp, now, old.vectors, c, pre_t[c])
             filtered = None if old.filtered is None else signal.kappa * old.filtered + e
-            weights.append(w + xp.einsum("bn,bpn->pn", told, e if filtered is None else filtered))
+            weights.append(w + xp.einsum("bn,bpn->pn", l_t, e if filtered is None else filtered))
             rates.append(r if valid is None else r + valid_sum(xp, valid, e, signal.per_sequence))
             later.append(Traces(vectors, filtered))
         return (tuple(weights), tuple(rates), tuple(later)), None
@@ -175,13 +171,13 @@ def stepwise_gradient(
 
 
 def valid_sum(xp: Backend, valid: Array, e: Array, per_sequence: bool) -> Array:
-    """``valid e``, summed over the batch unless each sequence is wanted by itself."""
+    """``valid e``, summed over the batch unless `per_sequence`."""
     return xp.reshape(valid, (-1, 1, 1)) * e if per_sequence else xp.einsum("b,bpn->pn", valid, e)
 
 
 def rate_gradient(xp: Backend, error: Array, gathered: Array) -> Array:
-    """The rate term (n_pre, n): the error (1, n) times a sum (n_pre, n), or of each sequence, (batch, n) and (batch,
-    n_pre, n)."""
+    """The rate term (n_pre, n): the error (1, n) times a sum of traces (n_pre, n), or (batch, n) times (batch, n_pre,
+    n)."""
     return error * gathered if len(gathered.shape) == 2 else xp.einsum("bn,bpn->pn", error, gathered)
 
 

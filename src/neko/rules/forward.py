@@ -1,4 +1,4 @@
-"""A forward pass with all that an online rule reads."""
+"""A forward pass with all quantities that online rules need."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from neko.typing import Array
 
 class Recorded(NamedTuple):
     """The loss; outputs (time, batch, n_out) or, of a sequence-level target, (batch, n_out); ``error`` ∂loss/∂outputs
-    and ``credit``, the error of all later steps that the readout's drive still reaches, (time, batch, n_out); per layer
-    its trace and its step Jacobians."""
+    and ``credit``, the future credit of the readout's drive, (time, batch, n_out); trace and step Jacobians of every
+    layer."""
 
     loss: Array
     outputs: Array
@@ -30,12 +30,10 @@ class Recorded(NamedTuple):
 def record(
     xp: Backend, model: Evaluator, params: Params, batch: Batch, state: NetworkState, cut: Callable[[Cell], Cell]
 ) -> tuple[NetworkState, Recorded]:
-    """Run the network forward; differentiate the loss by the outputs, and each step of each layer.
-
-    `cut` gives the cell that is differentiated in place of a layer's own: without the paths that a rule cuts.
-    """
+    """Run the network; differentiate the loss by the outputs, and each step of each layer with the paths removed that
+    `cut` cuts from its cell."""
     network, objective = model.network, model.objective
-    # Nothing is differentiated through this pass, so spikes need no surrogate.
+    # No derivative is taken through this pass, so spikes need no surrogate.
     state, y, traces = network.record(xp.forward_only(), params, batch.x, state)
     loss, error = objective.error(xp, y, batch)
     jacobians = tuple(step_jacobians(xp, cut(cell), trace) for cell, trace in zip(network.cells, traces, strict=True))

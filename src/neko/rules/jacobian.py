@@ -1,4 +1,4 @@
-r"""The Jacobian of a neuron's step, and the linear recurrence that it makes of credit.
+r"""The Jacobian of a neuron's step, and the backward recurrence of credit that follows from it.
 
 From a cell's step alone, automatic differentiation gives for each neuron and step
 
@@ -32,17 +32,17 @@ class StepJacobian(NamedTuple):
 
 
 def fields(state: Any) -> tuple[Array, ...]:
-    """The arrays of a state, without the fields that this variant of the cell does not use."""
+    """The arrays of a state, without unused fields (None)."""
     return tuple(field for field in state if field is not None)
 
 
 @dataclass(frozen=True, eq=False)
 class Jacobians:
-    """A_t and b_t of a layer over time, as a scan meets them.
+    """Step Jacobians A_t and b_t of a layer over time, for a scan.
 
-    ``xs`` is what a scan runs over, and ``at`` makes the `StepJacobian` of one step from its slice. ``alive`` tells
-    which state fields still reach an emission at a later step: only these carry credit. ``all_steps`` gives the
-    `StepJacobian` of all steps at once.
+    ``xs`` are the arrays of the scan, and ``at`` returns the `StepJacobian` of one step from a slice of them. ``alive``
+    marks the state fields that influence an emission at a later step: only these carry credit. ``all_steps`` returns
+    the `StepJacobian` of all steps at once.
     """
 
     xs: Any
@@ -54,8 +54,8 @@ class Jacobians:
 def step_jacobians(xp: Backend, cell: Cell, trace: LayerTrace) -> Jacobians:
     """The Jacobians of a cell's step along a trace.
 
-    Given the states no step depends on another, so one call differentiates all of them; where the compiler
-    fuses a scan's step, it is cheaper to differentiate there than to read the results from memory.
+    Given the states, the steps are independent of each other, so that one call differentiates all of them; where the
+    compiler fuses the step of a scan, it is cheaper to differentiate there than to read the results from memory.
     """
     state_type, unused = type(trace.before), [field is None for field in trace.before]
     before = fields(trace.before)
@@ -72,23 +72,27 @@ def step_jacobians(xp: Backend, cell: Cell, trace: LayerTrace) -> Jacobians:
 
     def all_steps() -> StepJacobian:
         shape = before[0].shape
-        local = at(tuple(xp.reshape(a, (shape[0] * shape[1], shape[2])) for a in (*before, *trace.currents)))
-        return tree.map(lambda e: xp.reshape(e, shape), local)
+        flat = tuple(xp.reshape(a, (shape[0] * shape[1], shape[2])) for a in (*before, *trace.currents))
+        return tree.map(lambda e: xp.reshape(e, shape), at(flat))
 
     if xp.fuses:
         columns = (*before, *trace.currents)
         return Jacobians(columns, at, live(at(tuple(a[0] for a in columns))), all_steps)
-    local = all_steps()
-    return Jacobians(local, lambda now: now, live(local), lambda: local)
+    jacobian = all_steps()
+    return Jacobians(jacobian, lambda now: now, live(jacobian), lambda: jacobian)
 
 
-def live(local: StepJacobian) -> tuple[bool, ...]:
-    """Which state fields still reach an emission at a later step."""
-    d = len(local.state)
-    reach = [False] * (d - 1) + [True]
-    for _ in range(d):
-        reach = [i == d - 1 or any(reach[o] and local.state[o][i] is not None for o in range(d)) for i in range(d)]
-    return tuple(any(reach[o] and local.state[o][i] is not None for o in range(d)) for i in range(d))
+def live(jacobian: StepJacobian) -> tuple[bool, ...]:
+    """Which state fields influence an emission at a later step."""
+    fields = range(len(jacobian.state))
+    reach = [False] * (len(fields) - 1) + [True]
+
+    def influences(i: int) -> bool:
+        return any(reach[o] and jacobian.state[o][i] is not None for o in fields)
+
+    for _ in fields:
+        reach = [i == fields[-1] or influences(i) for i in fields]
+    return tuple(influences(i) for i in fields)
 
 
 def combine(entries: Entries, values: Entries) -> Array | None:
@@ -101,12 +105,12 @@ def combine(entries: Entries, values: Entries) -> Array | None:
 
 
 def column(rows: tuple[Entries, ...], j: int) -> Entries:
-    """Column j of a matrix held as rows."""
+    """Column j of a matrix given by rows."""
     return tuple(row[j] for row in rows)
 
 
-def adjoint(xp: Backend, local: Jacobians, signal: Array, end: Entries) -> tuple[Entries, tuple[Array, ...]]:
-    r"""Run the recurrence backward: from credit at emissions to credit at currents.
+def adjoint(xp: Backend, jacobians: Jacobians, signal: Array, end: Entries) -> tuple[Entries, tuple[Array, ...]]:
+    r"""The backward recurrence from credit at emissions to credit at currents.
 
     .. math::
         λ_t = A_{t+1}^T λ_{t+1} + signal_t e_z, \qquad δ_t = b_t^T λ_t
@@ -114,9 +118,9 @@ def adjoint(xp: Backend, local: Jacobians, signal: Array, end: Entries) -> tuple
     Parameters
     ----------
     signal : Array (time, …, batch, n)
-        Learning signal at each emission; leading axes before `batch` are independent problems.
+        Learning signal at each emission; axes between time and batch are independent problems.
     end : tuple of Array (…, batch, n) or None
-        Credit at the last state from beyond the sequence, None for fields that are not live.
+        Credit at the last state from after the sequence, None for fields that are not alive.
 
     Returns
     -------
@@ -126,10 +130,10 @@ def adjoint(xp: Backend, local: Jacobians, signal: Array, end: Entries) -> tuple
 
     def step(carry: Entries, xs: Any) -> tuple[Entries, tuple[Array, ...]]:
         columns, at_emission = xs
-        state, current = local.at(columns)
+        state, current = jacobians.at(columns)
         credit = (*carry[:-1], at_emission if carry[-1] is None else carry[-1] + at_emission)
         earlier = tuple(None if carry[j] is None else combine(column(state, j), credit) for j in range(len(carry)))
         delta = [combine(column(current, c), credit) for c in range(len(current[0]))]
         return earlier, tuple(xp.zeros_like(at_emission) if e is None else e for e in delta)
 
-    return xp.scan(step, end, (local.xs, signal), reverse=True)
+    return xp.scan(step, end, (jacobians.xs, signal), reverse=True)

@@ -1,4 +1,4 @@
-"""The eligibility traces and learning signals of e-prop over time, to look at."""
+"""The eligibility traces and learning signals of e-prop over time, for inspection."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from neko.typing import Array
 
 
 class LayerTraces(NamedTuple):
-    r"""What e-prop's gradient of one layer is made of, as NumPy arrays.
+    r"""The factors of e-prop's gradient of one layer, as NumPy arrays.
 
     .. math::
         \frac{dE}{dW_{ij}} = \sum_{b,t} \left( L_{btj}\, ē_{btij} + R_{btj}\, e_{btij} \right)
@@ -36,7 +36,7 @@ class LayerTraces(NamedTuple):
     signal : array (batch, time, n)
         L, the learning signal of every neuron.
     rate_signal : array (batch, time, n)
-        R, the part of the firing-rate regularizer; zeros without one.
+        R, the signal of the firing-rate regularizer; zeros without one.
     """
 
     eligibility: dict[str, np.ndarray]
@@ -50,29 +50,23 @@ def observed(
 ) -> list[LayerTraces]:
     """The traces of every layer along a recorded forward pass from rest.
 
-    Each layer keeps two traces of batch · time · n_pre · n numbers: 23 MB for one sequence of 100 steps onto 128
-    neurons that listen to 100 inputs and to each other. Give few examples.
+    Each layer has two traces of batch · time · n_pre · n numbers: 23 MB for one sequence of 100 steps onto 128
+    recurrent neurons with 100 inputs. Use few examples.
     """
-    layers = zip(
-        model.network.cells,
-        recorded.traces,
-        recorded.jacobians,
-        signals,
-        rate_signals(xp, model, batch, recorded.traces),
-        strict=True,
-    )
+    rates = rate_signals(xp, model, batch, recorded.traces)
+    layers = zip(model.network.cells, recorded.traces, recorded.jacobians, signals, rates, strict=True)
     return [layer_traces(xp, *layer) for layer in layers]
 
 
 def layer_traces(
-    xp: Backend, cell: Any, trace: LayerTrace, local: Jacobians, signal: LearningSignal, rate_signal: Array
+    xp: Backend, cell: Any, trace: LayerTrace, jacobians: Jacobians, signal: LearningSignal, rate_signal: Array
 ) -> LayerTraces:
-    """The traces of one layer by the recursion as it is printed, every step kept."""
+    """The traces of one layer at every step, by the forward recursion."""
     pre = joined(xp, presynaptic(xp, cell, trace))
 
     def step(old: Any, xs: Any) -> tuple[Any, Any]:
         columns, pre_t = xs
-        now, later, kept = local.at(columns), [], []
+        now, later, kept = jacobians.at(columns), [], []
         for c, (vectors, filtered) in enumerate(old):
             vectors, e = forward_vectors(xp, now, vectors, c, pre_t[c])
             smooth = e if filtered is None else signal.kappa * filtered + e
@@ -80,8 +74,8 @@ def layer_traces(
             kept.append((e, smooth))
         return tuple(later), tuple(kept)
 
-    start = tuple(tuple(t) for t in initial_traces(xp, local, pre, cell.units, signal.kappa))
-    _, kept = xp.scan(step, start, (local.xs, pre))
+    start = tuple(tuple(t) for t in initial_traces(xp, jacobians, pre, cell.units, signal.kappa))
+    _, kept = xp.scan(step, start, (jacobians.xs, pre))
     eligibility, filtered = (
         weight_gradients(xp, cell, trace.x.shape[-1], tuple(pair[i] for pair in kept)) for i in range(2)
     )
@@ -90,7 +84,7 @@ def layer_traces(
 
 
 def rate_signals(xp: Backend, model: Any, batch: Batch, traces: tuple[LayerTrace, ...]) -> list[Array]:
-    """``valid_t c (f_av - f_0) / frames`` of every layer, (time, batch, n); zeros where no regularizer asks for it."""
+    """``valid_t c (f_av - f_0) / frames`` of every layer, (time, batch, n); zeros without a regularizer."""
     regularizer, valid = model.objective.regularizer, batch.valid
     found = []
     for cell, trace in zip(model.network.cells, traces, strict=True):

@@ -1,4 +1,4 @@
-"""Learning signals: what the readout's error tells every neuron."""
+"""Learning signals: the readout's error as it reaches every neuron."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from neko.typing import Array
 
 
 class LearningSignal(NamedTuple):
-    """The learning signal of a layer, and what else its traces are summed with.
+    """The learning signal of a layer, and the other weights of its traces.
 
     ``signal`` (time, batch, n) is L_t of step t; ``future`` (time, batch, n) is the future credit ``L_t + κ L_{t+1} +
-    …``, the signal of all later steps that the emission still reaches; ``valid`` (time, batch) marks the frames that
-    count in a firing rate, None without a rate term; ``per_sequence`` says that the rate term is of each sequence by
-    itself; ``kappa`` is the decay of the filtered trace ``ē_t = κ ē_{t-1} + e_t``.
+    …`` of an emission; ``valid`` (time, batch) marks the frames that count in a firing rate, None without a rate term;
+    ``per_sequence`` is True for rates of each sequence; ``kappa`` is the decay of the filtered trace
+    ``ē_t = κ ē_{t-1} + e_t``.
     """
 
     signal: Array
@@ -32,10 +32,8 @@ class LearningSignal(NamedTuple):
 
 
 def random_feedback(xp: Backend, network: Any, seed: int) -> Params:
-    """A matrix (outputs, n) from the readout's error to every layer.
-
-    Its entries have the variance of ``w_out``, so that the signal has the size that symmetric feedback would give it.
-    """
+    """A matrix (outputs, n) from the readout's error to every layer, with the variance of ``w_out``, so that the signal
+    has the size of symmetric feedback."""
     rng, n_out = np.random.default_rng(seed), network.readout.units
     return {
         f"feedback.{i}": xp.asarray(initializers.fan_in_normal(rng, (cell.units, n_out)).T)
@@ -46,7 +44,7 @@ def random_feedback(xp: Backend, network: Any, seed: int) -> Params:
 def broadcast(
     xp: Backend, network: Any, objective: Objective, feedback: Params, batch: Batch, recorded: Recorded
 ) -> list[LearningSignal]:
-    """The error through a feedback matrix of each layer's own, ``L_t = B c err_t``."""
+    """The error through a separate feedback matrix of each layer, ``L_t = B c err_t``."""
     kappa, error = network.readout.kappa, network.readout.gain * recorded.error
     weights = [feedback[f"feedback.{i}"] for i in range(len(network.cells))]
     return [LearningSignal(error @ b, recorded.credit @ b, *rate_term(objective, batch), kappa) for b in weights]
@@ -55,7 +53,7 @@ def broadcast(
 def symmetric(
     xp: Backend, network: Any, objective: Objective, params: Params, batch: Batch, recorded: Recorded
 ) -> list[LearningSignal]:
-    """The error through the transposed readout; a lower layer gets it by the instantaneous path of each step through
+    """The error through the transposed readout; it reaches a lower layer by the instantaneous path of each step through
     the layers above, ``L^l_t = (L^{l+1}_t ∂z_t/∂I_t) W_in^T``."""
     term = rate_term(objective, batch)
     w_out = xp.matrix_transpose(params["readout.w_out"])
@@ -69,7 +67,7 @@ def symmetric(
 
 
 def rate_term(objective: Objective, batch: Batch) -> tuple[Array | None, bool]:
-    """The frames that count in a firing rate, None without a regularizer, and whether rates are of each sequence."""
+    """Valid frames, None without a regularizer, and whether rates are taken per sequence."""
     if objective.regularizer is None:
         return None, False
     return batch.valid, objective.regularizer.per_sequence

@@ -1,7 +1,7 @@
 """From gradients per current to gradients per weight.
 
-All weights onto one current, ``w_in``, ``w_rec`` and ``b``, differ only in what they listen to. Rules treat
-them as one matrix (n_pre, n), whose rows are inputs, then neurons, then the constant 1.
+All weights onto one current, ``w_in``, ``w_rec`` and ``b``, differ only in their presynaptic activity. Rules treat them
+as one matrix (n_pre, n), whose rows are inputs, then neurons, then the constant 1.
 """
 
 from __future__ import annotations
@@ -11,25 +11,19 @@ from neko.cells.base import Cell
 from neko.models.network import LayerTrace, Network, Params, recurrent_weights
 from neko.typing import Array
 
-Parts = tuple[Array, ...]
-"""What one current listens to: arrays (time, batch, rows), one after another in the matrix."""
+Inputs = tuple[Array, ...]
+"""Presynaptic activity of one current: arrays (time, batch, rows), one after another in the matrix."""
 
 
-def presynaptic(xp: Backend, cell: Cell, trace: LayerTrace) -> tuple[Parts, ...]:
-    """What the weights onto each current listen to."""
+def presynaptic(xp: Backend, cell: Cell, trace: LayerTrace) -> tuple[Inputs, ...]:
+    """Presynaptic activity of the weights onto each current."""
     emitted = trace.before[-1]
     result = []
     for current in range(cell.n_currents):
-        parts = []
-        if current in cell.input_currents:
-            parts.append(trace.x)
-        if current in cell.recurrent_currents:
-            parts.append(emitted)
-        if cell.bias:
-            parts.append(xp.ones_like(emitted[..., :1]))
-        if not parts:
-            parts.append(emitted[..., :0])  # nothing feeds this current: a matrix without rows
-        result.append(tuple(parts))
+        arrays = [trace.x] if current in cell.input_currents else []
+        arrays += [emitted] if current in cell.recurrent_currents else []
+        arrays += [xp.ones_like(emitted[..., :1])] if cell.bias else []
+        result.append(tuple(arrays) or (emitted[..., :0],))  # without any input: a matrix without rows
     return tuple(result)
 
 
@@ -50,7 +44,7 @@ def weight_gradients(xp: Backend, cell: Cell, n_in: int, blocks: tuple[Array, ..
             bias.append(block[..., -1, :])
     gradients = {"w_in": side_by_side(xp, [w_in[c] for c in cell.input_currents])}
     if cell.recurrent_currents:
-        # the derivative of the mask that the forward pass puts on w_rec is the mask itself
+        # the derivative of the forward pass's mask on w_rec is the mask itself
         found = side_by_side(xp, [w_rec[c] for c in cell.recurrent_currents])
         gradients["w_rec"] = recurrent_weights(xp, cell, found)
     if cell.bias:
@@ -64,9 +58,9 @@ def layer_gradients(xp: Backend, network: Network, index: int, n_in: int, blocks
     return {f"layers.{index}.{name}": g for name, g in found.items()}
 
 
-def joined(xp: Backend, pre: tuple[Parts, ...]) -> tuple[Array, ...]:
+def joined(xp: Backend, pre: tuple[Inputs, ...]) -> tuple[Array, ...]:
     """One array (time, batch, n_pre) per current."""
-    return tuple(side_by_side(xp, list(parts)) for parts in pre)
+    return tuple(side_by_side(xp, list(arrays)) for arrays in pre)
 
 
 def side_by_side(xp: Backend, blocks: list[Array]) -> Array:

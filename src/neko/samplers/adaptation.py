@@ -1,4 +1,4 @@
-"""The step size of a sampler, found during warm-up."""
+"""Adaptation of a sampler's step size during warm-up."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def update(state: State, acceptance_probability: float, target: float) -> State:
     .. math::
         \log ε_{t+1} = \log ε_t + γ_t (α_t - α^*), \qquad γ_t = 4\, (t + 10)^{-0.6}
 
-    The mean that `final` returns forgets: update t has weight ``min(1, 10/t)``, so that the last part of the warm-up
-    decides.
+    `final` returns a running mean in which update t has weight ``min(1, 10/t)``, so that the end of the warm-up
+    dominates.
 
     References
     ----------
@@ -43,10 +43,10 @@ def update(state: State, acceptance_probability: float, target: float) -> State:
 
 
 def current(state: State) -> float:
-    """The step size of the coming step of the warm-up."""
+    """The step size of the next step of the warm-up."""
     return math.exp(state.log_step)
 
 
 def final(state: State) -> float:
-    """The frozen step size after the warm-up."""
+    """The fixed step size after the warm-up."""
     return math.exp(state.mean)

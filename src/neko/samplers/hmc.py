@@ -11,7 +11,7 @@ from neko.typing import Array
 
 
 class State(NamedTuple):
-    """Where the chain is, with the log density and the force there."""
+    """Position of the chain, with the log density and the force there."""
 
     position: Position
     logdensity: Array
@@ -19,7 +19,7 @@ class State(NamedTuple):
 
 
 class Info(NamedTuple):
-    """How the step went; `energy_error` is the change of the energy along the trajectory."""
+    """Acceptance of the step; `energy_error` is the change of the energy along the trajectory."""
 
     acceptance_probability: Array
     accepted: Array
@@ -27,7 +27,7 @@ class Info(NamedTuple):
 
 
 def init(xp: Backend, position: Position, target: Target) -> State:
-    """The chain at a position; `target` gives the log density there (up to a constant) and the force."""
+    """The state at a position; `target` returns the log density there (up to a constant) and the force."""
     return State(position, *target(position))
 
 
@@ -46,8 +46,8 @@ def step(
     .. math::
         H(θ, p) = -\log π(θ) + \tfrac12 \sum p^2 / m, \qquad p \sim N(0, m), \qquad α = \min(1, e^{H - H'})
 
-    The force should be ∇ log π; another function of the position keeps the leapfrog reversible and its volume, so that
-    the accept test still makes the chain right. A trajectory that ends where a number is not finite is rejected.
+    The force should be ∇ log π; with another function of the position the leapfrog is still reversible and preserves
+    volume, so that the accept test keeps π stationary. A trajectory whose end is not finite is rejected.
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ def leapfrog(
     steps: int,
     mass: dict[str, Any] | None = None,
 ) -> tuple[State, Position]:
-    """State and momentum after `steps` leapfrog steps; with the momentum turned round it runs back."""
+    """State and momentum after `steps` leapfrog steps; with negated momentum it runs backward."""
     m = scales(xp, state.position, mass)
 
     def kick(momentum: Position, force: Position) -> Position:

@@ -11,7 +11,7 @@ from neko.typing import Array
 
 
 class State(NamedTuple):
-    """Where the chain is, with the log density and the drift there."""
+    """Position of the chain, with the log density and the drift there."""
 
     position: Position
     logdensity: Array
@@ -19,14 +19,14 @@ class State(NamedTuple):
 
 
 class Info(NamedTuple):
-    """How the step went: the probability of acceptance, and whether the proposal was accepted."""
+    """The probability of acceptance, and whether the proposal was accepted."""
 
     acceptance_probability: Array
     accepted: Array
 
 
 def init(xp: Backend, position: Position, target: Target) -> State:
-    """The chain at a position; `target` gives the log density there (up to a constant) and the drift."""
+    """The state at a position; `target` returns the log density there (up to a constant) and the drift."""
     return State(position, *target(position))
 
 
@@ -40,8 +40,8 @@ def step(
         α = \min\Big(1, \frac{π(θ')\, q(θ|θ')}{π(θ)\, q(θ'|θ)}\Big), \qquad
         \log q(y|x) = -‖(y - x - ε s^2 g(x)) / s‖^2 / 4ε
 
-    g may be any deterministic function of θ; the correction makes up for it. A proposal whose log density or drift is
-    not finite is rejected.
+    g may be any deterministic function of θ, for which the correction compensates. A proposal whose log density or
+    drift is not finite is rejected.
 
     Parameters
     ----------
@@ -69,8 +69,8 @@ def step(
         for name, w in state.position.items()
     }
     logdensity, drift = target(proposal)
-    # log q(θ|θ') - log q(θ'|θ) = ½ Σ (ξ - ξ')(ξ + ξ') with ξ' the noise that would lead back; as a product, since the
-    # difference of two sums over a million weights would lose what matters.
+    # log q(θ|θ') - log q(θ'|θ) = ½ Σ (ξ - ξ')(ξ + ξ') with ξ' the noise of the reverse step; as a product, since the
+    # difference of two sums over a million weights would lose precision.
     correction = 0.0
     for name, forth in noise.items():
         back = -forth - (0.5 * root) * s[name] * (state.drift[name] + drift[name])

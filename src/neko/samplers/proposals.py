@@ -18,7 +18,7 @@ Target = Callable[[Position], tuple[Array, Position]]
 """From a position to the log density there, up to a constant, and the drift (or force)."""
 
 LOWEST = -1e30
-"""Log of a probability that is zero, and still a number on which every framework can compute."""
+"""Finite value in place of the logarithm of 0."""
 
 
 def normals(xp: Backend, key: Array, position: Position) -> Position:
@@ -31,7 +31,7 @@ def normals(xp: Backend, key: Array, position: Position) -> Position:
 
 def scales(xp: Backend, position: Position, given: dict[str, Any] | None) -> dict[str, Any]:
     """A factor per parameter, a number or an array of the backend, 1 where none is given; ValueError for a name that
-    is no parameter."""
+    is not a parameter."""
     given = {} if given is None else given
     unknown = sorted(given.keys() - position.keys())
     if unknown:
@@ -41,7 +41,7 @@ def scales(xp: Backend, position: Position, given: dict[str, Any] | None) -> dic
 
 
 def as_array(name: str, value: Any) -> np.ndarray:
-    """Numbers of any framework as a NumPy array; TypeError for what holds none."""
+    """Numbers of any framework as a NumPy array; TypeError for anything else."""
     return np.array(containers.as_numpy(name, value))
 
 
@@ -61,8 +61,8 @@ def check_scales(name: str, given: Any) -> dict[str, Any] | None:
 
 
 def check_names(name: str, given: Mapping[str, Any], position: Position, *, complete: bool = False) -> None:
-    """ValueError unless what is given by parameter has names and shapes of parameters, with `complete` all of them; a
-    single number fits any shape otherwise."""
+    """ValueError unless `given` has names and shapes of parameters: with `complete` of all parameters, else a single
+    number fits any shape."""
     unknown = sorted(set(given) - set(position))
     if unknown or (complete and len(given) < len(position)):
         some = "" if complete else "some of "
@@ -85,7 +85,7 @@ def check_starts(starts: Any) -> list[dict[str, np.ndarray]]:
 
 
 def accept(xp: Backend, key: Array, log_ratio: Array) -> tuple[Array, Array]:
-    """``min(1, e^log_ratio)`` and whether a uniform number lies below it; what is not a number is never accepted."""
+    """``min(1, e^log_ratio)`` and whether a uniform number lies below it; NaN is never accepted."""
     log_ratio = xp.where(xp.isfinite(log_ratio), log_ratio, xp.full((), LOWEST))
     probability = xp.exp(xp.minimum(log_ratio, 0.0))
     return probability, xp.random.uniform(key, ()) < probability

@@ -10,7 +10,7 @@ from neko.typing import Array
 
 
 class State(NamedTuple):
-    """Where the chain is."""
+    """Position of the chain."""
 
     position: Position
 
@@ -22,12 +22,12 @@ class Info(NamedTuple):
 
 
 def init(xp: Backend, position: Position, target: Target) -> State:
-    """The chain at a position; `target` is not asked before the first step."""
+    """The state at a position; `target` is not evaluated before the first step."""
     return State(position)
 
 
 def step(xp: Backend, key: Array, state: State, target: Target, step_size: Array | float) -> tuple[State, Info]:
-    r"""One step, :math:`θ' = θ + ε \hat g + \sqrt{2ε}\, ξ`, always taken.
+    r"""One step, :math:`θ' = θ + ε \hat g + \sqrt{2ε}\, ξ`, without an accept test.
 
     Parameters
     ----------

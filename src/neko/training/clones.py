@@ -1,4 +1,4 @@
-"""Several rules beside one another, each on a clone of one model."""
+"""Several rules, each on a clone of the same model."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ from neko.training.pairs import resolve
 
 
 def clones(model: Evaluator, rules: Iterable[Any] | Mapping[str, Any]) -> dict[str, LearningRule]:
-    """Each rule by its name, or by the one that a mapping gives it, on a clone of the model."""
+    """Each rule on a clone of the model, by its own name or the key of a mapping."""
     example = "['bptt', 'eprop:random'], or a dict with names of your own"
     named = isinstance(rules, Mapping)
     given = list(rules.values()) if isinstance(rules, Mapping) else as_list("rules", rules, example)
     for rule in given:
         if isinstance(rule, LearningRule | GradientRule):
-            raise TypeError(f"rule {rule!r}: expected its name or class, for each rule gets a clone of the model")
+            raise TypeError(f"rule {rule!r}: expected its name or class, since each rule gets a clone of the model")
     made = [resolve(rule)(model.clone()) for rule in given]
     names = [check_name(name) for name in rules] if named else [rule.name for rule in made]
     if not names or len(set(names)) != len(names):
         raise ValueError(
-            f"rules {names!r}: expected one or more, each once; variants of one rule take names of your own: "
+            f"rules {names!r}: expected one or more with different names; name variants of one rule yourself: "
             "{'long': …, 'short': …}"
         )
     return dict(zip(names, made, strict=True))
 
 
 def check_name(name: Any) -> str:
-    """The name of a rule; TypeError for what is none."""
+    """The name of a rule; TypeError unless it is a string that is not empty."""
     if not isinstance(name, str) or not name:
-        raise TypeError(f"name of a rule {name!r}: expected a word such as 'short'")
+        raise TypeError(f"name of a rule {name!r}: expected a string such as 'short'")
     return name
 
 
 def share_feedback(rules: list[LearningRule], x: Any) -> None:
-    """Give the feedback weights of the first rule that has some to all that have."""
+    """Copy the feedback weights of the first rule that has any to all others that have."""
     for rule in rules:
         rule.start(x)
     holders = [rule for rule in rules if rule.feedback]

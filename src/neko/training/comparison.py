@@ -1,4 +1,4 @@
-"""Rules against each other: gradients, or weight changes, at the same state from the same batch."""
+"""Comparison of rules: gradients, or weight changes, at the same state from the same batch."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from neko.data.intake import Examples
 from neko.evaluator import Evaluator
 from neko.io import files
 from neko.training.clones import check_name, clones, share_feedback
-from neko.training.deviations import EDGES, FIELDS, HIDDEN, READOUT, Changes, Deviation, deviation, deviations
+from neko.training.deviations import FIELDS, HIDDEN, Changes, Deviation, deviation, deviations
 from neko.training.learner import Learner, Measures
 from neko.training.learning_rule import LearningRule
 from neko.updates import Naive
@@ -24,25 +24,25 @@ from neko.updates import Naive
 def gradients(
     model: Evaluator, x: Any, y: Any, rules: Iterable[Any] | Mapping[str, Any], mask: Any = None
 ) -> dict[str, dict[str, Deviation]]:
-    """Gradients of several rules at one state, each against the first rule's.
+    """Gradients of several rules at one state, each compared with the first rule's.
 
     Parameters
     ----------
     model : Evaluator
-        Model, loss and metrics; nothing of it changes.
+        Model, loss and metrics; it is not changed.
     x, y, mask
         A batch, as for `LearningRule.step`.
     rules : iterable of str or callable, or dict
-        Names such as ``'bptt'`` or ``'eprop:random'``, or what makes a rule from an evaluator. A dict gives them names
-        of your own, so that two variants of one rule can stand side by side:
+        Names such as ``'bptt'`` or ``'eprop:random'``, or functions from an evaluator to a rule. A dict gives them
+        other names, so that variants of one rule can be compared:
         ``{'whole': BPTT, 'short': functools.partial(BPTT, truncation=5)}``. The first is the reference. Rules with
         feedback weights get the same ones.
 
     Returns
     -------
     dict
-        Deviations by rule, then by tensor; ``'all hidden'`` are the hidden tensors together, ``'all readout'`` those
-        of the readout, which most rules train alike.
+        Deviations by rule, then by tensor; ``'all hidden'`` are the hidden tensors together, ``'all readout'`` those of
+        the readout, whose gradient is the same for most rules.
 
     Examples
     --------
@@ -69,31 +69,30 @@ def gradients(
 
 
 class GradientComparison(Learner):
-    """One rule that learns, and how the gradients of others deviate along its way; a `Trainer` trains it.
+    """A primary rule that learns, and the deviations of the gradients of others along its training.
 
-    Every so many batches, before the primary learns from one, every rule computes its gradient on a clone with
-    the primary's parameters, from the same batch, objective and mask; no optimizer is between. Only statistics are
-    kept.
+    A `Trainer` trains it. At every `every`-th batch, before the primary learns from it, each rule computes its gradient
+    on a clone with the primary's parameters, from the same batch, objective and mask, without an optimizer. Only
+    statistics are kept.
 
     Parameters
     ----------
     primary : LearningRule
-        What trains.
+        The rule that learns.
     others : iterable of str or callable, or dict
         As `rules` for `gradients`.
     name : str, optional
-        What the primary is called; by default as its rule.
+        Name of the primary; that of its rule by default.
     reference : str, optional
-        Name of the rule that the others are held against; the primary by default.
+        Name of the rule with which the others are compared; the primary by default.
     every : int
-        Batches between two comparisons.
+        Number of batches between two comparisons.
     sync_feedback : bool
-        Give the primary's feedback weights, if it has any, to every rule at every comparison. Without it, or
-        where the primary has none, rules with feedback begin with the same weights, and a rule that learns its
-        feedback goes on learning it.
+        Copy the primary's feedback weights, if it has any, to every rule at every comparison. Otherwise rules with
+        feedback start with the same weights, and a rule that learns its feedback continues to learn it.
     changes : bool
-        Compare weight changes by each rule's own update in place of gradients; so a rule with pulses or a
-        sampler has its place beside the others (with the naive optimizer a change is minus the gradient).
+        Compare weight changes by each rule's own update in place of gradients, for example of rules that send pulses
+        to devices (with the naive optimizer a change is minus the gradient).
 
     Attributes
     ----------
@@ -122,7 +121,7 @@ class GradientComparison(Learner):
         self.others = clones(primary.model, others)
         if self.name in self.others:
             raise ValueError(
-                f"others hold {self.name!r}, which is the primary: expected other rules, or other names: "
+                f"others contain {self.name!r}, which is the primary: expected other rules, or other names: "
                 "others={'another': …}, or name='another' for the primary"
             )
         self.reference = self.name if reference is None else reference
@@ -137,25 +136,25 @@ class GradientComparison(Learner):
 
     @property
     def due(self) -> bool:
-        """Whether the coming batch is one to compare on."""
+        """Whether rules are compared at the next batch."""
         return self.batches % self.every == 0
 
     @property
     def ordered(self) -> bool:
         return self.primary.ordered
 
-    def learn(self, portion: Examples) -> Measures:
-        self.synchronise(portion.x)
+    def learn(self, item: Examples) -> Measures:
+        self.synchronise(item.x)
         if self.due and not self.changes:
-            self.compare(portion, self.primary.gradients_of(portion)[1])
+            self.compare(item, self.primary.gradients_of(item)[1])
         before = self.model.params
-        measures = self.primary.learn(portion)
+        measures = self.primary.learn(item)
         if self.due:
             self.primary.check()
         if self.due and self.changes:
             after = self.model.params
-            self.compare(portion, {name: after[name] - p for name, p in before.items()})
-        self.learn_feedback(portion, stepped=self.due and self.changes)
+            self.compare(item, {name: after[name] - p for name, p in before.items()})
+        self.learn_feedback(item, stepped=self.due and self.changes)
         self.batches += 1
         return measures
 
@@ -184,7 +183,7 @@ class GradientComparison(Learner):
         return self.sync_feedback and bool(self.primary.feedback)
 
     def learn_feedback(self, batch: Examples, *, stepped: bool) -> None:
-        """Let rules that learn their feedback do so, on clones that had the primary's parameters."""
+        """Let rules that learn their feedback weights do so, on clones with the primary's parameters."""
         for rule in self.others.values():
             if rule.gradient.learnt_feedback() and not self.synced and not (stepped and not is_naive(rule)):
                 before = rule.model.params
@@ -192,14 +191,12 @@ class GradientComparison(Learner):
                 rule.model.params = before
 
     def compare(self, batch: Examples, of_primary: Any) -> None:
-        """Every rule's values against the reference's; of the others one rule at a time is held."""
+        """Compare every rule's values with the reference's; those of one other rule are in memory at a time."""
         primary = weights_only(self.primary, of_primary)
         reference = primary if self.reference == self.name else self.of_other(self.reference, batch)
+        known = {self.name: primary, self.reference: reference}
         for name in (self.name, *self.others):
-            if name == self.name:
-                found = primary
-            else:
-                found = reference if name == self.reference else self.of_other(name, batch)
+            found = known[name] if name in known else self.of_other(name, batch)
             for tensor, measures in deviations(found, reference).items():
                 row = {field: getattr(measures, field) for field in FIELDS}
                 self.records.append({"batch": self.batches, "rule": name, "tensor": tensor, **row})
@@ -209,11 +206,10 @@ class GradientComparison(Learner):
     def of_other(self, name: str, batch: Examples) -> Changes:
         """Gradient or weight change of a rule on its clone."""
         rule = self.others[name]
-        if not self.changes:
-            return weights_only(rule, rule.gradients_of(batch)[1])
-        if is_naive(rule):
-            # the change before it is rounded into the weights
-            return {name: -g for name, g in weights_only(rule, rule.gradients_of(batch)[1]).items()}
+        if not self.changes or is_naive(rule):
+            gradients = weights_only(rule, rule.gradients_of(batch)[1])
+            # with the naive optimizer the change before it is rounded into the weights
+            return {name: -g for name, g in gradients.items()} if self.changes else gradients
         before = rule.model.params
         rule.learn(batch)
         after = rule.model.params
@@ -221,7 +217,7 @@ class GradientComparison(Learner):
         return weights_only(rule, {name: after[name] - p for name, p in before.items()})
 
     def mean(self, field: str, tensor: str = HIDDEN) -> dict[str, float]:
-        """Mean over all comparisons of one field of `Deviation` by rule, for one tensor or all hidden ones together."""
+        """Mean of a field of `Deviation` over all comparisons, by rule, for one tensor or all hidden ones together."""
         found: dict[str, list[float]] = {}
         for row in self.records:
             if row["tensor"] == tensor:
@@ -265,17 +261,4 @@ def weights_only(rule: LearningRule, values: Mapping[str, Any]) -> Changes:
     return {name: np.asarray(rule.xp.to_numpy(values[name])) for name in rule.model.params}
 
 
-__all__ = [
-    "EDGES",
-    "FIELDS",
-    "HIDDEN",
-    "READOUT",
-    "Deviation",
-    "GradientComparison",
-    "clones",
-    "deviation",
-    "deviations",
-    "gradients",
-    "share_feedback",
-    "weights_only",
-]
+__all__ = ["Deviation", "GradientComparison", "clones", "deviation", "deviations", "gradients", "weights_only"]

@@ -1,4 +1,4 @@
-"""How the values of one learning rule, gradients or weight changes, lie to another's."""
+"""Deviations of the gradients or weight changes of one learning rule from those of another."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import NamedTuple
 import numpy as np
 
 EDGES = np.linspace(-4.0, 4.0, 82)
-"""Edges of the histograms, in units of the reference's root mean square; what lies beyond falls into the outer bins."""
+"""Edges of the histograms, in units of the reference's root mean square; the outer bins include all values beyond."""
 HIDDEN, READOUT = "all hidden", "all readout"
-"""Names of all hidden tensors and of all of the readout's, taken as one; with a space, which no parameter has."""
+"""Names of all hidden tensors, and of all of the readout, together; no parameter's name has a space."""
 
 Changes = dict[str, np.ndarray]
 
 
 class Deviation(NamedTuple):
-    r"""How values g, a gradient or a weight change, lie to the reference's values r.
+    r"""Deviation of values g, a gradient or a weight change, from the values r of a reference.
 
     ``cosine`` :math:`g·r / (‖g‖ ‖r‖)`; ``norm_ratio`` :math:`‖g‖ / ‖r‖`; ``relative`` :math:`‖g - r‖ / ‖r‖`;
     ``sign_agreement`` the share of entries with the same sign (zero is a sign of its own); ``bias`` and ``spread``
@@ -60,14 +60,14 @@ def is_readout(tensor: str) -> bool:
 def deviations(found: Changes, reference: Changes) -> dict[str, Deviation]:
     """A `Deviation` per tensor that both have, of all hidden ones together, and of the readout's together.
 
-    The readout stays apart: its gradient is the largest and that of every rule in use, so that together with it any
-    rule would look like the reference. Of a user's module, whose readout is not known, every tensor is a hidden one,
-    but for those that are named ``readout.…``.
+    The readout is separate: its gradient is the largest and the same for every rule in use, so that together with it
+    any rule would resemble the reference. Of a user's module, whose readout is not known, every tensor is a hidden one
+    unless it is named ``readout.…``.
     """
     names = sorted(found.keys() & reference.keys())
     result = {name: deviation(found[name], reference[name]) for name in names}
-    for group, held in ((HIDDEN, False), (READOUT, True)):
-        own = [name for name in names if is_readout(name) == held]
+    for group, readout in ((HIDDEN, False), (READOUT, True)):
+        own = [name for name in names if is_readout(name) == readout]
         if own:
             joined = [np.concatenate([side[name].ravel() for name in own]) for side in (found, reference)]
             result[group] = deviation(*joined)

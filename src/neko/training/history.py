@@ -1,4 +1,4 @@
-"""What training leaves behind: a number per epoch for every measure."""
+"""The history of training: one number per epoch for every measure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from neko.io import files
 
 
 class History(dict[str, list[float]]):
-    """Measures by name, each a list with one number an epoch; NaN where an epoch had none.
+    """Measures by name, each a list with one number per epoch; NaN where an epoch had none.
 
     Examples
     --------
@@ -41,7 +41,7 @@ class History(dict[str, list[float]]):
             values.append(measures.get(name, math.nan))
 
     def rows(self) -> list[dict[str, float]]:
-        """A dict an epoch, with its number from 1."""
+        """One dict per epoch, with its number from 1."""
         return [
             {"epoch": epoch + 1, **{name: values[epoch] for name, values in self.items()}}
             for epoch in range(self.epochs)
@@ -56,12 +56,12 @@ class History(dict[str, list[float]]):
         return pandas.DataFrame(self.rows(), columns=["epoch", *self]).set_index("epoch")
 
     def save(self, path: str | Path) -> Path:
-        """Write it as CSV, every number with all its digits."""
+        """Write the history as CSV, every number with all its digits."""
         return files.write_table(path, ["epoch", *self], self.rows())
 
     @classmethod
     def load(cls, path: str | Path) -> History:
-        """What `save` wrote; ValueError for anything else."""
+        """Read what `save` wrote; ValueError for anything else."""
         with Path(path).open(newline="") as file:
             rows = list(csv.reader(file))
         if not rows or rows[0][:1] != ["epoch"] or any(len(row) != len(rows[0]) for row in rows):

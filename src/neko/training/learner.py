@@ -1,4 +1,4 @@
-"""What a trainer trains."""
+"""The interface of everything that a trainer trains."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ Measures = dict[str, Any]
 
 
 class Learner(ABC):
-    """What a trainer trains, step by step.
+    """Learns step by step from batches; a `Trainer` trains it.
 
     Attributes
     ----------
     model : Evaluator
         Model, loss and metrics.
     pausable : bool
-        Whether `exported` is whole after every step; if not, it is between epochs.
+        Whether `exported` is complete after every step, and not only between epochs.
     changeable : bool
-        Whether something of a run may be changed on purpose when it goes on.
+        Whether options of a run may be changed when it is resumed.
     """
 
     model: Evaluator
@@ -37,33 +37,30 @@ class Learner(ABC):
 
     @property
     def ordered(self) -> bool:
-        """Whether batches are chunks of a stream, which must come in their order."""
+        """Whether batches are chunks of a stream, whose order matters."""
         return False
 
     def attach(self, source: Source) -> None:  # noqa: B027
-        """A call to train begins, with the batches of this source; most learners take whatever batches come."""
+        """Called when training begins, with the source of its batches."""
 
-    def portions(self, batches: Iterable[Examples]) -> Iterable[Any]:
-        """What `learn` takes one after the other in an epoch; the batches, unless a learner says otherwise.
-
-        After a `load` within an epoch, `batches` are those that were left.
-        """
+    def items(self, batches: Iterable[Examples]) -> Iterable[Any]:
+        """The arguments for `learn` in an epoch: by default the batches, after a `load` the remaining ones."""
         return batches
 
     @abstractmethod
-    def learn(self, portion: Any) -> Measures:
+    def learn(self, item: Any) -> Measures:
         """One step. Nothing is copied from the device to the host."""
 
     def check(self) -> None:  # noqa: B027
         """NonFiniteError if a step since the last check found numbers that are not finite."""
 
     def finish(self, totals: Measures) -> dict[str, float]:
-        """What the history keeps of an epoch, from its summed measures."""
+        """The measures of an epoch for the history, from their sums."""
         return self.model.finalise(totals)
 
     @abstractmethod
     def identity(self) -> dict[str, Any]:
-        """What a checkpoint must agree with to be this learner's: every option, by value (see `neko.identity`)."""
+        """Every option, by value, with which a checkpoint must agree (see `neko.identity`)."""
 
     @abstractmethod
     def exported(self) -> dict[str, Any]:
@@ -71,10 +68,5 @@ class Learner(ABC):
 
     @abstractmethod
     def load(self, saved: dict[str, Any], batches: Iterable[Examples]) -> None:
-        """Go on from what `exported` gave; `batches` are those of the first epoch.
-
-        Raises
-        ------
-        CheckpointError
-            If a part is missing or has another shape.
-        """
+        """Load what `exported` returned; `batches` are those of the first epoch. CheckpointError for an entry that is
+        missing or has another shape."""

@@ -17,14 +17,13 @@ from neko.io import snapshot
 from neko.models.adapted import check_names
 from neko.models.network import Params
 from neko.rules.base import Gradient, GradientRule
-from neko.training import faults
 from neko.training.learner import Learner, Measures
-from neko.training.step import Step, Weights
+from neko.training.step import Step, Weights, non_finite_error
 from neko.training.stream import Stream
 
 
 class LearningRule(Learner):
-    """A gradient rule composed with an update: what a `Trainer` trains.
+    """A gradient rule composed with an update; a `Trainer` trains it.
 
     ``neko.Eprop(model, mode='random', optimizer='sgd')`` is short for ``LearningRule(rules.Eprop(model,
     mode='random'), 'sgd')``, and so for every rule.
@@ -32,38 +31,38 @@ class LearningRule(Learner):
     Parameters
     ----------
     gradient : GradientRule
-        Where the gradient comes from.
+        Computes the gradient.
     optimizer : str, object or update
         A name ('adam', 'sgd', …), an optimizer of the model's framework, 'naive', or any update.
     learning_rate : float or callable, optional
         Rate of a named optimizer, or a schedule ``step -> rate``; default 1e-3.
     clip_norm : float, optional
-        Scale the whole gradient down to this L2 norm where it is longer.
+        Largest L2 norm of the whole gradient; a longer one is scaled down to it.
     chunk : int, optional
-        Compute the gradient from so many steps at a time, of a rule that streams: the memory no longer grows with the
-        length of a sequence. For BPTT this truncates the credit; other rules give the same numbers.
+        Number of steps in a chunk, of a rule that streams: memory then does not grow with the length of a sequence. For
+        BPTT this truncates the credit; other rules give the same numbers.
     online : bool
         Update the weights after every chunk (``chunk=1``: after every step) instead of at the end of a batch.
     stream : bool
-        Carry the state of network and rule from one call to the next, so that an endless stream is learnt as one
-        sequence; `reset` starts anew. Every batch holds the same sequences in the same order; one that has ended
-        stays in it, masked. A loss is that of the batch's own frames: with ``reduction='sum'`` they add up.
+        Carry the state of network and rule from one call to the next, so that a stream of any length is learnt as one
+        sequence; `reset` forgets the state. Every batch has the same sequences in the same order; one that has ended
+        stays in it, masked. The reported loss is that of the batch's own frames, summed with ``reduction='sum'``.
     jit : bool
-        Compile the step; without it errors point to the line that made them.
+        Compile the step; without it an error shows the line that raised it.
 
     Attributes
     ----------
     feedback : dict of Array
-        Backward weights of the gradient rule; empty before the first batch, and for most rules.
+        Feedback weights of the gradient rule; empty before the first batch, and for most rules.
     update_state : object
         State of the update, such as the conductances of devices; None before the first batch.
 
     Raises
     ------
     TypeError
-        For what is no gradient rule.
+        If `gradient` is not a gradient rule.
     ValueError
-        For `online` without `chunk`, and options of a stream for a rule that carries no state.
+        For `online` without `chunk`, and stream options for a rule that carries no state.
 
     Examples
     --------
@@ -110,7 +109,7 @@ class LearningRule(Learner):
         self._jit = jit
         self._programs = Programs(self.xp, jit)
         self._known: list[str] | None = None
-        # Chunks of an online rule are cut before the step.
+        # An online rule cuts its chunks before the step.
         self._step = Step(gradient, self.update, self.clip_norm, None if online else self.chunk, self._stream.carries)
         self._compile()
 
@@ -129,7 +128,7 @@ class LearningRule(Learner):
     def step(self, x: Any, y: Any, mask: Any = None) -> dict[str, float]:
         """One update from a batch; returns the loss and the metrics of the forward pass before it.
 
-        A chunk of a stream in which no frame counts changes no weight, and gives an empty dict.
+        A chunk of a stream without valid frames changes no weight and returns an empty dict.
 
         Raises
         ------
@@ -145,7 +144,7 @@ class LearningRule(Learner):
         return self.gradients_of(self.model.examples(x, y, mask))
 
     def gradients_of(self, batch: Examples) -> tuple[Any, Params]:
-        """As `gradients`, of examples that are prepared already."""
+        """As `gradients`, of prepared examples."""
         self.start()
         self._stream.check_target(batch)
         result = self._look(self.model.model.buffers, batch)
@@ -159,14 +158,14 @@ class LearningRule(Learner):
             timed = self.model.batch(batch.x, batch.y, batch.mask)
             return self.gradient.traces(self.model.params, self.feedback, timed)
 
-    def learn(self, portion: Examples) -> Measures:
+    def learn(self, item: Examples) -> Measures:
         self.start()
-        self._stream.check_target(portion)
+        self._stream.check_target(item)
         if not self._stream.carries:
-            return self._advance(portion)
+            return self._advance(item)
         measures: Measures = {}
         try:
-            for chunk, closing in self._stream.chunks(portion):
+            for chunk, closing in self._stream.chunks(item):
                 if closing is None:
                     self._read(chunk)
                     continue
@@ -185,9 +184,8 @@ class LearningRule(Learner):
             return
         self.update.rewind(self.update_state, self.steps - number)
         self.steps, self._fault = number, None
-        raise faults.error(
-            number, self._step.tensors()[tensor], rate=self.schedule.rate(number), clipped=self.clip_norm is not None
-        )
+        rate, clipped = self.schedule.rate(number), self.clip_norm is not None
+        raise non_finite_error(number, self._step.tensors()[tensor], rate=rate, clipped=clipped)
 
     def finish(self, totals: Measures) -> dict[str, float]:
         return super().finish(totals) | self.update.report(self.update_state)
@@ -214,7 +212,7 @@ class LearningRule(Learner):
             }
 
     def load(self, saved: dict[str, Any], batches: Iterable[Examples]) -> None:
-        next(iter(batches))  # which builds the model
+        next(iter(batches))  # builds the model
         self.start()
         xp, model = self.xp, self.model
         with xp.scope():
@@ -222,7 +220,7 @@ class LearningRule(Learner):
             params = snapshot.loaded(xp, model.params, saved["params"], "params")
             buffers = snapshot.loaded(xp, model.model.buffers, saved["buffers"], "buffers")
             feedback = snapshot.loaded(xp, self.feedback, saved["feedback"], "feedback")
-            if saved["update"] is None:  # of an optimizer that was changed on purpose: it begins anew
+            if saved["update"] is None:  # the optimizer was changed on purpose
                 update = self.update.init(self._step.learnt(params, feedback))
             else:
                 update = self.update.loaded(xp, self.update_state, saved["update"])
@@ -236,7 +234,7 @@ class LearningRule(Learner):
         self._stream.reset()
 
     def start(self, x: Any = None) -> None:
-        """Draw feedback and the update's state if that is not done, of a model that is built (for inputs like `x`)."""
+        """Draw the feedback weights and the update's state at the first call; `x` builds the model."""
         if x is not None:
             self.model.build(x)
         if self._objective is not self.model.objective:
@@ -248,28 +246,28 @@ class LearningRule(Learner):
         with self.xp.scope():
             self.feedback = self.gradient.initial_feedback()
             self.update_state = self.update.init(self._step.learnt(self.model.params, self.feedback))
-            self.model.params, self.feedback, self.update_state = self._step.held(self._weights())
+            self.model.params, self.feedback, self.update_state = self._step.stored(self._weights())
 
     def _weights(self) -> Weights:
-        """What the next update starts from."""
+        """The weights before the next update."""
         return Weights(self.model.params, self.feedback, self.update_state)
 
     def _compile(self) -> None:
-        """The steps as the framework compiles them, with the objective of now in them."""
+        """Compile the steps with the present objective."""
         compiled = self.xp.jit if self._jit else functools.partial(Compiled, self.xp, lambda f: f)
         self._train, self._differentiate = compiled(self._step.advance), compiled(self._step.look)
         self._objective = self.model.objective
 
     def _read(self, batch: Examples) -> None:
-        """Go on through frames of which none counts: an update would be of nothing but the optimizer's momentum."""
+        """Advance the state through frames that are not valid, without an update, which momentum alone would cause."""
         with self.xp.scope():
             start = self._stream.start(batch.size)
         self._stream.carry = self._look(start, batch).carry
 
     def _look(self, start: Any, batch: Examples) -> Gradient:
-        """What the rule finds for a batch with the weights as the update holds them; nothing of it is applied."""
+        """The rule's gradient of a batch with the weights as the update stores them; no update."""
         with self.xp.scope():
-            params, feedback, _ = self._step.held(self._weights())
+            params, feedback, _ = self._step.stored(self._weights())
         found: Gradient = self._differentiate(params, feedback, start, batch.x, batch.y, batch.mask)
         return found
 

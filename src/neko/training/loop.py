@@ -1,4 +1,4 @@
-"""The loop over epochs and steps: where it stands, and what a checkpoint of it holds."""
+"""The loop over epochs and steps, and its checkpoints."""
 
 from __future__ import annotations
 
@@ -20,32 +20,32 @@ from neko.training.history import History
 from neko.training.learner import Learner, Measures
 
 CHECK_EVERY = 32
-"""Steps after which the host asks the device whether all numbers were finite."""
+"""Number of steps between two checks on the host whether all numbers were finite."""
 
 
 class Loop:
-    """A call of `Trainer.train` while it runs: it iterates, sums measures, and tells its callbacks.
+    """A running call of `Trainer.train`: it iterates over batches, sums measures, and calls the callbacks.
 
     Attributes
     ----------
     learner : Learner
-        What learns.
+        What is trained.
     source : Source
-        Where batches come from.
+        Gives the batches.
     epoch, batch : int
-        Epochs done, and steps done of the next one.
+        Finished epochs, and finished steps of the next one.
     epochs : int
-        Epochs that were asked for.
+        Number of epochs of the call.
     history : History
         Measures of the trainer's epochs.
     measures : dict of float
-        Those of the last epoch.
+        Measures of the last epoch.
     totals : dict
         (total, weight) by measure, summed over the steps of the epoch so far, on the device.
     resumed : Path or None
-        The checkpoint that the run went on from.
+        The checkpoint from which the run was resumed.
     stopped : str or None
-        Why the run ends before its last epoch.
+        The reason why the run ends before its last epoch.
     """
 
     def __init__(
@@ -82,28 +82,28 @@ class Loop:
 
     @functools.cached_property
     def identity(self) -> dict[str, Any]:
-        """All that the run's numbers depend on, by value, as it was when this was first asked for: before the first
-        epoch where checkpoints are wanted, so that what a person's own function remembers is no part of it."""
+        """All that the run's numbers depend on, by value, at the first access: with checkpoints before the first epoch,
+        so that the state of a user's own function is not included."""
         callbacks: dict[str, Any] = {}
         for callback in self.callbacks:
             name = type(callback).__name__
             callbacks[name if name not in callbacks else f"{name} {len(callbacks)}"] = callback.identity()
-        # batches of a loader are not looked at before they are needed
+        # batches of a loader are not drawn before they are needed
         validation = self.validation
-        told = validation.parts if isinstance(validation, Arrays) else type(validation).__name__
+        described = validation.arrays if isinstance(validation, Arrays) else type(validation).__name__
         return {
             **self.learner.identity(),
             "data": self.source.identity(),
-            "validation": identity.describe(told),
+            "validation": identity.describe(described),
             "callbacks": {name: options for name, options in callbacks.items() if options},
         }
 
     def stop(self, reason: str) -> None:
-        """End after this epoch."""
+        """End the run after this epoch."""
         self.stopped = reason
 
     def run(self) -> None:
-        """All epochs that are left."""
+        """All remaining epochs."""
         try:
             with self.interruptible():
                 for callback in self.callbacks:
@@ -117,11 +117,11 @@ class Loop:
                 callback.close()
 
     def run_epoch(self) -> None:
-        """What is left of the coming epoch, and validation after it."""
+        """The rest of the present epoch, and validation after it."""
         coming = self.batches()
         try:
-            for portion in self.learner.portions(coming):
-                self.add(self.learner.learn(portion))
+            for item in self.learner.items(coming):
+                self.add(self.learner.learn(item))
                 coming.fetch()  # while the device is busy
                 self.finish_step()
             self.learner.check()
@@ -134,7 +134,7 @@ class Loop:
             self.totals = {}
 
     def batches(self) -> Prefetcher:
-        """What is left of the coming epoch."""
+        """The remaining batches of the present epoch."""
         found = self.source.rest(self.epoch, self.batch) if self.batch else self.source.epoch(self.epoch)
         self._coming = Prefetcher(self.source, found, marked=any(c.recorded for c in self.callbacks))
         if self._mark is not None:
@@ -149,14 +149,14 @@ class Loop:
             self.totals[name] = (total, weight) if before is None else (before[0] + total, before[1] + weight)
 
     def finish_step(self) -> None:
-        """A step is done; KeyboardInterrupt if a person asked for it meanwhile."""
+        """After a step; KeyboardInterrupt if the user has interrupted the run."""
         self.batch += 1
         if self.batch % CHECK_EVERY == 0:
             self.learner.check()
         for callback in self.callbacks:
             callback.batch(self)
         if self.learner.pausable:
-            self.obey()
+            self.check_interrupt()
 
     def validate(self) -> dict[str, float]:
         """Measures of the validation data."""
@@ -166,22 +166,22 @@ class Loop:
         return model.evaluate(self.validation)
 
     def finish_epoch(self, measures: dict[str, float]) -> None:
-        """An epoch is done."""
+        """After an epoch."""
         self.epoch, self.batch, self._coming, self.measures = self.epoch + 1, 0, None, measures
         self.history.append(measures)
         for callback in self.callbacks:
             callback.epoch(self)
-        self.obey()
+        self.check_interrupt()
 
-    def obey(self) -> None:
-        """Stop here if a person asked for it."""
+    def check_interrupt(self) -> None:
+        """KeyboardInterrupt if the user has interrupted the run."""
         if self.interrupt:
             for callback in self.callbacks:
                 callback.interrupted(self)
             raise KeyboardInterrupt
 
     def resume(self, path: Path, changed: Iterable[str] = ()) -> None:
-        """Go on from a checkpoint, but for what is named in `changed`; CheckpointError if it is of another run."""
+        """Resume from a checkpoint, except for what is named in `changed`; CheckpointError if it is of another run."""
         state = checkpoint.read(path)
         try:
             self.load(state, changed)
@@ -201,21 +201,16 @@ class Loop:
             "ahead": None if self._coming is None else self._coming.mark,
             "callbacks": [{"kind": type(c).__name__, **c.state()} for c in self.callbacks if c.recorded],
             "history": dict(self.history),
-            "position": {
-                "before": self.before,
-                "epoch": self.epoch,
-                "batch": self.batch,
-                "stopped": self.stopped,
-            },
+            "position": {name: getattr(self, name) for name in ("before", "epoch", "batch", "stopped")},
         }
 
     def load(self, saved: dict[str, Any], changed: Iterable[str] = ()) -> None:
-        """Go on from what `exported` gave; CheckpointError if it is of another run but for what is in `changed`."""
+        """Load what `exported` returned; CheckpointError if it is of another run except for what is in `changed`."""
         if saved.get("kind") != "training":
             raise CheckpointError(f"it holds {saved.get('kind')!r}: expected 'training'")
         if "data" not in saved["identity"]:
             raise CheckpointError(
-                "it was written by an earlier neko, which did not say what a run depends on: expected another folder; "
+                "it was written by an earlier neko, without what a run depends on: expected another folder; "
                 "its weights can be had by neko.checkpoint.load_weights"
             )
         others = identity.compare(saved["identity"], self.identity, changed, this="this run")
@@ -247,11 +242,11 @@ class Loop:
         self._mark = saved["ahead"]
 
     def adapted(self, saved: dict[str, Any], others: set[str], *, new_data: bool) -> dict[str, Any]:
-        """What was saved, without what has no meaning after these parts of the run were changed on purpose."""
+        """The saved state without what is invalid after the intended changes `others`."""
         if others and not self.learner.changeable:
             raise CheckpointError(
-                f"changed={sorted(others)!r}: a chain is of one density and one sampler; begin another, whose `starts` "
-                "may be the last draws"
+                f"changed={sorted(others)!r}: a chain has one density and one sampler; make a new sampler, whose "
+                "`starts` may be the last draws"
             )
         learner, source, position = dict(saved["learner"]), dict(saved["source"]), dict(saved["position"])
         if "optimizer" in others:
@@ -259,7 +254,7 @@ class Loop:
         if others & {"stream", "model", "data"}:
             learner["carry"] = None
         if position["batch"] and "data" in others:
-            raise CheckpointError("changed='data': the checkpoint stands within an epoch of the data it was of")
+            raise CheckpointError("changed='data': the checkpoint was written within an epoch of its data")
         if new_data and not position["batch"]:
             source["seen"] = None
         if "callbacks" in others:
@@ -267,15 +262,16 @@ class Loop:
         return {**saved, "learner": learner, "source": source, "position": position}
 
     def kept(self) -> Any:
-        """The sums of measures of an epoch that is not over, on the host."""
+        """The sums of measures of an unfinished epoch, on the host."""
         with self.model.xp.scope():
             return snapshot.exported(self.model.xp, self.totals if self.batch else {})
 
     @contextlib.contextmanager
     def interruptible(self) -> Iterator[None]:
-        """Ctrl-C waits for the end of a batch, or of an epoch where a batch is no place to stop; a second one does not.
+        """The first Ctrl-C takes effect at the end of a batch, or of an epoch where a batch cannot be the end; a second
+        one at once.
 
-        Elsewhere than in the main thread Python gives no signals, and nothing changes; nor where the process ignores
+        Nothing changes outside of the main thread, where Python delivers no signals, and where the process ignores
         Ctrl-C, as under nohup, or has a handler that is not Python's.
         """
         foreign = signal.getsignal(signal.SIGINT) in (signal.SIG_IGN, None)

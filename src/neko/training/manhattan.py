@@ -25,7 +25,7 @@ def ManhattanRule(
     gradient : str, class or callable
         Where the gradient comes from: a rule's name or class.
     device : Device, optional
-        What holds the weights, two of them a weight.
+        Stores the weights, two devices per weight.
     **options
         ``delta``, ``dead_zone``, ``accumulate``, ``w_max`` and ``seed`` of `Manhattan`; the others of the gradient
         rule and of `LearningRule`.
@@ -39,7 +39,7 @@ def ManhattanRule(
 
 
 def ManhattanMaterialRule(model: Evaluator, material: Device | None = None, **options: Any) -> LearningRule:
-    """As `ManhattanRule`, with every weight held by two devices of a material.
+    """As `ManhattanRule`, with every weight stored in two devices of a material.
 
     Parameters
     ----------

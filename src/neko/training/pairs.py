@@ -1,4 +1,4 @@
-"""Every rule under its own name as one trains with it: ``Eprop(model, mode=…, optimizer=…)``."""
+"""Every gradient rule with an update, under the rule's own name: ``Eprop(model, mode=…, optimizer=…)``."""
 
 from __future__ import annotations
 
@@ -14,23 +14,17 @@ from neko.training.learning_rule import LearningRule
 
 
 class Pair(LearningRule):
-    """A gradient rule of one kind with an update; options go to the one or the other by their names.
-
-    Attributes
-    ----------
-    rule : type
-        The class of the gradient rule.
-    """
+    """A gradient rule of the class ``rule`` with an update; options are passed to either by their names."""
 
     rule: ClassVar[type[GradientRule]]
 
     def __init_subclass__(cls, **options: Any) -> None:
-        """TypeError for a gradient that nobody would ask for."""
+        """TypeError for a `differentiate` that would never be called."""
         super().__init_subclass__(**options)
         if "differentiate" in vars(cls):
             raise TypeError(
-                f"{cls.__name__}.differentiate: a learning rule asks its gradient rule; write it in a subclass of "
-                f"neko.rules.{cls.rule.__name__}, and train LearningRule({cls.__name__}(model))"
+                f"{cls.__name__}.differentiate: a learning rule calls that of its gradient rule; define it in a "
+                f"subclass of neko.rules.{cls.rule.__name__}, and train LearningRule({cls.__name__}(model))"
             )
 
     def __init__(self, model: Any, **options: Any) -> None:
@@ -45,8 +39,8 @@ class Pair(LearningRule):
         super().__init__(gradient, **options)
 
     def __repr__(self) -> str:
-        told = [*representation.options(self.gradient), *representation.options(self)]
-        return f"{type(self).__name__}({', '.join([repr(self.model), *told])})"
+        text = [*representation.options(self.gradient), *representation.options(self)]
+        return f"{type(self).__name__}({', '.join([repr(self.model), *text])})"
 
 
 @functools.cache
@@ -57,14 +51,9 @@ def pair(rule: type[GradientRule]) -> type[Pair]:
 
 
 def resolve(rule: Any) -> Callable[..., LearningRule]:
-    """What makes a learning rule from an evaluator.
-
-    Parameters
-    ----------
-    rule : str, class or callable
-        A name (``'bptt'``, ``'eprop:random'``, ``'file.py:Name'``), a gradient rule's class, or what makes a gradient
-        rule or a learning rule from an evaluator.
-    """
+    """The function that builds a learning rule from an evaluator: of a name (``'bptt'``, ``'eprop:random'``,
+    ``'file.py:Name'``), a gradient rule's class, or a function from an evaluator to a gradient rule or a learning
+    rule."""
     made = rules.resolve(rule)
     if isinstance(made, functools.partial):
         return functools.partial(resolve(made.func), *made.args, **made.keywords)

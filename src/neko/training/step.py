@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from neko.backend.update import Update, choose
+from neko.errors import NonFiniteError
 from neko.models.network import Params
 from neko.objective import Batch
 from neko.rules.base import Gradient, GradientRule
@@ -14,7 +15,7 @@ from neko.updates import clip_by_global_norm
 
 
 class Weights(NamedTuple):
-    """What an update changes: parameters of the model, backward weights of the rule, and the state of the update."""
+    """All that an update changes: parameters of the model, feedback weights of the rule, and the update's state."""
 
     params: Params
     feedback: Params
@@ -23,20 +24,10 @@ class Weights(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """From weights and a batch to the weights after the update: gradient, clipping, update, decay, constraints.
+    """The update from weights and a batch to new weights: gradient, clipping, update, decay, constraints.
 
-    Parameters
-    ----------
-    gradient : GradientRule
-        Where the gradient comes from.
-    update : Update
-        What makes new weights of it.
-    clip_norm : float, optional
-        Scale the whole gradient down to this L2 norm where it is longer.
-    chunk : int, optional
-        Steps from which the gradient is computed at a time.
-    carries : bool
-        Whether the state at the end is where the next batch starts.
+    `clip_norm` is the largest L2 norm of the whole gradient, `chunk` the number of steps in a chunk if the gradient is
+    computed in chunks; `carries` tells whether the next batch starts from the state at the end of the last one.
     """
 
     gradient: GradientRule
@@ -46,7 +37,7 @@ class Step:
     carries: bool
 
     def look(self, params: Params, feedback: Params, carry: Any, x: Any, y: Array, mask: Array | None) -> Gradient:
-        """The gradient of a batch by the weights as they are."""
+        """The gradient of a batch, without an update."""
         return self.differentiate(params, feedback, self.gradient.model.batch(x, y, mask), carry)
 
     def differentiate(self, params: Params, feedback: Params, batch: Batch, carry: Any) -> Gradient:
@@ -60,13 +51,13 @@ class Step:
     ) -> tuple[Weights, Any, dict[str, Any], Array]:
         """Weights, carry and measures after update `number`, and the first fault.
 
-        A step whose loss, gradients or new weights are not finite changes nothing, nor does any step after it. `fault`
-        (2,) holds the number of that step and which tensor it was (see `tensors`), -1 while there is none: so the
-        device need not tell the host after every step.
+        A step whose loss, gradients or new weights are not finite changes nothing, nor does any later step. `fault`
+        (2,) holds the number of that step and the index of the tensor (see `tensors`), -1 while there is none, so that
+        nothing is copied to the host after every step.
         """
         xp, model = self.gradient.xp, self.gradient.model
         kept = self.update.kept(weights.update)
-        params, feedback, state = self.held(weights)
+        params, feedback, state = self.stored(weights)
         if self.carries and carry is None:
             carry = self.gradient.initial_carry(int(data[0].shape[0]))
         batch = model.batch(*data)
@@ -85,7 +76,7 @@ class Step:
         after = Weights({n: learnt[n] for n in params}, {n: learnt.get(n, b) for n, b in feedback.items()}, state)
         found += [learnt[name] for name in names]
         if any(learnt[name] is not updated[name] for name in names):
-            after = self.held(after)
+            after = self.stored(after)
         finite = xp.stack([xp.all(xp.isfinite(a)) for a in found])
         good = xp.logical_and(fault[0] < 0.0, xp.all(finite))
         first = xp.astype(xp.argmax(1.0 - xp.astype(finite, xp.dtype), axis=0), xp.dtype)
@@ -95,8 +86,8 @@ class Step:
         carry = choose(xp, good, result.carry, carry) if self.carries or model.model.persistent else None
         return weights, carry, model.measure(result.forward, batch), fault
 
-    def held(self, weights: Weights) -> Weights:
-        """The weights as the update holds what was set from outside."""
+    def stored(self, weights: Weights) -> Weights:
+        """The weights as the update stores those that were set from outside."""
         if not self.update.holds:
             return weights
         params, feedback, state = weights
@@ -104,7 +95,7 @@ class Step:
         return Weights({n: learnt[n] for n in params}, {n: learnt.get(n, b) for n, b in feedback.items()}, state)
 
     def learnt(self, params: Params, feedback: Params) -> Params:
-        """What the update trains."""
+        """All weights that the update trains."""
         return {**params, **{name: feedback[name] for name in self.gradient.learnt_feedback()}}
 
     def whole(self, gradients: Params) -> Params:
@@ -118,6 +109,16 @@ class Step:
         return gradients
 
     def tensors(self) -> list[str]:
-        """What is looked at, in the order in which a fault counts it."""
+        """Names of the tensors that are checked, in the order of a fault's index."""
         names = sorted([*self.gradient.model.params, *self.gradient.learnt_feedback()])
         return ["loss", *(f"gradient of {n}" for n in names), *(f"{n} after the update" for n in names)]
+
+
+def non_finite_error(step: int, tensor: str, *, rate: float, clipped: bool) -> NonFiniteError:
+    """The error for a tensor that was not finite at an update with a learning rate."""
+    bounds = "" if clipped else ", clip_norm=1.0"
+    if tensor == "loss":
+        remedy = f"look at targets and inputs of this batch, or try smaller weights, a smaller learning_rate{bounds}"
+    else:
+        remedy = f"try a learning_rate below {rate:g}{bounds}, or a smaller dampening of the surrogate"
+    return NonFiniteError(step, tensor, f"{remedy}; the model keeps its parameters from before the step")

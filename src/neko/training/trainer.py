@@ -1,4 +1,4 @@
-"""What a person trains with."""
+"""The trainer."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Trainer:
     Parameters
     ----------
     rule : Learner
-        What learns: a rule such as ``Eprop(model, mode='symmetric')`` or a sampler such as ``Langevin(model)``.
+        A rule such as ``Eprop(model, mode='symmetric')`` or a sampler such as ``Langevin(model)``.
 
     Attributes
     ----------
@@ -58,30 +58,29 @@ class Trainer:
         changed: Sequence[str] = (),
         progress: bool = True,
     ) -> History:
-        """Train on arrays, or on what gives batches, for a number of epochs; call it again to go on.
+        """Train on arrays, or on an iterable of batches, for a number of epochs; a further call continues training.
 
         Parameters
         ----------
         x : array (examples, time, n_in) or iterable
             Inputs; or, without `y`, batches (x, y[, mask]): a ``torch.utils.data.DataLoader``, a
-            ``tf.data.Dataset``, a list, anything that can be gone through once an epoch. Arrays of another framework
-            than the model's are converted.
+            ``tf.data.Dataset``, a list, anything that can be iterated once per epoch. Arrays of another framework than
+            the model's are converted.
         y : array (examples, …), optional
             Targets, with or without a time axis.
         mask : array (examples, time), optional
-            0 at frames that count nowhere: padding after a sequence, and frames without a target. The network reads
-            their inputs.
+            0 at frames that count nowhere: padding after a sequence, and frames without a target. The network still
+            reads their inputs.
         epochs : int
-            How often the data are shown.
+            Number of passes over the data.
         batch_size : int, optional
             Examples per update, 128 by default; of arrays only.
         shuffle : bool, optional
-            A new order each epoch, fixed by `seed`; of arrays only. By default True, but for a rule that learns a
-            stream, whose batches are its chunks in their order.
+            Whether the order is new in each epoch, determined by `seed`; of arrays only. By default True, except for a
+            rule that learns a stream, whose batches are its consecutive chunks.
         lengths : sequence of int, optional
-            Steps to which a loader's sequences are padded with masked frames, which count nowhere, so that a framework
-            that compiles does so for a few lengths only. By default, on such a framework, the length of the first batch
-            and powers of two.
+            Lengths to which a loader's sequences are padded with masked frames, so that a framework that compiles does
+            so for a few lengths only. By default, on such a framework, the length of the first batch and powers of two.
         seed : int
             Seed of the order.
         validation : tuple (x, y[, mask]) or iterable, optional
@@ -89,31 +88,30 @@ class Trainer:
         callbacks : iterable of Callback
             See `neko.callbacks`: early stopping, checkpoints, TensorBoard, your own.
         resume : path, optional
-            A checkpoint, or a folder of checkpoints of which the last counts, from which the run goes on as if it had
-            never been interrupted. `epochs` counts from the begin of the run. Model, rule, data and callbacks must be
-            made as they were then; a checkpoint of anything else is refused, and the message names what differs.
+            A checkpoint, or a folder whose last checkpoint is used, from which the run is resumed as if it had never
+            been interrupted. `epochs` counts from the beginning of the run. Model, rule, data and callbacks must be
+            created as they were then; any other checkpoint is refused, with a message that names the differences.
         changed : sequence of str
-            What is changed on purpose when the run goes on, by the names of such a message, see
-            `neko.callbacks.Checkpoints`.
+            Intended changes of a resumed run, by the names of such a message; see `neko.callbacks.Checkpoints`.
         progress : bool
-            Show a bar with loss, metrics and the time left, where the output is a terminal, and a line an epoch (of
-            more than a hundred epochs about a hundred lines).
+            Show a bar with loss, metrics and remaining time, where the output is a terminal, and a line per epoch
+            (about a hundred lines for more than a hundred epochs).
 
         Returns
         -------
         History
-            `history`.
+            The attribute `history`.
 
         Raises
         ------
         ValueError, TypeError
-            For data that do not fit the model, are not finite, or have targets that the loss does not take.
+            For data that do not fit the model, are not finite, or have targets that do not fit the loss.
         NonFiniteError
             When a loss, gradient or parameter stops being finite; the model keeps its last good parameters.
         CheckpointError
             For a checkpoint that does not fit or is damaged.
         KeyboardInterrupt
-            On Ctrl-C, after the batch at hand; a second one at once.
+            On Ctrl-C, after the present batch; on a second one at once.
         """
         epochs = check_integer("epochs", epochs)
         if changed and resume is None:
@@ -126,7 +124,7 @@ class Trainer:
         listeners = [Activity(), *check_callbacks(callbacks)]
         listeners += [] if resume is None else [Resume(resume, changed)]
         listeners += [Progress()] if progress else []
-        # Among equals `Resume` comes first: what is written begins where the run goes on.
+        # `Resume` comes before callbacks of equal order, which write files from the resumed state on.
         listeners.sort(key=lambda callback: (callback.order, not isinstance(callback, Resume)))
         Loop(self.rule, source, self.history, listeners, epochs, validation).run()
         return self.history
@@ -134,7 +132,7 @@ class Trainer:
     def source(
         self, x: Any, y: Any, mask: Any, batch_size: int | None, shuffle: bool | None, lengths: Any, seed: int
     ) -> sources.Source:
-        """Where the batches come from."""
+        """The source of batches."""
         model, ordered = self.rule.model, self.rule.ordered
         if y is None and batch_size is not None:
             raise ValueError(f"batch_size={batch_size!r}: batches of an iterable have their own size")
@@ -156,7 +154,7 @@ class Trainer:
 
 
 def is_arrays(validation: Any) -> bool:
-    """Whether it is (x, y) or (x, y, mask), and not batches."""
+    """Whether it is (x, y) or (x, y, mask), as opposed to batches."""
     return isinstance(validation, tuple) and len(validation) in (2, 3)
 
 

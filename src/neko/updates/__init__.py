@@ -1,8 +1,7 @@
-"""Updates: how gradients become new parameters."""
+"""Updates: from gradients to new parameters."""
 
 from neko.backend.update import Update
-from neko.updates.base import Scheduled, resolve
-from neko.updates.clipping import check_clip_norm, clip_by_global_norm
+from neko.updates.base import Scheduled, check_clip_norm, clip_by_global_norm, resolve
 from neko.updates.manhattan import Manhattan
 from neko.updates.naive import Naive
 from neko.updates.registry import UPDATES, names

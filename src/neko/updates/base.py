@@ -1,4 +1,4 @@
-"""How a name or object becomes an update with its learning rate."""
+"""Updates with a learning rate, from a name or an object; gradient clipping."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DEFAULT_RATE = 1e-3
 
 @runtime_checkable
 class Unbound(Protocol):
-    """An update before it knows its backend, such as `Manhattan`; it brings its own learning rate."""
+    """An update without a backend, such as `Manhattan`; it has its own learning rate."""
 
     learning_rate: float | Callable[[int], float]
 
@@ -30,7 +30,7 @@ class Unbound(Protocol):
 
 @dataclass(frozen=True)
 class Given(Update):
-    """An object of a person's own with ``init`` and ``step``, which knows nothing of `Update`."""
+    """A user's own object with ``init`` and ``step`` that is not an `Update`."""
 
     own: Any
 
@@ -94,20 +94,20 @@ def resolve(xp: Backend, optimizer: Any, learning_rate: Any = None) -> Scheduled
         ============  =====================================================================
     learning_rate : float or callable, optional
         A number, or a schedule ``step -> rate`` counted from 0. The default is 1e-3. Neither 'naive' nor an
-        optimizer of the framework takes one: such an object brings its own.
+        optimizer of the framework accepts one: such an object has its own.
 
     Raises
     ------
     ValueError
-        For an unknown name (the message lists the right ones), a rate below 0, or a rate given to an
-        optimizer that brings its own.
+        For an unknown name (the message lists the valid ones), a rate below 0, or a rate for an optimizer that has its
+        own.
     TypeError
-        For an object that is none of the above.
+        For any other object.
 
     Notes
     -----
-    Keras has ε of adamax and rmsprop elsewhere, which matters only for gradients near ε, and rounds constants
-    to float32. Its momentum holds ``η v``: under a schedule it differs from the other two.
+    Keras adds ε of adamax and rmsprop at another place, which matters only for gradients near ε, and rounds constants
+    to float32. Its momentum stores ``η v``: under a schedule it differs from the other two.
     """
     if optimizer is None:
         raise ValueError("optimizer=None: expected a name such as 'adam', an optimizer of the framework or an update")
@@ -117,10 +117,10 @@ def resolve(xp: Backend, optimizer: Any, learning_rate: Any = None) -> Scheduled
         found = UPDATES.get(optimizer)
         optimizer = found() if isinstance(found, type) else found
         if isinstance(optimizer, Naive) and learning_rate is not None:
-            raise ValueError(f"learning_rate={learning_rate!r}: 'naive' takes none")
+            raise ValueError(f"learning_rate={learning_rate!r}: 'naive' has no rate")
     if isinstance(optimizer, Unbound) and not isinstance(optimizer, type):
         if learning_rate is not None:
-            raise ValueError(f"learning_rate={learning_rate!r}: {optimizer!r} brings its own")
+            raise ValueError(f"learning_rate={learning_rate!r}: {optimizer!r} has its own")
         return Scheduled(optimizer.bind(xp), check_rate(optimizer.learning_rate))
     if hasattr(optimizer, "init") and hasattr(optimizer, "step"):
         if isinstance(optimizer, type):
@@ -128,7 +128,7 @@ def resolve(xp: Backend, optimizer: Any, learning_rate: Any = None) -> Scheduled
         made = optimizer if isinstance(optimizer, Update) else Given(optimizer)
         return Scheduled(made, check_rate(learning_rate))
     if learning_rate is not None:
-        raise ValueError(f"learning_rate={learning_rate!r}: {optimizer!r} takes none, its rate is its own")
+        raise ValueError(f"learning_rate={learning_rate!r}: {optimizer!r} has its own")
     return Scheduled(xp.optimizer(optimizer), DEFAULT_RATE)
 
 
@@ -147,5 +147,19 @@ def check_rate(learning_rate: Any) -> float | Callable[[int], float]:
 
 
 def usable(rate: Any) -> bool:
-    """Whether a number can be a learning rate; 0 can."""
+    """Whether a value is a learning rate: a finite number of at least 0."""
     return is_real(rate) and rate >= 0.0
+
+
+def check_clip_norm(clip_norm: Any) -> float | None:
+    """The norm as a float; ValueError unless it is None or above 0."""
+    if clip_norm is not None and not (is_real(clip_norm) and clip_norm > 0.0):
+        raise ValueError(f"clip_norm={clip_norm!r}: expected a number above 0 or None")
+    return None if clip_norm is None else float(clip_norm)
+
+
+def clip_by_global_norm(xp: Backend, gradients: dict[str, Any], norm: float) -> dict[str, Any]:
+    """``g · min(1, norm / ‖g‖₂)`` with the norm over all gradients together (Pascanu et al. 2013)."""
+    squares = sum(xp.sum(xp.square(g)) for g in gradients.values())
+    factor = norm / xp.maximum(xp.sqrt(squares), norm)
+    return {name: g * factor for name, g in gradients.items()}

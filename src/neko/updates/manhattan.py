@@ -22,7 +22,8 @@ HEADROOM = 2.0
 
 
 class State(NamedTuple):
-    """Pairs of devices by parameter (or None), a random key, the gradients gathered, and since how many updates."""
+    """Pairs of devices by parameter (or None), a random key, the accumulated gradients, and the updates since a
+    step."""
 
     pairs: dict[str, PairState] | None
     key: Array
@@ -38,27 +39,27 @@ class Manhattan:
     .. math::
         w ← w - δ\, \mathrm{sign}(g), \qquad \mathrm{sign}(g) = 0 \text{ for } |g| ≤ dead\_zone
 
-    A zero gradient moves nothing. With a device the step is a pulse to the pair of conductances that holds the
-    weight, and its size is the device's, not ours.
+    A zero gradient changes no weight. With a device the step is a pulse to the pair of conductances that stores the
+    weight, and the device determines its size.
 
-    The weights are what the devices hold, from before the first forward pass on: those beyond the devices' range are
-    clipped to it. What else changes weights (a decay, a checkpoint, an assignment) is written into the devices, however
-    small it is and as far as their bounds allow, before the next forward pass.
+    From the first forward pass on the weights are those stored in the devices, clipped to their range. Any other change
+    of weights (a decay, a checkpoint, an assignment) is written exactly to the devices, within their bounds, before the
+    next forward pass.
 
     Parameters
     ----------
     delta : float or callable, optional
-        δ, a number or a schedule ``step -> δ``; default 1e-3. Not with a device, whose step is its own.
+        δ, a number or a schedule ``step -> δ``; default 1e-3. Not with a device, which has its own step.
     dead_zone : float
-        Gradients up to this size move nothing.
+        Gradients up to this size change no weight.
     accumulate : int
-        Gradients are summed over so many updates before a step by the sign of the sum.
+        Number of updates over which gradients are summed before a step by the sign of the sum.
     device : Device, optional
-        What holds the weights, two of them a weight.
+        Stores the weights, two devices per weight.
     w_max : float, optional
-        The largest weight that a pair can hold; by default twice the largest initial weight of each tensor (1 for a
-        tensor of zeros). Larger weights are clipped as soon as the devices are programmed, to the bounds of each pair
-        where the range has a spread.
+        The largest weight that a pair can store; by default twice the largest initial weight of each tensor (1 for a
+        tensor of zeros). Larger weights are clipped when the devices are programmed, to the bounds of each pair where
+        the range has a spread.
     seed : int
         Seed of the device's spread and noise.
 
@@ -122,11 +123,11 @@ class ManhattanUpdate(Update):
 
     @property
     def pair(self) -> DifferentialPair | None:
-        """What holds a weight."""
+        """The pair of devices that stores a weight."""
         return None if self.rule.device is None else DifferentialPair(self.rule.device)
 
     def init(self, params: dict[str, Array]) -> State:
-        """Devices programmed to the weights, nothing gathered."""
+        """Devices programmed to the weights, no accumulated gradients."""
         xp, pair = self.xp, self.pair
         key = xp.random.key(self.rule.seed)
         pairs = None
@@ -142,7 +143,7 @@ class ManhattanUpdate(Update):
         return State(pairs, key, gathered, xp.zeros(()))
 
     def largest(self, w: Array) -> Array | float:
-        """The largest weight that the devices of a tensor can hold."""
+        """The largest weight that the devices of a tensor can store."""
         if self.rule.w_max is not None:
             return self.rule.w_max
         most = self.xp.max(self.xp.abs(w))
@@ -164,7 +165,7 @@ class ManhattanUpdate(Update):
         return weights(pairs), State(pairs, keys[-1], gathered, count)
 
     def hold(self, params: dict[str, Array], state: State) -> tuple[dict[str, Array], State]:
-        """The weights as the devices hold them once they are written; without a device, as they are."""
+        """The weights as stored in the devices after writing; without a device, unchanged."""
         pair = self.pair
         if pair is None or state.pairs is None:
             return params, state
@@ -172,7 +173,7 @@ class ManhattanUpdate(Update):
         return weights(pairs), state._replace(pairs=pairs)
 
     def directions(self, gradients: dict[str, Array], state: State) -> tuple[dict[str, Array], Any, Array]:
-        """The sign of each gradient, 0 in the dead zone and while gradients are gathered."""
+        """The sign of each gradient, 0 in the dead zone and while gradients are accumulated."""
         xp = self.xp
         if state.gathered is None:
             return tree.map(self.sign, gradients), None, state.count
@@ -188,7 +189,7 @@ class ManhattanUpdate(Update):
         return self.xp.where(self.xp.abs(g) > self.rule.dead_zone, self.xp.sign(g), self.xp.zeros_like(g))
 
     def report(self, state: State) -> dict[str, float]:
-        """For the history: the mean number of pulses that a device has had, and the share of devices at a bound."""
+        """For the history: the mean number of pulses per device, and the fraction of devices at a bound."""
         if state.pairs is None:
             return {}
         pulses, at_bounds = [], []
@@ -211,5 +212,5 @@ class ManhattanUpdate(Update):
 
 
 def weights(pairs: dict[str, PairState]) -> dict[str, Array]:
-    """What the pairs hold, as copies: what is handed out may be changed in place, which the pairs must not follow."""
+    """Copies of the stored weights, since a caller may change them in place."""
     return {name: 1.0 * pair.held for name, pair in pairs.items()}

@@ -12,7 +12,7 @@ from neko.updates.registry import UPDATES
 @UPDATES.register("naive")
 @dataclass(frozen=True)
 class Naive(Update):
-    """``new = old - gradient``: no rate and no state, so that a weight's change shows the gradient itself.
+    """``new = old - gradient``: no rate and no state, so that a weight's change is the negative gradient.
 
     References
     ----------

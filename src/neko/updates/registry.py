@@ -1,4 +1,4 @@
-"""The updates that are neko's own, by name."""
+"""The updates of neko itself, by name."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ UPDATES: Registry[Any] = Registry("optimizer", "neko.updates", other=f"the frame
 
 
 def names() -> list[str]:
-    """All names that an optimizer may have: those of the frameworks, and neko's own."""
+    """All names of optimizers: those of the frameworks, and neko's own."""
     return sorted([*OPTIMIZERS, *UPDATES])

@@ -1,7 +1,7 @@
 """Learning-rate schedules: plain functions of the number of updates so far.
 
-Any callable ``step -> rate`` is a schedule; these are the usual ones. They are evaluated in Python before each
-update, so they are equal on every backend.
+Any callable ``step -> rate`` is a schedule. They are evaluated in Python before each update, so that they are equal on
+every backend.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from neko.arguments import check_number
 
 @dataclass(frozen=True)
 class Constant:
-    """``rate``, always.
+    """The constant ``rate``.
 
     Examples
     --------
@@ -47,9 +47,8 @@ class Exponential:
     steps: int
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "rate", check_number("rate", self.rate))
-        object.__setattr__(self, "decay", check_number("decay", self.decay, positive=True))
-        object.__setattr__(self, "steps", check_number("steps", self.steps, positive=True))
+        for name, positive in (("rate", False), ("decay", True), ("steps", True)):
+            object.__setattr__(self, name, check_number(name, getattr(self, name), positive=positive))
 
     def __call__(self, step: int) -> float:
         return self.rate * self.decay ** (step / self.steps)
@@ -74,9 +73,8 @@ class Cosine:
     final: float = 0.0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "rate", check_number("rate", self.rate))
-        object.__setattr__(self, "steps", check_number("steps", self.steps, positive=True))
-        object.__setattr__(self, "final", check_number("final", self.final))
+        for name, positive in (("rate", False), ("steps", True), ("final", False)):
+            object.__setattr__(self, name, check_number(name, getattr(self, name), positive=positive))
 
     def __call__(self, step: int) -> float:
         share = min(step / self.steps, 1.0)

@@ -23,12 +23,12 @@ class BPTT(GradientRule):
     model : Evaluator
         Model, loss and metrics. For a user's module this is ordinary backpropagation.
     truncation : int, optional
-        Cut the credit every so many steps: states cross the border, gradients do not. By default
-        the whole sequence is differentiated.
+        Number of steps after which credit is cut: states are carried on, gradients are not. By default the whole
+        sequence is differentiated.
 
     Notes
     -----
-    In a stream no credit crosses the border between chunks, so chunks are another truncation.
+    In a stream no credit passes between chunks, so that chunks are a further truncation.
 
     References
     ----------
@@ -66,22 +66,23 @@ class BPTT(GradientRule):
             rates = mean_rates(xp, counts, batch.valid)
             return total, (Forward(value, objective.pooled(xp, y, batch), rates), last)
 
-        # A network of cells has weights that rightly get none (a recurrent one in a single step), and no cuts but those
-        # of a person's own loss.
+        # In a network of cells some weights rightly get no gradient (a recurrent one in a single step), and only a
+        # user's own loss can cut the path.
         watched = not model.cells or objective.loss.name not in losses.LOSSES
         recorded = self.watch if watched else None
         (_, (forward, last)), gradients = xp.value_and_grad(loss, has_aux=True, recorded=recorded)(params)
         return Gradient(forward, gradients, last)
 
     def watch(self, found: dict[str, bool]) -> None:
-        """Refuse a loss that no parameter leads to, and name parameters of a user's module that do not."""
+        """Error for a loss that depends on no parameter, warning for parameters of a user's module without a
+        gradient."""
         where = f"the loss {self.model.objective.loss.name!r} and {self.model.model!r}"
         recording.check_any(found, where)
         if not self.model.model.cells:
             self._unrecorded = recording.warn_of_single(found, where, self._unrecorded)
 
     def unroll(self, params: Params, x: Array, state: Any, length: int | None) -> Pass:
-        """The forward pass, with states detached at the borders of the truncation."""
+        """The forward pass, with states detached every `length` steps."""
         xp, model = self.xp, self.model.model
         if length is None:
             return model.forward(xp, params, x, state, training=self.training)
@@ -91,5 +92,5 @@ class BPTT(GradientRule):
             chunk = x[begin : begin + length]
             state, y, emissions, _ = model.forward(xp, params, chunk, state, training=self.training)
             chunks.append((y, *emissions))
-        y, *all_emissions = (xp.concat(list(parts), axis=0) for parts in zip(*chunks, strict=True))
+        y, *all_emissions = (xp.concat(list(arrays), axis=0) for arrays in zip(*chunks, strict=True))
         return Pass(state, y, tuple(all_emissions), 0.0)

@@ -15,8 +15,8 @@ from neko.rules.synapses import joined, layer_gradients, presynaptic
 from neko.typing import Array
 
 
-class Wires(NamedTuple):
-    """The weights of a layer, one matrix per current, None where input or recurrence does not reach it."""
+class CurrentWeights(NamedTuple):
+    """The weights of a layer, one matrix per current, None for a current without input or recurrent weights."""
 
     w_in: tuple[Array | None, ...]
     w_rec: tuple[Array | None, ...]
@@ -29,10 +29,9 @@ class RTRL(GradientRule):
     .. math::
         M_t = J_t M_{t-1} + ∂h_t/∂W, \qquad dE/dW = \sum_t q_t M_t
 
-    J_t goes through all paths: the neuron's own state, the recurrent weights, the layers below. Each
-    layer's influence is an array (batch, n_pre, n_weights, n) per state field, so cost grows with the
-    fourth power of the layer size: a truth for small networks, not a way to train large ones.
-    It equals `BPTT` to rounding.
+    J_t includes all paths: the neuron's own state, the recurrent weights, the layers below. Each layer's influence is
+    an array (batch, n_pre, n_weights, n) per state field, so that the cost grows with the fourth power of the layer
+    size: a reference for small networks, not a method to train large ones. It equals `BPTT` to rounding.
 
     Parameters
     ----------
@@ -53,9 +52,9 @@ class RTRL(GradientRule):
         credit = network.readout.credit(xp, error)
         counts = spike_counts(xp, cells, tuple(trace.z for trace in traces), batch.valid)
         signals = self.signals(params, batch, credit, counts)
-        local = tuple(step_jacobians(xp, c, t) for c, t in zip(cells, traces, strict=True))
+        jacobians = tuple(step_jacobians(xp, c, t) for c, t in zip(cells, traces, strict=True))
         pre = tuple(joined(xp, presynaptic(xp, c, t)) for c, t in zip(cells, traces, strict=True))
-        blocks = self.influence(params, local, pre, signals)
+        blocks = self.influence(params, jacobians, pre, signals)
         gradients = {
             "readout.w_out": outer_sum(xp, traces[-1].z, credit),
             "readout.b_out": xp.sum(error, axis=(0, 1)),
@@ -66,7 +65,7 @@ class RTRL(GradientRule):
         return Gradient(Forward(loss, objective.pooled(xp, y, batch), rates), gradients, None)
 
     def signals(self, params: Params, batch: Batch, credit: Array, counts: Any) -> tuple[Array | None, ...]:
-        """∂E/∂z_t of each layer by the paths that are not recurrent: readout and rate penalty."""
+        """∂E/∂z_t of each layer by the readout and the rate penalty, without recurrent paths."""
         xp, network, regularizer = self.xp, self.model.network, self.model.objective.regularizer
         result: list[Array | None] = [None] * len(network.cells)
         if regularizer is not None:
@@ -76,28 +75,29 @@ class RTRL(GradientRule):
         result[-1] = top if result[-1] is None else top + result[-1]
         return tuple(result)
 
-    def influence(self, params: Params, local: tuple[Jacobians, ...], pre: Any, signals: Any) -> tuple[Any, ...]:
+    def influence(self, params: Params, jacobians: tuple[Jacobians, ...], pre: Any, signals: Any) -> tuple[Any, ...]:
         """Run M forward over all steps; gradient blocks (n_pre, n) per layer and current."""
         xp, network = self.xp, self.model.network
-        wires = tuple(wires_of(xp, cell, layer_params(params, i)) for i, cell in enumerate(network.cells))
-        start, zeros = self.initial_influence(network, local, pre)
+        weights = tuple(build_weights(xp, cell, layer_params(params, i)) for i, cell in enumerate(network.cells))
+        start, zeros = self.initial_influence(network, jacobians, pre)
 
         def step(carry: Any, xs: Any) -> tuple[Any, None]:
             (influence, gradients), (columns, pre_t, signal) = carry, xs
-            now = tuple(jacobians.at(c) for jacobians, c in zip(local, columns, strict=True))
+            now = tuple(layer.at(c) for layer, c in zip(jacobians, columns, strict=True))
             later: list[Any] = []
             for i, old in enumerate(influence):
                 below = later[i - 1] if i else ()
-                later.append(layer_influence(xp, wires[i], now[i], pre_t[i], old, below))
+                later.append(layer_influence(xp, weights[i], now[i], pre_t[i], old, below))
             for i, s in enumerate(signal):
                 if s is not None:
                     gradients = add_signal(xp, gradients, later[i], s)
             return (tuple(later), gradients), None
 
-        (_, gradients), _ = xp.scan(step, (start, zeros), (tuple(jacobians.xs for jacobians in local), pre, signals))
+        columns = tuple(layer.xs for layer in jacobians)
+        (_, gradients), _ = xp.scan(step, (start, zeros), (columns, pre, signals))
         return gradients
 
-    def initial_influence(self, network: Network, local: Any, pre: Any) -> tuple[Any, Any]:
+    def initial_influence(self, network: Network, jacobians: Any, pre: Any) -> tuple[Any, Any]:
         """Zero influence of each block (layer, current) on each layer above or at it, and zero gradients."""
         xp = self.xp
         influence = []
@@ -105,15 +105,15 @@ class RTRL(GradientRule):
             onto = []
             for m, source in enumerate(network.cells[: i + 1]):
                 shapes = [(p.shape[1], p.shape[2], source.units, cell.units) for p in pre[m]]
-                fields = len(local[i].alive)
+                fields = len(jacobians[i].alive)
                 onto.append(tuple(tuple(xp.zeros(shape) for _ in range(fields)) for shape in shapes))
             influence.append(tuple(onto))
         zeros = tuple(tuple(xp.zeros((p.shape[2], cell.units)) for p in pre[m]) for m, cell in enumerate(network.cells))
         return tuple(influence), zeros
 
 
-def wires_of(xp: Backend, cell: Cell, params: Params) -> Wires:
-    """The weight matrices of a layer by current."""
+def build_weights(xp: Backend, cell: Cell, params: Params) -> CurrentWeights:
+    """The weight matrices of a layer, by current."""
     w_in: list[Array | None] = [None] * cell.n_currents
     w_rec: list[Array | None] = [None] * cell.n_currents
     for current, w in zip(cell.input_currents, split(params["w_in"], len(cell.input_currents)), strict=True):
@@ -122,10 +122,12 @@ def wires_of(xp: Backend, cell: Cell, params: Params) -> Wires:
         masked = recurrent_weights(xp, cell, params["w_rec"])
         for current, w in zip(cell.recurrent_currents, split(masked, len(cell.recurrent_currents)), strict=True):
             w_rec[current] = w
-    return Wires(tuple(w_in), tuple(w_rec))
+    return CurrentWeights(tuple(w_in), tuple(w_rec))
 
 
-def layer_influence(xp: Backend, wires: Wires, now: StepJacobian, pre: Any, old: Any, below: Any) -> tuple[Any, ...]:
+def layer_influence(
+    xp: Backend, weights: CurrentWeights, now: StepJacobian, pre: Any, old: Any, below: Any
+) -> tuple[Any, ...]:
     """One step of M for one layer: `old` is M_{t-1} of the layer, `below` is M_t of the layer below."""
     own = len(old) - 1
     result = []
@@ -133,7 +135,7 @@ def layer_influence(xp: Backend, wires: Wires, now: StepJacobian, pre: Any, old:
         onto = []
         for c, fields in enumerate(blocks):
             currents = []
-            for k, (w_in, w_rec) in enumerate(zip(*wires, strict=True)):
+            for k, (w_in, w_rec) in enumerate(zip(*weights, strict=True)):
                 terms = [fields[-1] @ w_rec] if w_rec is not None else []
                 if w_in is not None and m < own:
                     terms.append(below[m][c][-1] @ w_in)

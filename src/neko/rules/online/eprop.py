@@ -12,8 +12,7 @@ from neko.rules import signals
 from neko.rules.base import RULES
 from neko.rules.cuts import without_reset
 from neko.rules.forward import Recorded
-from neko.rules.online.three_factor import ThreeFactor
-from neko.rules.readout import readout_gradients
+from neko.rules.online.three_factor import ThreeFactor, readout_gradients
 from neko.rules.signals import LearningSignal
 from neko.typing import Array
 
@@ -24,8 +23,8 @@ MODES = ("symmetric", "random", "adaptive")
 class Eprop(ThreeFactor):
     r"""e-prop with symmetric, random or adaptive feedback.
 
-    Every weight *ij* keeps an eligibility trace that its own neuron can compute, and every neuron
-    hears one learning signal from the readout error:
+    Every weight *ij* has an eligibility trace that depends on its own two neurons only, and every neuron receives one
+    learning signal from the readout error:
 
     .. math::
         ε_t = A_t ε_{t-1} + b_t ⊗ pre_t, \quad e_t = ε_t^z, \quad ē_t = κ ē_{t-1} + e_t, \quad
@@ -38,8 +37,8 @@ class Eprop(ThreeFactor):
     each step through the layers above, ``L^l_t = (L^{l+1}_t ∂z_t/∂I_t) W_in^T`` with ``L_t = c W_out^T err_t`` at the
     top; no credit passes through the past of the layers above, nor of the readout.
 
-    A whole sequence is done at once: an element-wise backward scan and matrix products. In chunks (see
-    `neko.LearningRule`) the numbers are the same, with memory that does not depend on the length of the sequence.
+    A whole sequence is computed at once, by an element-wise backward scan and matrix products. In chunks (see
+    `neko.LearningRule`) the gradient is the same, with memory that does not depend on the length of the sequence.
 
     Parameters
     ----------
@@ -49,18 +48,17 @@ class Eprop(ThreeFactor):
         The feedback B. Adaptive feedback gets the update of ``W_out^T`` (of a lower layer: the update
         that a readout at that layer would get).
     stepwise : bool
-        Compute the traces forward, step by step, by the recursion above as it is printed.
+        Compute the traces forward, step by step, by the recursion above.
     feedback_decay : float
-        Share λ of ``W_out`` and B that decays with each update in adaptive mode, so that
-        they align: with SGD ``B - W_out^T`` shrinks as ``(1 - λ)^t``.
+        Fraction λ by which ``W_out`` and B decay at each update in adaptive mode, so that they align: with SGD ``B -
+        W_out^T`` shrinks as ``(1 - λ)^t``.
     feedback_seed : int
         Seed of the random feedback.
 
     Raises
     ------
     ValueError
-        For an unknown mode, or chunks of an objective that is the loss of the mean output, which no step can know
-        before the end.
+        For an unknown mode, or for chunks with ``target='mean'``, whose error is not known before the last step.
 
     References
     ----------

@@ -1,14 +1,16 @@
-"""Three-factor rules: a learning signal times what a synapse remembers of its two neurons."""
+"""Three-factor rules: a learning signal times an eligibility trace of pre- and postsynaptic activity."""
 
 from __future__ import annotations
 
+import functools
 from abc import abstractmethod
 from typing import Any
 
 from neko import tree
+from neko.backend.protocol import Backend
 from neko.cells.base import Cell
 from neko.models.network import LayerTrace, Params
-from neko.models.readout import leaky_filter
+from neko.models.readout import LeakyReadout, leaky_filter
 from neko.objective import Batch, Forward, mean_rates, spike_count
 from neko.rules import eligibility
 from neko.rules.base import Gradient, GradientRule
@@ -27,14 +29,14 @@ class ThreeFactor(GradientRule):
     .. math::
         \frac{dE}{dW} = \sum_t L_t ē_t
 
-    A subclass says which signals its neurons hear, how its readout learns, and which paths of a neuron it cuts.
+    A subclass defines the learning signals, the gradient of the readout, and the paths of a neuron that it cuts.
 
     Parameters
     ----------
     model : Evaluator
         Model, loss and metrics. Its regularizer enters as ``c (f_av - f_0) Σ_t e_t / T``, local to each layer.
     stepwise : bool
-        Compute the traces forward, step by step, in place of one backward scan; the numbers are the same.
+        Compute the traces forward, step by step, in place of one backward scan, with the same result.
     """
 
     streams = True
@@ -45,7 +47,7 @@ class ThreeFactor(GradientRule):
 
     @abstractmethod
     def cut(self, cell: Cell) -> Cell:
-        """The cell that is differentiated, without the paths that the rule gives no credit through."""
+        """The cell that is differentiated, without the paths that the rule cuts."""
 
     @abstractmethod
     def learning_signals(
@@ -55,7 +57,7 @@ class ThreeFactor(GradientRule):
 
     @abstractmethod
     def readout_gradients(self, recorded: Recorded, filtered: tuple[Array, ...] | None) -> Params:
-        """Gradients of the readout, and of backward weights that learn; see `neko.rules.readout`."""
+        """Gradients of the readout, and of feedback weights that learn; see `readout_gradients`."""
 
     def differentiate(self, params: Params, feedback: Params, batch: Batch, carry: Any) -> Gradient:
         if carry is None and not self.stepwise:
@@ -71,16 +73,14 @@ class ThreeFactor(GradientRule):
                 "stepwise and stream, or the whole sequence"
             )
 
-        def step(part: Batch, carry: Carry, keep: bool) -> tuple[Chunk, Carry]:
-            return self.chunk(params, feedback, part, carry, keep)
-
         start = self.initial_carry(batch.x.shape[1]) if carry is None else carry
+        step = functools.partial(self.chunk, params, feedback)
         chunk, later = by_chunks(self.xp, step, batch, start, length, carry is not None)
         gradients = self.with_rate_term(chunk, batch)
         return self.gradient(chunk._replace(gradients=gradients), batch, None if carry is None else later)
 
     def whole(self, params: Params, feedback: Params, batch: Batch) -> Chunk:
-        """A sequence at once, without anything to carry on."""
+        """The whole sequence at once, without a carry."""
         xp, network, regularizer = self.xp, self.model.network, self.model.objective.regularizer
         state = network.initial_state(xp, batch.x.shape[1])
         _, recorded = record(xp, self.model, params, batch, state, self.cut)
@@ -97,7 +97,7 @@ class ThreeFactor(GradientRule):
         return Chunk(recorded.loss, recorded.outputs, counts, gradients, ())
 
     def chunk(self, params: Params, feedback: Params, batch: Batch, carry: Carry, keep: bool) -> tuple[Chunk, Carry]:
-        """What one chunk adds, given what the chunks before it left; `keep` asks for what it leaves."""
+        """The contribution of one chunk, given the carry; `keep` requests the traces for the next chunk."""
         xp, network = self.xp, self.model.network
         state, recorded = record(xp, self.model, params, batch, carry.state, self.cut)
         gradients = self.readout_gradients(recorded, carry.filtered)
@@ -133,7 +133,7 @@ class ThreeFactor(GradientRule):
         return gradients
 
     def gradient(self, chunk: Chunk, batch: Batch, carry: Carry | None) -> Gradient:
-        """What is returned for a whole sequence."""
+        """The `Gradient` of a whole sequence."""
         pairs = zip(self.model.network.cells, chunk.counts, strict=True)
         counts = tuple(count if cell.spiking else None for cell, count in pairs)
         rates = mean_rates(self.xp, counts, batch.valid)
@@ -164,3 +164,17 @@ class ThreeFactor(GradientRule):
         _, recorded = record(self.xp, self.model, params, batch, state, self.cut)
         found = self.learning_signals(params, feedback, batch, recorded)
         return observed(self.xp, self.model, batch, recorded, found)
+
+
+def readout_gradients(
+    xp: Backend, readout: LeakyReadout, recorded: Recorded, filtered: tuple[Array, ...] | None
+) -> tuple[Array, list[Array]]:
+    """Gradient of ``b_out``, and of a readout (n, outputs) at each layer, of which the last is ``w_out``; `filtered`
+    is the κ-filtered emission (batch, n) of each layer before this chunk, None at the start of a sequence."""
+    gradients = []
+    for i, trace in enumerate(recorded.traces):
+        gradient = eligibility.outer_sum(xp, trace.z, recorded.credit)
+        if filtered is not None:
+            gradient = gradient + xp.matrix_transpose(filtered[i]) @ (readout.kappa * recorded.credit[0])
+        gradients.append(gradient)
+    return xp.sum(recorded.error, axis=(0, 1)), gradients

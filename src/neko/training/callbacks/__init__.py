@@ -1,4 +1,4 @@
-"""What a trainer does beside training: stop early, keep checkpoints, show progress, write for TensorBoard."""
+"""Callbacks of a trainer: early stopping, checkpoints, progress, TensorBoard, warnings of the layers' activity."""
 
 from neko.training.callbacks.activity import Activity
 from neko.training.callbacks.base import Callback

@@ -1,4 +1,4 @@
-"""Layers of spiking neurons that are silent, or fire as no neurons do."""
+"""Warnings for layers of spiking neurons that are silent, or fire implausibly fast."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from neko.training.callbacks.base import Callback
 from neko.training.loop import Loop
 
 SATURATED = 0.8
-"""Share of the highest possible rate from which on a layer is called saturated."""
+"""Fraction of the highest possible rate above which a layer counts as saturated."""
 HIGHEST = 450.0
-"""Mean rate of a layer in Hz that no neuron of cortex has: fast-spiking interneurons, the fastest, reach 215 to 450 Hz
-at their very maximum (Wang et al. 2016, doi:10.3389/fncel.2016.00239)."""
+"""Mean rate of a layer in Hz that no cortical neuron exceeds: the maximum of the fastest, fast-spiking interneurons, is
+215 to 450 Hz (Wang et al. 2016, doi:10.3389/fncel.2016.00239)."""
 
 
 class Activity(Callback):
-    """Warns after an epoch in which a layer was silent, saturated, or faster than any neurons are."""
+    """Warns after an epoch in which a layer was silent, saturated, or faster than any cortical neuron."""
 
     order = -1
     recorded = False
@@ -30,36 +30,32 @@ class Activity(Callback):
 
 
 def warn(cells: tuple[Any, ...], measures: dict[str, Any]) -> None:
-    """Warn of spiking layers that were silent, fired nearly all the time, or faster than any neurons do, in these
-    summed measures."""
+    """Warn of layers that were silent, saturated, or faster than any cortical neuron, by the summed measures."""
     for i, cell in enumerate(cells):
         total, weight = measures.get(f"{LAYER_RATE}{i}", (None, None))
         if total is None:
             continue
         rate = float(total) / float(weight)
-        # A refractory neuron cannot do better than once in so many steps.
+        # A refractory neuron spikes at most once in `refractory_steps`.
         highest = float(np.mean(1.0 / np.asarray(getattr(cell, "refractory_steps", 1))))
         hertz = 1000.0 * rate / cell.dt
         name = f"layer {i} ({type(cell).__name__}, {cell.units} neurons)"
         if rate == 0.0:
-            warnings.warn(
-                f"{name} was silent for an epoch: no spike in a frame that counts, so nothing is learnt; "
-                "scale the inputs up, lower the threshold (v_th) or add a FiringRate regularizer",
-                ActivityWarning,
-                stacklevel=4,
+            message = (
+                "was silent for an epoch: no spike in a frame that counts, so nothing is learnt; scale the inputs up, "
+                "lower the threshold (v_th) or add a FiringRate regularizer"
             )
         elif rate > SATURATED * highest:
-            warnings.warn(
-                f"{name} was saturated for an epoch: {rate:.2f} spikes a step; scale the inputs or weights down, "
-                "raise the threshold (v_th) or add a FiringRate regularizer",
-                ActivityWarning,
-                stacklevel=4,
+            message = (
+                f"was saturated for an epoch: {rate:.2f} spikes a step; scale the inputs or weights down, raise the "
+                "threshold (v_th) or add a FiringRate regularizer"
             )
         elif hertz > HIGHEST:
-            warnings.warn(
-                f"{name} fired at {hertz:.0f} Hz on average for an epoch, with steps of {cell.dt:g} ms; no "
-                f"neuron of cortex fires above {HIGHEST:.0f} Hz: draw the rate down with "
-                "Evaluator(…, regularizer=FiringRate(20.0)), or set dt where a step is longer",
-                ActivityWarning,
-                stacklevel=4,
+            message = (
+                f"fired at {hertz:.0f} Hz on average for an epoch, with steps of {cell.dt:g} ms; no cortical neuron "
+                f"fires above {HIGHEST:.0f} Hz: lower the rate with Evaluator(…, regularizer=FiringRate(20.0)), or set "
+                "dt where a step is longer"
             )
+        else:
+            continue
+        warnings.warn(f"{name} {message}", ActivityWarning, stacklevel=4)

@@ -1,4 +1,4 @@
-"""What a training run tells those who listen."""
+"""The interface of callbacks."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from neko.training.loop import Loop
 
 
 class Callback:
-    """Listens to a training run; a subclass writes the methods that it needs.
+    """Functions called during a training run; a subclass defines those that it needs.
 
     Attributes
     ----------
     order : int
-        Callbacks of a higher order come after the others.
+        Callbacks of a higher order are called after the others.
     recorded : bool
-        Whether a checkpoint holds the callback's state, so that a run that goes on must have it too.
+        Whether a checkpoint holds the callback's state; a resumed run must then have the same callback.
     """
 
     order: ClassVar[int] = 0
@@ -31,7 +31,7 @@ class Callback:
         """After every epoch; its measures are the last of ``loop.history``."""
 
     def interrupted(self, loop: Loop) -> None:
-        """When a person stopped the run."""
+        """When the user interrupted the run."""
 
     def end(self, loop: Loop) -> None:
         """After the last epoch."""
@@ -40,12 +40,12 @@ class Callback:
         """When the run is over, also after an error."""
 
     def identity(self) -> dict[str, Any]:
-        """What a run's numbers depend on of it, by value; nothing by default."""
+        """Options on which the numbers of a run depend, by value; empty by default."""
         return {}
 
     def state(self) -> dict[str, Any]:
-        """What it remembers, for a checkpoint."""
+        """The callback's state, for a checkpoint."""
         return {}
 
     def restore(self, saved: dict[str, Any]) -> None:
-        """Take what `state` gave."""
+        """Load what `state` returned."""

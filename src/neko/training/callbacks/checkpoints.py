@@ -1,4 +1,4 @@
-"""Checkpoints along the way, and going on from the last one."""
+"""Checkpoints during a run, and resuming from the last one."""
 
 from __future__ import annotations
 
@@ -13,33 +13,32 @@ from neko.training.loop import Loop
 
 
 class Checkpoints(Callback):
-    """Keeps all that a run depends on, so that after any interruption it goes on as if there had been none.
+    """Saves all that a run depends on, so that it can be resumed after any interruption.
 
     A checkpoint has parameters, feedback weights, the states of optimizer, rule, sampler and random generators,
-    history and position. On one backend and machine a run that goes on from it is equal bit for bit to one that was
-    never stopped. A stop by Ctrl-C is obeyed after the batch at hand, with a checkpoint.
+    history and position. On the same backend and machine a resumed run equals an uninterrupted one bit for bit. Ctrl-C
+    stops the run after the present batch, with a checkpoint.
 
     Parameters
     ----------
     folder : path
         Where checkpoints go.
     every : int
-        Epochs between two of them.
+        Epochs between two checkpoints.
     batches : int, optional
-        Batches of an epoch between two more of them, for epochs that take long. Samplers and comparisons of gradients
-        have checkpoints between epochs only.
+        Batches between two further checkpoints within a long epoch. Samplers and comparisons of gradients have
+        checkpoints between epochs only.
     keep : int
-        How many of the last ones stay.
+        Number of most recent checkpoints that are kept.
     resume : bool
-        Go on from the last checkpoint of the folder, if there is one; as `resume` of `Trainer.train`, which takes any
-        checkpoint. The number of epochs of the call to train
-        counts from the begin of the run. Model, rule, data and callbacks must be made as they were then, with the same
-        options, constants and numbers; a checkpoint of anything else is refused, and the message names what differs.
+        Resume from the last checkpoint of the folder, if there is one, as `resume` of `Trainer.train` does from any
+        checkpoint. The epochs of the call to train count from the beginning of the run. Model, rule, data and callbacks
+        must be created as they were then, with the same options, constants and numbers; any other checkpoint is
+        refused, with a message that names the differences.
     changed : sequence of str
-        What is changed on purpose when the run goes on, by the names of such a message: ``("learning_rate",)``, or
-        ``("tau_m", "data")``. A name stands for the path itself, for all below it, and for paths that end in it. An
-        optimizer that is changed begins with a fresh state; data can be changed between two epochs; samplers take no
-        change.
+        Intended changes of a resumed run, by the names of such a message: ``("learning_rate",)``, or ``("tau_m",
+        "data")``. A name stands for the path itself, for all below it, and for paths that end in it. A changed
+        optimizer begins with a new state; data can be changed between two epochs; samplers allow no change.
 
     Raises
     ------
@@ -47,7 +46,7 @@ class Checkpoints(Callback):
         When a run begins in a folder with checkpoints and `resume` is False; or when the last checkpoint is damaged
         or belongs to another run.
     ValueError
-        For a name of `changed` that is of no part of the run.
+        For a name of `changed` that the run does not have.
 
     Examples
     --------
@@ -94,7 +93,7 @@ class Checkpoints(Callback):
         files.clean(self.folder)
         found = checkpoint.listed(self.folder)
         if not found:
-            _ = loop.identity  # before anything has moved
+            _ = loop.identity  # before the first step
         elif self.resume:
             loop.resume(found[-1], self.changed)
         elif loop.resumed is None or loop.resumed.parent != self.folder:
@@ -114,7 +113,7 @@ class Checkpoints(Callback):
         self.write(loop)
 
     def write(self, loop: Loop) -> Path:
-        """Write one now; the oldest beyond `keep` go."""
+        """Write a checkpoint now, and delete the oldest beyond `keep`."""
         name = f"epoch-{loop.epoch:06d}-batch-{loop.batch:07d}{checkpoint.SUFFIX}"
         path = checkpoint.write(self.folder / name, loop.exported())
         for old in checkpoint.listed(self.folder)[: -self.keep]:

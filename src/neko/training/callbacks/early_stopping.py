@@ -1,4 +1,4 @@
-"""Stop when a measure gets no better."""
+"""Stop when a measure no longer improves."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from neko.training.callbacks.base import Callback
 from neko.training.loop import Loop
 
 GROWS = ("accuracy", "auroc", "top_")
-"""Measures whose name has one of these are the better the higher they are."""
+"""Measures with one of these in their name are better the higher they are."""
 
 
 class EarlyStopping(Callback):
-    """Stops when a measure has not got better for a number of epochs.
+    """Stops when a measure has not improved for a number of epochs.
 
     Parameters
     ----------
     measure : str
         A name of the history, for example ``'val_loss'``.
     patience : int
-        Epochs without a better value that are waited for.
+        Epochs without an improvement after which the run stops.
     min_delta : float
-        By how much a value must be better to count.
+        Smallest change that counts as an improvement.
     mode : {'min', 'max'}, optional
         Which is better; by default 'max' for accuracies, else 'min'.
     restore_best : bool
@@ -50,7 +50,7 @@ class EarlyStopping(Callback):
             check_choice("mode", mode, ("min", "max"))
         self.measure = measure
         self.min_delta = plain(min_delta)
-        grows = any(part in measure for part in GROWS)
+        grows = any(name in measure for name in GROWS)
         self.sign = -1.0 if mode == "max" or (mode is None and grows) else 1.0
         self.restore_best = restore_best
         self.best = math.inf

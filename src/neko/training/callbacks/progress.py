@@ -10,11 +10,11 @@ from neko.training.callbacks.base import Callback
 from neko.training.loop import Loop
 
 LINES = 100
-"""Lines that a run prints at the most."""
+"""Largest number of lines that a run prints."""
 
 
 class Progress(Callback):
-    """Shows a bar with measures and the time left where the output is a terminal, and prints a line an epoch.
+    """Shows a bar with measures and remaining time where the output is a terminal, and prints a line per epoch.
 
     Of more than a hundred epochs it prints about a hundred lines. A `Trainer` has it unless ``progress=False``.
     """
@@ -41,12 +41,12 @@ class Progress(Callback):
         self.bar.update(self.task, advance=1)
 
     def epoch(self, loop: Loop) -> None:
-        epoch, epochs, told = loop.epoch, loop.epochs, describe(loop.measures)
-        self.bar.update(self.task, epoch=min(epoch + 1, epochs), measures=told)
+        epoch, epochs, text = loop.epoch, loop.epochs, describe(loop.measures)
+        self.bar.update(self.task, epoch=min(epoch + 1, epochs), measures=text)
         if loop.source.length is not None:
             self.bar.update(self.task, completed=epoch * loop.source.length)
         if epoch == epochs or loop.stopped or epoch % -(-epochs // LINES) == 0:
-            self.bar.console.print(f"epoch {epoch}/{epochs}  {told}")
+            self.bar.console.print(f"epoch {epoch}/{epochs}  {text}")
 
     def end(self, loop: Loop) -> None:
         if loop.stopped:

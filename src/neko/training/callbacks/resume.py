@@ -1,4 +1,4 @@
-"""Going on from a checkpoint."""
+"""Resuming from a checkpoint."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from neko.training.loop import Loop
 
 
 class Resume(Callback):
-    """Puts a run where a checkpoint of it stands, after the other callbacks have begun and before new files are
-    written; what `Trainer.train` makes of its argument ``resume``."""
+    """Loads the checkpoint of the argument ``resume`` of `Trainer.train`, after the other callbacks have begun and
+    before new files are written."""
 
     order = 1
     recorded = False

@@ -1,4 +1,4 @@
-"""Measures as TensorBoard shows them."""
+"""Measures for TensorBoard."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class TensorBoard(Callback):
         self._writer: Any = None
 
     def begin(self, loop: Loop) -> None:
-        # Two files of one second would have one name, and the second would replace the first.
+        # Without a suffix two files of the same second would have the same name.
         self._writer = self._open(str(self.folder), filename_suffix=f".{time.time_ns()}")
 
     def epoch(self, loop: Loop) -> None:
