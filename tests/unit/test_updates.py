@@ -234,9 +234,9 @@ def test_errors_say_what_is_right(xp):
         updates.resolve(xp, 3)
     with pytest.raises(TypeError, match="is a class"):
         updates.resolve(xp, updates.Naive)
-    with pytest.raises(ValueError, match="has (no rate|its own)"):
+    with pytest.raises(ValueError, match=r"has (no rate|its own)"):
         updates.resolve(xp, "naive", 0.1)
-    with pytest.raises(ValueError, match="has (no rate|its own)"):
+    with pytest.raises(ValueError, match=r"has (no rate|its own)"):
         updates.resolve(xp, own_objects(xp.name)[0], 0.1)
     for rate in (-0.1, math.nan, math.inf, "0.1", True):
         with pytest.raises(ValueError, match="learning_rate="):

@@ -68,45 +68,28 @@ def where(condition: Any, a: Any, b: Any) -> Any:
     return tf.where(condition, *_broadcast(a, b))
 
 
-abs = tf.abs
-argmax = tf.argmax
+SAME = "abs argmax broadcast_to cos exp expand_dims floor logical_and logical_not logical_or matmul "
+SAME += "ones_like reshape round sign sin sqrt square tan tanh tile zeros_like"
+"""Functions that TensorFlow has under the standard's name and with its meaning."""
+for _name in SAME.split():
+    globals()[_name] = getattr(tf, _name)
 astype = tf.cast
 bitwise_and = tf.bitwise.bitwise_and
 bitwise_left_shift = tf.bitwise.left_shift
 bitwise_or = tf.bitwise.bitwise_or
 bitwise_right_shift = tf.bitwise.right_shift
 bitwise_xor = tf.bitwise.bitwise_xor
-broadcast_to = tf.broadcast_to
 clip = tf.clip_by_value
-cos = tf.cos
 cumulative_sum = tf.cumsum
-exp = tf.exp
-expand_dims = tf.expand_dims
-floor = tf.floor
 isfinite = tf.math.is_finite
 log = tf.math.log
 log1p = tf.math.log1p
-logical_and = tf.logical_and
-logical_not = tf.logical_not
-logical_or = tf.logical_or
-matmul = tf.matmul
 matrix_transpose = tf.linalg.matrix_transpose
 max = tf.reduce_max
 mean = tf.reduce_mean
 min = tf.reduce_min
-ones_like = tf.ones_like
 permute_dims = tf.transpose
-reshape = tf.reshape
-round = tf.round
-sign = tf.sign
-sin = tf.sin
-sqrt = tf.sqrt
-square = tf.square
 std = tf.math.reduce_std
 sum = tf.reduce_sum
 take = tf.gather
-tan = tf.tan
-tanh = tf.tanh
-tile = tf.tile
 var = tf.math.reduce_variance
-zeros_like = tf.zeros_like

@@ -51,12 +51,8 @@ def step(
 
     Parameters
     ----------
-    key : Array
-        Random key of this step.
-    state : State
-        From `init` or the step before.
-    target : callable
-        ``position -> (log π, force)``.
+    key, state, target
+        As for `neko.samplers.langevin.step`; the drift is the force.
     step_size : Array
         ε of a leapfrog step.
     steps : int
