@@ -99,8 +99,7 @@ class Adapted(Trainable):
             return taken, {name: self.copied(b) for name, b in buffers.items()}
 
     def exact(self, name: str, p: Array) -> Array:
-        """A parameter in the backend's precision; of half precision the values before rounding, unless the module's own
-        were changed."""
+        """A parameter in the backend's precision; in half precision its values before rounding, unless changed."""
         if "float16" not in str(p.dtype):
             return p
         before = self._exact.get(name)
