@@ -111,7 +111,8 @@ class Adapted(Trainable):
         own = {name: v for variables in self.variables() for name, v in variables.items()}
         unknown = sorted({*params, *buffers} - set(own))
         if unknown:
-            raise ValueError(f"{unknown!r} cannot be written into {self!r}: expected some of {sorted(own)!r}")
+            expected = f"expected some of {sorted(own)!r}; frozen parameters must be unfrozen first"
+            raise ValueError(f"{unknown!r} cannot be written into {self!r}: {expected}")
         with self.xp.scope():
             for name, value in {**params, **buffers}.items():
                 self.assign(own[name], value)
