@@ -171,8 +171,7 @@ class Evaluator:
         return other
 
     def identity(self) -> dict[str, Any]:
-        """All with which a checkpoint must agree, by value: backend, precision, model, objective and names of
-        metrics."""
+        """All with which a checkpoint must agree, by value: backend, precision, model, objective, metrics."""
         # `linked` follows from the model.
         objective = dataclasses.replace(self.objective, loss=dataclasses.replace(self.objective.loss, linked=False))
         return {
@@ -190,8 +189,7 @@ class Evaluator:
         return self.objective.batch(self.xp, self.model.arrange(x), shape, y, mask, closing)
 
     def examples(self, x: Any, y: Any, mask: Any = None, *, chunks: bool = False) -> Examples:
-        """A batch in any container, checked and converted for learners; with `chunks` a sequence may have no valid
-        frame."""
+        """A checked and converted batch; with `chunks` a sequence may have no valid frame."""
         return self.intake.prepare(x, y, mask, chunks=chunks)
 
     def measure(self, forward: Forward, batch: Batch) -> dict[str, Any]:

@@ -178,8 +178,7 @@ class Objective:
         return self.reduction == "mean" and (batch.pooling is None or self.target == "every")
 
     def share(self, xp: Backend, batch: Batch) -> Array:
-        """Weight of a batch in the loss of a data set: its frames, or its sequences where steps add up or are
-        pooled."""
+        """Weight of a batch in the loss of a data set: its frames, or sequences if steps are summed or pooled."""
         return xp.sum(batch.valid) if self.by_frames(batch) else xp.asarray(float(batch.valid.shape[1]))
 
     def value(self, xp: Backend, outputs: Array, batch: Batch) -> Array:
@@ -198,8 +197,7 @@ class Objective:
         recording.check_any({"the outputs": found}, f"the loss {self.loss.name!r}")
 
     def pooled(self, xp: Backend, outputs: Array, batch: Batch) -> Array:
-        """The outputs that are compared with the target: at every step, or pooled over time for a sequence-level
-        target."""
+        """The outputs for the loss: at every step, or pooled over time for a sequence-level target."""
         if batch.pooling is None:
             return outputs
         return xp.sum(outputs * xp.expand_dims(batch.pooling, axis=-1), axis=0)

@@ -35,8 +35,7 @@ def installed() -> tuple[str, ...]:
 
 
 def default() -> str:
-    """The backend if none is named: the first of torch, jax and tensorflow that is installed; ImportError if none
-    is."""
+    """The backend if none is named: the first installed of torch, jax and tensorflow; ImportError without any."""
     found = installed()
     if not found:
         raise ImportError(

@@ -155,8 +155,7 @@ class Sampling(Learner):
 
     @abstractmethod
     def summary(self) -> dict[str, float]:
-        """Measures for the history; appends an entry to `logdensity` and `acceptance` of every chain, if not done
-        yet."""
+        """Measures for the history; afterwards `logdensity` and `acceptance` of every chain have a new entry."""
 
     def finish(self, totals: Measures) -> dict[str, float]:
         measures = self.summary()

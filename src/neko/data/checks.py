@@ -13,8 +13,7 @@ TOLERANCE = 1e-3
 
 
 def mask(a: Any, *, chunks: bool = False) -> None:
-    """ValueError for a mask with other entries than 0 and 1 or, except in `chunks`, a sequence without a valid
-    frame."""
+    """ValueError for other entries than 0 and 1 or, except in `chunks`, a sequence without a valid frame."""
     values = as_numpy("mask", a)
     bad = (values != 0) & (values != 1)
     if bad.any():

@@ -136,8 +136,7 @@ class Intake:
         checks.mask(mask, chunks=chunks)
 
     def check_target(self, shape: tuple[int, ...], y: tuple[int, ...]) -> bool:
-        """Whether a target of shape `y` has a time axis, for outputs (batch, time) or (batch,); ValueError if it does
-        not fit."""
+        """Whether a target of shape `y` has a time axis; ValueError unless it fits outputs (batch[, time])."""
         loss = self.evaluator.objective.loss
         outputs = () if loss.sparse else (self.evaluator.model.outputs,)
         sequence, timed = (shape[0], *outputs), (*shape, *outputs)

@@ -60,8 +60,7 @@ class Source(ABC):
 
     @abstractmethod
     def restore(self, saved: dict[str, Any]) -> None:
-        """Load what `state` returned. For an iterable, `first` then raises CheckpointError if the first batch
-        differs."""
+        """Load what `state` returned. For an iterable, `first` raises CheckpointError for another first batch."""
 
 
 class Arrays(Source):
@@ -176,8 +175,7 @@ class Batches(Source):
             yield self.intake.prepare(*batch, chunks=self.chunks)
 
     def noted(self, batches: Iterator[Raw]) -> Iterator[Raw]:
-        """Batches of epoch 0, whose first one identifies the data; CheckpointError if it differs from the restored
-        one."""
+        """Batches of epoch 0, whose first one identifies the data; CheckpointError if it is not the restored one."""
         for number, batch in enumerate(batches):
             if number == 0:
                 found = identity.describe(list(batch))

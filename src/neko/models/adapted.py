@@ -99,8 +99,7 @@ class Adapted(Trainable):
             return taken, {name: self.copied(b) for name, b in buffers.items()}
 
     def exact(self, name: str, p: Array) -> Array:
-        """A parameter in the backend's precision; of half precision the values before rounding, unless the module's own
-        were changed."""
+        """A parameter in the backend's precision; in half precision its values before rounding, unless changed."""
         if "float16" not in str(p.dtype):
             return p
         before = self._exact.get(name)
@@ -112,7 +111,8 @@ class Adapted(Trainable):
         own = {name: v for variables in self.variables() for name, v in variables.items()}
         unknown = sorted({*params, *buffers} - set(own))
         if unknown:
-            raise ValueError(f"{unknown!r} cannot be written into {self!r}: expected some of {sorted(own)!r}")
+            expected = f"expected some of {sorted(own)!r}; frozen parameters must be unfrozen first"
+            raise ValueError(f"{unknown!r} cannot be written into {self!r}: {expected}")
         with self.xp.scope():
             for name, value in {**params, **buffers}.items():
                 self.assign(own[name], value)

@@ -13,13 +13,11 @@ from neko.objective import Batch, Forward
 from neko.registry import Registry
 
 RULES: Registry[type[GradientRule]] = Registry("rule", "neko.rules", required=("oracle",))
-"""Gradient rules by name. Each entry names the oracle of `neko.verification` against which it is verified
-numerically."""
+"""Gradient rules by name. Each entry names the oracle of `neko.verification` that verifies it numerically."""
 
 
 class Gradient(NamedTuple):
-    """The forward pass of a rule, a gradient per parameter, and the carry for the next chunk (of a user's module its
-    buffers)."""
+    """The forward pass of a rule, a gradient per parameter, and the next carry (of a user's module its buffers)."""
 
     forward: Forward
     gradients: Params

@@ -176,8 +176,7 @@ def valid_sum(xp: Backend, valid: Array, e: Array, per_sequence: bool) -> Array:
 
 
 def rate_gradient(xp: Backend, error: Array, gathered: Array) -> Array:
-    """The rate term (n_pre, n): the error (1, n) times a sum of traces (n_pre, n), or (batch, n) times (batch, n_pre,
-    n)."""
+    """The rate term (n_pre, n): error (1, n) times summed traces (n_pre, n), or (batch, n) times (batch, n_pre, n)."""
     return error * gathered if len(gathered.shape) == 2 else xp.einsum("bn,bpn->pn", error, gathered)
 
 

@@ -185,7 +185,11 @@ class GradientComparison(Learner):
     def learn_feedback(self, batch: Examples, *, stepped: bool) -> None:
         """Let rules that learn their feedback weights do so, on clones with the primary's parameters."""
         for rule in self.others.values():
-            if rule.gradient.learnt_feedback() and not self.synced and not (stepped and not is_naive(rule)):
+            if (
+                rule.gradient.learnt_feedback()
+                and not self.synced
+                and not (stepped and not isinstance(rule.update, Naive))
+            ):
                 before = rule.model.params
                 rule.learn(batch)
                 rule.model.params = before
@@ -206,7 +210,7 @@ class GradientComparison(Learner):
     def of_other(self, name: str, batch: Examples) -> Changes:
         """Gradient or weight change of a rule on its clone."""
         rule = self.others[name]
-        if not self.changes or is_naive(rule):
+        if not self.changes or isinstance(rule.update, Naive):
             gradients = weights_only(rule, rule.gradients_of(batch)[1])
             # with the naive optimizer the change before it is rounded into the weights
             return {name: -g for name, g in gradients.items()} if self.changes else gradients
@@ -249,11 +253,6 @@ class GradientComparison(Learner):
             rule.model.build(first[0].x)
             rule.load(saved["others"][name], first)
         self.batches, self.records, self.histograms = (saved[n] for n in ("batches", "records", "histograms"))
-
-
-def is_naive(rule: LearningRule) -> bool:
-    """Whether a weight change of the rule is minus its gradient."""
-    return isinstance(rule.update, Naive)
 
 
 def weights_only(rule: LearningRule, values: Mapping[str, Any]) -> Changes:

@@ -127,8 +127,9 @@ class Loop:
             self.learner.check()
             measures = self.learner.finish(self.totals)
             if self.validation is not None:
-                found = self.validate()
-                measures |= {f"val_{name}": value for name, value in found.items()}
+                arrays = isinstance(self.validation, Arrays)
+                evaluate = self.model.evaluate_source if arrays else self.model.evaluate
+                measures |= {f"val_{name}": value for name, value in evaluate(self.validation).items()}
             self.finish_epoch(measures)
         finally:
             self.totals = {}
@@ -158,13 +159,6 @@ class Loop:
         if self.learner.pausable:
             self.check_interrupt()
 
-    def validate(self) -> dict[str, float]:
-        """Measures of the validation data."""
-        model = self.learner.model
-        if isinstance(self.validation, Arrays):
-            return model.evaluate_source(self.validation)
-        return model.evaluate(self.validation)
-
     def finish_epoch(self, measures: dict[str, float]) -> None:
         """After an epoch."""
         self.epoch, self.batch, self._coming, self.measures = self.epoch + 1, 0, None, measures
@@ -191,11 +185,13 @@ class Loop:
 
     def exported(self) -> dict[str, Any]:
         """All that the rest of the run depends on."""
+        with self.model.xp.scope():
+            totals = snapshot.exported(self.model.xp, self.totals if self.batch else {})
         return {
             "kind": "training",
             "identity": self.identity,
             "learner": self.learner.exported(),
-            "totals": self.kept(),
+            "totals": totals,
             "source": self.source.state(),
             "random": generators.state(getattr(self.source, "generator", None)),
             "ahead": None if self._coming is None else self._coming.mark,
@@ -260,11 +256,6 @@ class Loop:
         if "callbacks" in others:
             position["stopped"] = None
         return {**saved, "learner": learner, "source": source, "position": position}
-
-    def kept(self) -> Any:
-        """The sums of measures of an unfinished epoch, on the host."""
-        with self.model.xp.scope():
-            return snapshot.exported(self.model.xp, self.totals if self.batch else {})
 
     @contextlib.contextmanager
     def interruptible(self) -> Iterator[None]:

@@ -119,7 +119,7 @@ class Trainer:
         source = self.source(x, y, mask, batch_size, shuffle, lengths, seed)
         sources.check_passes("x", x, epochs)
         sources.check_passes("validation", validation, epochs)
-        if is_arrays(validation):
+        if isinstance(validation, tuple) and len(validation) in (2, 3):  # (x, y[, mask])
             validation = self.rule.model.source(*validation)
         listeners = [Activity(), *check_callbacks(callbacks)]
         listeners += [] if resume is None else [Resume(resume, changed)]
@@ -151,11 +151,6 @@ class Trainer:
             lengths=None if ordered else model.intake.lengths(lengths),
             chunks=ordered,
         )
-
-
-def is_arrays(validation: Any) -> bool:
-    """Whether it is (x, y) or (x, y, mask), as opposed to batches."""
-    return isinstance(validation, tuple) and len(validation) in (2, 3)
 
 
 def check_callbacks(callbacks: Any) -> list[Callback]:

@@ -22,8 +22,7 @@ HEADROOM = 2.0
 
 
 class State(NamedTuple):
-    """Pairs of devices by parameter (or None), a random key, the accumulated gradients, and the updates since a
-    step."""
+    """Pairs of devices by parameter (or None), a random key, accumulated gradients, and their number."""
 
     pairs: dict[str, PairState] | None
     key: Array

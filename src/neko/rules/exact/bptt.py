@@ -74,8 +74,7 @@ class BPTT(GradientRule):
         return Gradient(forward, gradients, last)
 
     def watch(self, found: dict[str, bool]) -> None:
-        """Error for a loss that depends on no parameter, warning for parameters of a user's module without a
-        gradient."""
+        """Error for a loss without a gradient, warning for parameters of a user's module without one."""
         where = f"the loss {self.model.objective.loss.name!r} and {self.model.model!r}"
         recording.check_any(found, where)
         if not self.model.model.cells:
