@@ -58,4 +58,4 @@ def warn(cells: tuple[Any, ...], measures: dict[str, Any]) -> None:
             )
         else:
             continue
-        warnings.warn(f"{name} {message}", ActivityWarning, stacklevel=4)
+        warnings.warn(f"{name} {message}", ActivityWarning, stacklevel=7)  # the call of Trainer.train
