@@ -24,7 +24,7 @@ EARLY = 5
 def server(backend):
     """A place to fork processes from that has the framework loaded and nothing started."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["runs", "neko.rules", "neko.trainer", f"neko.backend._{backend}"])
+    context.set_forkserver_preload(["runs", "neko.rules", "neko.training.trainer", f"neko.backend._{backend}"])
     return context
 
 

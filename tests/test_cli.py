@@ -22,6 +22,8 @@ from neko import datasets, runs
 from neko.cli import app
 from neko.io import checkpoint
 
+import few_digits
+
 
 def run(*arguments):
     return CliRunner().invoke(app, list(arguments))
@@ -67,6 +69,7 @@ def test_a_wrong_choice_lists_the_right_ones(arguments, right, tmp_path, monkeyp
 
 def test_sample_shows_uncertainty_and_mixing(tmp_path):
     arguments = ["--hidden", "12", "--pretrain", "3", "--epochs", "12", "--warmup", "4", "--thinning", "1"]
+    arguments += ["--data", few_digits.DATA]
     result = run("sample", *arguments, "--batch-size", "4000", "--out", str(tmp_path / "run"))
     assert result.exit_code == 0, result.output
     for words in ("AUROC", "acceptance", "R-hat", "step size", "accuracy after Adam", "seconds a transition"):
@@ -80,7 +83,7 @@ def test_sample_shows_uncertainty_and_mixing(tmp_path):
 @pytest.mark.parametrize("sampler", ["hmc", "sgld"])
 def test_sample_takes_every_sampler(tmp_path, sampler):
     arguments = ["--hidden", "8", "--pretrain", "1", "--epochs", "4", "--warmup", "1", "--thinning", "1"]
-    arguments += ["--chains", "1", "--step-size", "1e-6"]
+    arguments += ["--chains", "1", "--step-size", "1e-6", "--data", few_digits.DATA]
     result = run("sample", "--sampler", sampler, *arguments, "--out", str(tmp_path / "run"))
     assert result.exit_code == 0, result.output
     assert "AUROC" in result.output
@@ -130,7 +133,7 @@ def test_a_wrong_choice_of_the_other_commands_is_named(arguments, right, tmp_pat
 def test_sample_goes_on_from_its_checkpoints(tmp_path, monkeypatch):
     """A longer run of the same chains has the draws that one run would have had."""
     monkeypatch.chdir(tmp_path)
-    small = ["--hidden", "6", "--pretrain", "1", "--warmup", "2", "--thinning", "1", "--batch-size", "4000"]
+    small = ["--hidden", "6", "--pretrain", "1", "--warmup", "2", "--thinning", "1", "--data", few_digits.DATA]
     for arguments in (
         [*small, "--epochs", "4", "--checkpoint-every", "2", "--out", "a"],
         ["--resume", "a", "--epochs", "7"],

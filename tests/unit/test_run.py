@@ -24,6 +24,8 @@ from neko.errors import CheckpointError
 from neko.io import checkpoint
 from neko.training.history import History
 
+import few_digits
+
 if not backends.installed():
     pytest.skip("no framework is installed", allow_module_level=True)
 SMALL = runs.TrainConfig(hidden=8, epochs=2, rule="bptt", cell="lif")
@@ -37,7 +39,9 @@ def words(result):
     return " ".join(result.output.split())
 
 
-SAMPLE = runs.SampleConfig(hidden=6, pretrain=1, epochs=5, warmup=2, thinning=1, batch_size=4000, checkpoint_every=2)
+SAMPLE = runs.SampleConfig(
+    data=few_digits.DATA, hidden=6, pretrain=1, epochs=5, warmup=2, thinning=1, checkpoint_every=2
+)
 COMPARE = runs.CompareConfig(hidden=6, epochs=1, rules="bptt,eprop:random", every=4)
 
 
