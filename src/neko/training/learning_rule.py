@@ -227,7 +227,7 @@ class LearningRule(Learner):
         model.params, self.feedback, self.update_state = params, feedback, update
         if model.model.persistent:
             model.model.buffers = buffers
-        self.steps = saved["steps"]
+        self.steps, self._fault = saved["steps"], None
 
     def reset(self) -> None:
         """Forget the state of the stream; parameters stay."""
