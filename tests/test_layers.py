@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import statistics
 from pathlib import Path
 
 import neko
@@ -115,4 +116,5 @@ def test_only_backends_and_adaptors_import_a_framework():
 
 def test_no_file_is_longer_than_its_budget():
     lengths = {path.relative_to(ROOT).as_posix(): len(path.read_text().splitlines()) for path in FILES}
-    assert max(lengths.values()) <= 400, lengths
+    assert max(lengths.values()) <= 300, sorted(lengths.items(), key=lambda entry: entry[1])[-5:]
+    assert statistics.median(lengths.values()) <= 90
