@@ -36,6 +36,7 @@ QUICK = {
     "sampler": {"langevin"},
     "chain": {"hmc", "langevin, wrong drift"},
     "chains_of": set(),
+    "span": {"chunk"},
 }
 # The backend that runs all of them; torch, which compiles nothing, unless there are thousands of steps.
 ALL = dict.fromkeys(QUICK, "torch") | dict.fromkeys(("chain", "chains_of"), "jax")

@@ -60,22 +60,33 @@ def losses_of(task, xp, cell, update, loss, regularizer, tau_out, **form):
     return [rule.step(x, y)["loss"] for x, y in task.updates]
 
 
-@pytest.mark.parametrize("form", [{}, {"chunk": 64}], ids=["whole", "chunk"])
-def test_pattern_generation(xp, form):
+@pytest.mark.parametrize("span", ["whole", "chunk"])
+def test_pattern_generation(xp, span):
     task = pattern_generation()
     cell = LIF(100, tau_m=30.0, v_th=0.03, input_scaling=True)
     rates = neko.FiringRate(target=10.0, strength=300.0)
-    found = losses_of(task, xp, cell, GradientDescent(), "half_squared_error", rates, 30.0, **form)
+    found = losses_of(
+        task, xp, cell, GradientDescent(), "half_squared_error", rates, 30.0, chunk={"whole": None, "chunk": 64}[span]
+    )
     assert found == pytest.approx(task.losses, rel=TOLERANCE)
 
 
-@pytest.mark.parametrize("form", [{}, {"chunk": 100}], ids=["whole", "chunk"])
-def test_evidence_accumulation(xp, form):
+@pytest.mark.parametrize("span", ["whole", "chunk"])
+def test_evidence_accumulation(xp, span):
     task = evidence_accumulation()
     beta = 1.7 * (1.0 - math.exp(-1 / 2000)) / (1.0 - math.exp(-1 / 20))
     cell = ALIF(100, tau_m=20.0, tau_a=2000.0, v_th=0.6, t_ref=5.0, beta=[0.0] * 50 + [beta] * 50)
     rates = neko.FiringRate(target=10.0, strength=2.0)
-    found = losses_of(task, xp, cell, TensorFlow1Adam(xp), crossentropy_over_recall, rates, 20.0, **form)
+    found = losses_of(
+        task,
+        xp,
+        cell,
+        TensorFlow1Adam(xp),
+        crossentropy_over_recall,
+        rates,
+        20.0,
+        chunk={"whole": None, "chunk": 100}[span],
+    )
     assert found == pytest.approx(task.losses, rel=TOLERANCE)
 
 
