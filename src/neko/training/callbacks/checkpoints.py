@@ -96,7 +96,7 @@ class Checkpoints(Callback):
             _ = loop.identity  # before the first step
         elif self.resume:
             loop.resume(found[-1], self.changed)
-        elif loop.resumed is None or loop.resumed.parent != self.folder:
+        elif loop.resumed is None or loop.resumed.resolve().parent != self.folder.resolve():
             raise CheckpointError(
                 f"{self.folder} has checkpoints of another run: expected resume=True to go on, or another folder"
             )
