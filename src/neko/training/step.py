@@ -73,7 +73,7 @@ class Step:
         for name, share in self.gradient.decay().items():
             learnt[name] = (1.0 - share) * learnt[name]
         learnt = {**learnt, **model.model.constrain({name: learnt[name] for name in params})}
-        after = Weights({n: learnt[n] for n in params}, {n: learnt.get(n, b) for n, b in feedback.items()}, state)
+        after = parted(learnt, weights, state)
         found += [learnt[name] for name in names]
         if any(learnt[name] is not updated[name] for name in names):
             after = self.stored(after)
@@ -94,7 +94,7 @@ class Step:
             return weights
         params, feedback, state = weights
         learnt, state = self.update.hold(self.learnt(params, feedback), state)
-        return Weights({n: learnt[n] for n in params}, {n: learnt.get(n, b) for n, b in feedback.items()}, state)
+        return parted(learnt, weights, state)
 
     def learnt(self, params: Params, feedback: Params) -> Params:
         """All weights that the update trains."""
@@ -114,6 +114,13 @@ class Step:
         """Names of the tensors that are checked, in the order of a fault's index."""
         names = sorted([*self.gradient.model.params, *self.gradient.learnt_feedback()])
         return ["loss", *(f"gradient of {n}" for n in names), *(f"{n} after the update" for n in names)]
+
+
+def parted(learnt: Params, weights: Weights, state: Any) -> Weights:
+    """Learnt weights as parameters and feedback, fixed feedback as it was, with a new state of the update."""
+    params = {name: learnt[name] for name in weights.params}
+    feedback = {name: learnt.get(name, fixed) for name, fixed in weights.feedback.items()}
+    return Weights(params, feedback, state)
 
 
 def non_finite_error(step: int, tensor: str, *, rate: float, clipped: bool) -> NonFiniteError:
