@@ -52,6 +52,7 @@ ARROWS = {
         *("rules", "samplers", "training"),
     },
     "datasets": {"registry"},
+    "encoders": {"registry"},
     "verification": {"tree", "backend", "cells", "models", "objective", "evaluator", "rules", "training"},
     "plots": {"io", "rules", "training", "bayes"},
     "runs": {

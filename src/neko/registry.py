@@ -1,7 +1,8 @@
-"""Registries: the cells, rules, updates, devices, samplers, losses, metrics and data sets by name."""
+"""Registries: the cells, rules, updates, devices, samplers, losses, metrics, data sets and encoders by name."""
 
 from __future__ import annotations
 
+import ast
 import difflib
 import importlib
 import importlib.util
@@ -119,6 +120,15 @@ class Registry(Mapping[str, T], Generic[T]):
             raise TypeError(f"{self.kind} {thing!r}: {self.expected(thing)}")
         return self._entry(getattr(found, "__name__", type(found).__name__), found)
 
+    def make(self, text: str, **defaults: Any) -> Any:
+        """What the entry of ``name`` or ``name(option=value, …)`` returns when it is called with these options.
+
+        Options that are not in the text are taken from `defaults`. ValueError and TypeError as `get` and `called`, and
+        those of the entry.
+        """
+        name, options = called(text)
+        return self.get(name)(**{**defaults, **options})
+
     def _entry(self, name: str, registered: Any, **about: Any) -> Any:
         return registered if self.made is None else self.made(name, registered, **about)
 
@@ -155,6 +165,26 @@ class Registry(Mapping[str, T], Generic[T]):
             for module in pkgutil.walk_packages(getattr(package, "__path__", ()), f"{self.package}."):
                 importlib.import_module(module.name)
         return self._entries
+
+
+def called(text: str) -> tuple[str, dict[str, Any]]:
+    """Name and options of ``name`` or ``name(option=value, …)``, where values are Python literals.
+
+    >>> called("step_forward(threshold=0.1)")
+    ('step_forward', {'threshold': 0.1})
+    """
+    name, bracket, rest = text.partition("(")
+    if not bracket:
+        return text, {}
+    try:
+        (call,) = (node for node in ast.walk(ast.parse(f"f({rest}", mode="eval").body) if isinstance(node, ast.Call))
+        if call.args:
+            raise ValueError("an option without a name")
+        return name, {str(option.arg): ast.literal_eval(option.value) for option in call.keywords}
+    except (SyntaxError, ValueError) as error:
+        raise ValueError(
+            f"{text!r}: expected name(option=value, …) with plain values, such as 'lif(tau_m=20.0)'"
+        ) from error
 
 
 def is_place(name: str) -> bool:

@@ -1,0 +1,75 @@
+"""Step-forward coding."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from neko.arguments import check_number
+from neko.encoders.base import ENCODERS, SignedEncoder
+
+
+@ENCODERS.register("step_forward", source="Kasabov et al. (2016), doi:10.1016/j.neunet.2015.09.011")
+@dataclass(frozen=True)
+class StepForward(SignedEncoder):
+    r"""A baseline that follows the signal in steps of the threshold, one spike for each step.
+
+    .. math::
+        s_t = \begin{cases} +1 & x_t > b_{t-1} + θ \\ -1 & x_t < b_{t-1} - θ \\ 0 & \text{otherwise} \end{cases},
+        \qquad b_t = b_{t-1} + θ s_t, \qquad b_0 = x_0
+
+    Sample 0 is the baseline and has no spike; a constant signal and a signal of one sample are silent.
+
+    Parameters
+    ----------
+    threshold : float
+        θ > 0, in the unit of the signal.
+    split : bool
+        As in `SignedEncoder`.
+
+    Notes
+    -----
+    Lost are the value of sample 0, which `decode` takes as `start`, and changes faster than θ per sample: a jump of k θ
+    takes about k samples, and only from then on is the reconstruction within θ of the signal.
+
+    References
+    ----------
+    Kasabov et al. (2016), doi:10.1016/j.neunet.2015.09.011; Petro et al. (2020), doi:10.1109/TNNLS.2019.2906158.
+
+    Examples
+    --------
+    >>> code = StepForward(0.5)
+    >>> code.encode([0.0, 1.0, 1.0, -0.2]).tolist()
+    [0.0, 1.0, 0.0, -1.0]
+    >>> code.decode([0.0, 1.0, 0.0, -1.0]).tolist()
+    [0.0, 0.5, 0.5, 0.0]
+    """
+
+    threshold: float = 0.1
+
+    def __post_init__(self) -> None:
+        check_number("threshold", self.threshold, positive=True)
+
+    def signs(self, x: np.ndarray) -> np.ndarray:
+        spikes, base = np.zeros_like(x), x[:, 0].copy()
+        for t in range(1, x.shape[1]):
+            s = (x[:, t] > base + self.threshold).astype(float) - (x[:, t] < base - self.threshold)
+            base += self.threshold * s
+            spikes[:, t] = s
+        return spikes
+
+    def decode(self, spikes: Any, *, start: Any = 0.0) -> np.ndarray:
+        """The baseline over time, of the shape of the signal.
+
+        Parameters
+        ----------
+        spikes : array
+            As `encode` returns.
+        start : float or array (batch, channels)
+            Sample 0 of the signal.
+        """
+        signs = self.signed(spikes)
+        first = np.broadcast_to(start, (len(signs), signs.shape[2]))
+        return self.returned(first[:, None] + self.threshold * np.cumsum(signs, axis=1), spikes)
