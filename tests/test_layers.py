@@ -59,9 +59,13 @@ ARROWS = {
         *("", "errors", "registry", "backend", "io", "cells", "devices", "datasets", "models", "objective", "rules"),
         *("evaluator", "updates", "training", "bayes", "plots"),
     },
+    "experiments": {
+        *("", "registry", "errors", "backend", "io", "cells", "datasets", "devices", "encoders", "metrics", "models"),
+        *("objective", "evaluator", "inference", "updates", "rules", "training", "bayes", "plots", "runs"),
+    },
     "cli": {
         *("", "registry", "backend", "io", "cells", "datasets", "devices", "evaluator", "updates", "training", "bayes"),
-        *("rules", "runs", "plots", "verification"),
+        *("rules", "runs", "plots", "verification", "experiments"),
     },
     "__main__": {"cli"},
     "__init__": set(),

@@ -1,0 +1,82 @@
+"""The report of an experiment in Markdown, and its numbers as rows of a table."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import platform
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from neko.experiments.base import Experiment
+from neko.experiments.results import Results, Table
+
+
+def numbers(results: Results) -> Iterator[dict[str, Any]]:
+    """A row for each trial and measure; a measure that is a list has a row for each of its steps, from 0."""
+    for trial, measures in results:
+        about = {"trial": trial.key, "row": trial.row, "seed": trial.seed}
+        for name, value in measures.items():
+            single = np.ndim(value) == 0
+            for step, number in enumerate(np.ravel(value).tolist()):
+                yield {**about, "measure": name, "step": "" if single else step, "value": number}
+
+
+def written(
+    experiment: Experiment,
+    results: Results,
+    table: Table,
+    figures: Sequence[str],
+    command: str,
+    versions: dict[str, str],
+) -> str:
+    """The report: title, command, set-up, table, figures, notes, and what the numbers depend on.
+
+    Parameters
+    ----------
+    experiment, results, table
+        The experiment, its measures and the table made of them.
+    figures : sequence of str
+        Paths from the report.
+    command : str
+        The command line.
+    versions : dict
+        Versions by package.
+    """
+    seconds = sum(measures["seconds"] for _, measures in results)
+    seeds = sorted({trial.seed for trial, _ in results})
+    settings = ", ".join(f"{name} {shown(value)}" for name, value in experiment.settings().items())
+    trials = (
+        f"- {len(results.found)} trials with the seeds {', '.join(map(str, seeds))}, backend {experiment.backend}; "
+        f"{seconds / 60.0:.1f} minutes in all on {platform.system()} {platform.machine()} with {os.cpu_count()} cores."
+    )
+    parts = [
+        f"# {experiment.title}",
+        "Reduced to a few seconds by `--quick`: the numbers test the code and mean nothing else." * experiment.quick,
+        f"```bash\n{command}\n```",
+        "## Set-up",
+        setup(experiment),
+        f"Settings: {settings}." if settings else "",
+        "## Results",
+        "Mean ± half-width of the 95 % t-interval over the trials of a row.",
+        table.markdown(),
+        *(f"![{path.rpartition('/')[2].removesuffix('.png')}]({path})" for path in figures),
+        experiment.notes(results).strip(),
+        "## What the numbers depend on",
+        f"{trials}\n- {', '.join(f'{name} {version}' for name, version in versions.items())}.",
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def setup(experiment: Experiment) -> str:
+    """The docstring of an experiment, with its NumPy-style sections as Markdown."""
+    text = inspect.getdoc(type(experiment)) or ""
+    return re.sub(r"^(\w[\w ]*)\n-+$", r"**\1**\n", text, flags=re.M).replace("``", "`")
+
+
+def shown(value: Any) -> str:
+    """A setting in a sentence."""
+    return " / ".join(map(shown, value)) if isinstance(value, list | tuple) else str(value)
