@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
+from typing import Any
 
 import numpy as np
 
@@ -78,6 +80,10 @@ class Burst(InvertibleEncoder):
     @property
     def span(self) -> int:
         return self.t_max - self.t_min
+
+    @classmethod
+    def space(cls, x: np.ndarray) -> dict[str, Sequence[Any]]:
+        return {**super().space(x), "steps": [8, 16, 32], "n_max": range(1, 9), "t_min": [1, 2], "t_max": [2, 4, 7]}
 
     def pattern(self, v: np.ndarray) -> np.ndarray:
         number = np.ceil(self.n_max * v).astype(np.int32)

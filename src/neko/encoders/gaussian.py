@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -47,8 +49,8 @@ class Gaussian(InvertibleEncoder):
     Raises
     ------
     ValueError
-        For a β and a threshold, or window, at which values midway between two centres, where the activation is
-        exp(-β² / 8), have no spike.
+        For a `threshold` with `latency`, and where values midway between two centres, whose activation is
+        exp(-β² / 8), would have no spike.
 
     Notes
     -----
@@ -87,6 +89,8 @@ class Gaussian(InvertibleEncoder):
             raise ValueError(f"nearest={self.nearest!r}: expected at most neurons={self.neurons!r}")
         if self.threshold is not None:
             check_number("threshold", self.threshold, positive=True)
+            if self.latency:
+                raise ValueError(f"threshold={self.threshold!r}, latency=True: expected one of them")
         object.__setattr__(self, "steps", self.window if self.latency else 1)
         reached, needed = math.exp(-(self.beta**2) / 8.0), 0.5 / self.window if self.latency else self.threshold or 0.0
         if reached < needed:
@@ -98,6 +102,10 @@ class Gaussian(InvertibleEncoder):
     @property
     def per_channel(self) -> int:
         return self.neurons
+
+    @classmethod
+    def space(cls, x: np.ndarray) -> dict[str, Sequence[Any]]:
+        return {**super().space(x), "neurons": [4, 6, 8, 12, 16, 24, 32], "threshold": [None, 0.2, 0.4, 0.6]}
 
     def pattern(self, v: np.ndarray) -> np.ndarray:
         i = np.arange(self.neurons)[:, None]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -80,6 +82,10 @@ class Latency(InvertibleEncoder):
     def constant(self) -> float:
         """τ in time steps."""
         return self.steps - 1 if self.tau is None else self.tau
+
+    @classmethod
+    def space(cls, x: np.ndarray) -> dict[str, Sequence[Any]]:
+        return {**super().space(x), "steps": [4, 8, 16, 32, 64], "threshold": [0.01, 0.05, 0.2], "clip": [False, True]}
 
     def pattern(self, v: np.ndarray) -> np.ndarray:
         if self.scale == "linear":

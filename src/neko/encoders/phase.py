@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -54,6 +56,10 @@ class Phase(InvertibleEncoder):
         super().__post_init__()
         if check_integer("steps", self.steps) > 32:
             raise ValueError(f"steps={self.steps!r}: expected at most 32 phases")
+
+    @classmethod
+    def space(cls, x: np.ndarray) -> dict[str, Sequence[Any]]:
+        return {**super().space(x), "steps": range(1, 13)}
 
     def pattern(self, v: np.ndarray) -> np.ndarray:
         levels = 2**self.steps

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -58,6 +60,10 @@ class Place(InvertibleEncoder):
     @property
     def per_channel(self) -> int:
         return self.cells
+
+    @classmethod
+    def space(cls, x: np.ndarray) -> dict[str, Sequence[Any]]:
+        return {**super().space(x), "cells": [2, 4, 8, 16, 32, 64]}
 
     def pattern(self, v: np.ndarray) -> np.ndarray:
         return np.minimum(np.floor(self.cells * v), self.cells - 1) == np.arange(self.cells)[:, None]

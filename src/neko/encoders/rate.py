@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -53,6 +55,10 @@ class Rate(InvertibleEncoder):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_integer("steps", self.steps)
+
+    @classmethod
+    def space(cls, x: np.ndarray) -> dict[str, Sequence[Any]]:
+        return {**super().space(x), "steps": [1, 2, 4, 8, 16, 32, 64]}
 
     def pattern(self, v: np.ndarray) -> np.ndarray:
         count = np.floor(np.arange(self.steps + 1)[:, None, None] * v + 0.5)

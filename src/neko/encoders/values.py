@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar
 
@@ -34,12 +35,17 @@ class ValueEncoder(Encoder):
         if self.low >= self.high:
             raise ValueError(f"low={self.low!r}, high={self.high!r}: expected low below high")
 
+    @classmethod
+    def space(cls, x: np.ndarray) -> dict[str, Sequence[Any]]:
+        return {"low": [float(x.min())], "high": [float(x.max())]}
+
     @abstractmethod
     def pattern(self, v: np.ndarray) -> np.ndarray:
         """Spikes (batch, time, steps, per_channel, channels) of values in [0, 1], (batch, time, 1, 1, channels)."""
 
     def code(self, x: np.ndarray) -> np.ndarray:
-        v = np.clip((x - self.low) / (self.high - self.low), 0.0, 1.0)
+        # in float64, so that the dtype of the signal does not change its spikes
+        v = np.clip((x.astype(np.float64, order="C") - self.low) / (self.high - self.low), 0.0, 1.0)
         batch, time, channels = x.shape
         return self.pattern(v[:, :, None, None]).reshape(batch, time * self.steps, self.per_channel * channels)
 
