@@ -41,7 +41,7 @@ def finite_differences(f, params, step=1e-5):
 
 def assert_live(evaluator, x, gradients, xp):
     """The network spikes (2-40 % of the steps), and no gradient vanishes."""
-    for cell, states in zip(evaluator.network.cells, evaluator.model.record(x), strict=True):
+    for cell, states in zip(evaluator.model.cells, evaluator.model.record(x), strict=True):
         if cell.spiking:
             liveness(states[-1])
     for name, g in gradients.items():

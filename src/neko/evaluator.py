@@ -275,7 +275,9 @@ class Evaluator:
 
     def _predict_batch(self, every: bool, params: Any, carry: Any, x: Any, mask: Array | None) -> Array:
         xp, loss = self.xp, self.objective.loss
-        outputs = self.model.forward(xp.forward_only(), params, self.model.arrange(x), carry, training=False).outputs
+        valid = None if mask is None else xp.matrix_transpose(mask)
+        arranged = self.model.arrange(x)
+        outputs = self.model.forward(xp.forward_only(), params, arranged, carry, training=False, valid=valid).outputs
         if every:
             return loss.prediction(xp, xp.permute_dims(outputs, (1, 0, 2)))
         size = tree.leaves(x)[0].shape[0]
@@ -284,7 +286,9 @@ class Evaluator:
 
     def _measure_batch(self, params: Any, carry: Any, x: Any, y: Array, mask: Array | None) -> dict[str, Any]:
         xp, batch = self.xp, self.batch(x, y, mask)
-        _, outputs, emissions, penalty = self.model.forward(xp.forward_only(), params, batch.x, carry, training=False)
+        _, outputs, emissions, penalty = self.model.forward(
+            xp.forward_only(), params, batch.x, carry, training=False, valid=batch.valid
+        )
         counts = spike_counts(xp, self.model.cells, emissions, batch.valid)
         loss = self.objective.value(xp, outputs, batch) + penalty
         pooled, rates = self.objective.pooled(xp, outputs, batch), mean_rates(xp, counts, batch.valid)

@@ -33,7 +33,7 @@ class Stepwise:
     Raises
     ------
     TypeError
-        For a user's module, whose state is not accessible.
+        For a user's module, whose state is not accessible, and for a bidirectional network.
 
     Examples
     --------
@@ -49,6 +49,8 @@ class Stepwise:
         found = model.model if isinstance(model, Evaluator) else model
         if not isinstance(found, Trainable) or not found.cells:
             raise TypeError(f"model={model!r}: expected a network of cells, such as ALIF(128, 10, 'torch')")
+        if found.bidirectional:
+            raise TypeError(f"model={model!r} reads a sequence from its end too: expected a network of one direction")
         self.model: Trainable = found
         self._evaluator = model if isinstance(model, Evaluator) else None
         self.state: NetworkState | None = None

@@ -10,6 +10,7 @@ import numpy as np
 from neko import containers, identity, tree
 from neko.arguments import check_choice
 from neko.backend.protocol import Backend
+from neko.models.directions import Direction
 from neko.typing import Array
 
 TASKS = ("classification", "regression")
@@ -67,6 +68,8 @@ class Trainable(ABC):
         Whether all outputs for the first inputs lay strictly between 0 and 1, as those of a sigmoid do.
     penalized : bool
         Whether forward passes add a `Pass.penalty`.
+    directions : tuple of Direction
+        The directions of time in which a network of cells reads a sequence; none for a user's module.
     """
 
     xp: Backend
@@ -79,6 +82,7 @@ class Trainable(ABC):
     ending: str | None = None
     bounded: bool = False
     penalized: bool = False
+    directions: tuple[Direction, ...] = ()
 
     @abstractmethod
     def prepare(self, x: Any, *, batch_size: int | None = None) -> None:
@@ -101,8 +105,18 @@ class Trainable(ABC):
         """Inputs in the form that `forward` expects, with time leading for a network of cells."""
 
     @abstractmethod
-    def forward(self, xp: Backend, params: dict[str, Array], x: Array, carry: Any, *, training: bool) -> Pass:
-        """The forward pass, a pure function; `carry` is the state or the buffers before, None for a network at rest."""
+    def forward(
+        self, xp: Backend, params: dict[str, Array], x: Array, carry: Any, *, training: bool, valid: Array | None = None
+    ) -> Pass:
+        """The forward pass, a pure function; `carry` is the state or the buffers before, None for a network at rest.
+
+        A bidirectional network also reads each sequence from the last frame at which `valid` (time, batch) is above 0.
+        """
+
+    @property
+    def bidirectional(self) -> bool:
+        """Whether a sequence is also read from its end, so that no output is known before the last step."""
+        return len(self.directions) > 1
 
     @abstractmethod
     def clone(self) -> Any:

@@ -18,7 +18,7 @@ Parameters
 ----------
 units : int or sequence of int
     Neurons per layer.
-outputs, backend, task_type, tau_out, readout_scaling, seed
+outputs, backend, task_type, tau_out, readout_scaling, bidirectional, seed
     See `neko.Model`; by default ``tau_out={tau_out}``.
 **options
     Options of `neko.cells.{cell}`, the same for all layers.

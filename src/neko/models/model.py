@@ -13,6 +13,7 @@ from neko.backend.protocol import Backend
 from neko.cells.base import Cell
 from neko.cells.surrogates import check_derivative
 from neko.models.base import Pass, Trainable, check_task
+from neko.models.directions import BACKWARD, FORWARD
 from neko.models.network import Network, NetworkState, Params, following
 from neko.models.readout import LeakyReadout
 from neko.typing import Array
@@ -36,6 +37,9 @@ class Model(Trainable):
         Time constant of the readout in ms, None for a readout without memory.
     readout_scaling : bool
         Scale the readout's drive by ``1 - κ``.
+    bidirectional : bool
+        Add a second network of the same cells, which reads each sequence from its last valid frame to its first; the
+        outputs of both, each filtered along its own direction of time, are added.
     seed : int
         Seed of the initial weights, equal on every backend.
 
@@ -43,7 +47,10 @@ class Model(Trainable):
     ----------
     params : dict of Array
         ``layers.<i>.w_in`` (n_in, k n), ``layers.<i>.w_rec`` (n, k n), ``layers.<i>.b`` (k n) where the cell
-        has a bias, ``readout.w_out`` (n, outputs), ``readout.b_out`` (outputs). Empty before `build`.
+        has a bias, ``readout.w_out`` (n, outputs), ``readout.b_out`` (outputs); those of the second direction begin
+        with ``backward.``. Empty before `build`.
+    cells : tuple of Cell
+        The cells of every layer, of the second direction after those of the first.
 
     Examples
     --------
@@ -63,6 +70,7 @@ class Model(Trainable):
         task_type: str | None = None,
         tau_out: float | None = 20.0,
         readout_scaling: bool = False,
+        bidirectional: bool = False,
         seed: int = 0,
     ) -> None:
         single = isinstance(cells, Cell)
@@ -77,7 +85,10 @@ class Model(Trainable):
         self.seed = arguments.check_integer("seed", seed, least=0)
         self.params: Params = {}
         self.buffers = None
-        self.cells = self.network.cells
+        if not isinstance(bidirectional, bool):
+            raise TypeError(f"bidirectional={bidirectional!r}: expected True or False")
+        self.directions = (FORWARD, BACKWARD) if bidirectional else (FORWARD,)
+        self.cells = self.network.cells * len(self.directions)
         self.dt = dt
         for cell in layers:
             check_derivative(self.xp, getattr(cell, "surrogate", None))
@@ -87,7 +98,8 @@ class Model(Trainable):
         task = [] if self.task_type is None else [self.task_type]
         size = f"{weights:,} weights" if self.params else "not built"
         options = [repr(self.network.readout), f"{self.xp.name} {self.xp.dtype_name}", *task, size]
-        return f"Model([{', '.join(map(repr, self.cells))}], {', '.join(options)})"
+        options += ["bidirectional"] if self.bidirectional else []
+        return f"Model([{', '.join(map(repr, self.network.cells))}], {', '.join(options)})"
 
     def __getstate__(self) -> dict[str, Any]:
         """For `pickle` and `copy.deepcopy`: parameters as NumPy arrays."""
@@ -101,8 +113,9 @@ class Model(Trainable):
         """Draw the initial weights for inputs of width `n_in`; a built model is not changed."""
         n_in = arguments.check_integer("n_in", n_in)
         if not self.params:
-            drawn = self.network.parameters(n_in, self.seed)
-            self.params = {name: self.xp.asarray(w) for name, w in drawn.items()}
+            for number, direction in enumerate(self.directions):
+                drawn = self.network.parameters(n_in, (self.seed, number) if number else self.seed)
+                self.params |= direction.named({name: self.xp.asarray(w) for name, w in drawn.items()})
         if n_in != self.n_in:
             raise ValueError(f"inputs of width {n_in!r}: this model was built for width {self.n_in}")
         return self
@@ -123,8 +136,19 @@ class Model(Trainable):
     def arrange(self, x: Array) -> Array:
         return self.xp.permute_dims(x, (1, 0, 2))
 
-    def forward(self, xp: Backend, params: Params, x: Array, carry: Any, *, training: bool) -> Pass:
-        return Pass(*self.network.unroll(xp, params, x, self.rest(x) if carry is None else carry), penalty=0.0)
+    def forward(
+        self, xp: Backend, params: Params, x: Array, carry: Any, *, training: bool, valid: Array | None = None
+    ) -> Pass:
+        start = self.rest(x) if carry is None else carry
+        outputs: list[Array] = []
+        emissions: list[Array] = []
+        for direction in self.directions:
+            turn = direction.turn(xp, valid)
+            last, y, zs = self.network.unroll(xp, direction.own(params), turn(x), start)
+            outputs.append(turn(y))
+            emissions += map(turn, zs)
+        total = sum(outputs[1:], outputs[0])
+        return Pass(None if self.bidirectional else last, total, tuple(emissions), 0.0)
 
     @property
     def n_in(self) -> int:
@@ -132,7 +156,8 @@ class Model(Trainable):
         return int(self.params["layers.0.w_in"].shape[0])
 
     def identity(self) -> dict[str, Any]:
-        return identity.options_of(self, ("cells", "task_type")) | {"readout": identity.describe(self.network.readout)}
+        network = {"cells": self.network.cells, "readout": self.network.readout}
+        return identity.options_of(self, ("task_type", "bidirectional")) | identity.describe(network)
 
     def clone(self) -> Model:
         """A model with the same network and a copy of the parameters."""
@@ -146,10 +171,13 @@ class Model(Trainable):
         tuples, each field a NumPy array (batch, time, n)."""
         xp, x = self.xp, self.inputs(x)
         with xp.scope():
-            x = self.arrange(x)
-            last, _, traces = self.network.record(xp.forward_only(), self.params, x, self.rest(x))
-            pairs = zip(traces, last.layers, strict=True)
-            states = [tree.map(lambda a, b: following(xp, a, b), trace.before, h) for trace, h in pairs]
+            x, states = self.arrange(x), []
+            for direction in self.directions:
+                turn, own = direction.turn(xp, None), direction.own(self.params)
+                last, _, traces = self.network.record(xp.forward_only(), own, turn(x), self.rest(x))
+                for trace, h in zip(traces, last.layers, strict=True):
+                    after = tree.map(lambda a, b: following(xp, a, b), trace.before, h)
+                    states.append(tree.map(turn, after))
             return tree.map(lambda a: xp.to_numpy(a).swapaxes(0, 1), states)
 
     def rest(self, x: Array) -> NetworkState:

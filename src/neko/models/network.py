@@ -57,7 +57,7 @@ class Network:
             steps = [cell.dt for cell in self.cells]
             raise ValueError(f"time steps differ: cells have dt={steps!r}, the readout dt={self.readout.dt!r}")
 
-    def parameters(self, n_in: int, seed: int) -> dict[str, np.ndarray]:
+    def parameters(self, n_in: int, seed: int | tuple[int, ...]) -> dict[str, np.ndarray]:
         """Initial weights as float64 NumPy arrays, the same for every backend."""
         rng = np.random.default_rng(seed)
         params: dict[str, np.ndarray] = {}

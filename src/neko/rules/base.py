@@ -96,6 +96,14 @@ class GradientRule(ABC):
         """As `differentiate`, in chunks of `length` steps; for rules that stream."""
         raise NotImplementedError(f"{type(self).__name__} has no chunks")
 
+    def check_chunks(self) -> None:
+        """ValueError for a network that reads a sequence from its end too, and thus never in pieces from its start."""
+        if self.model.model.bidirectional:
+            raise ValueError(
+                f"{self.model.model!r} reads each sequence from its end too: expected whole sequences, without "
+                "chunk, stepwise, online, stream or truncation"
+            )
+
     def initial_feedback(self) -> Params:
         """Feedback weights of the rule, by name; most rules have none."""
         return {}

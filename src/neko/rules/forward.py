@@ -8,6 +8,7 @@ from typing import NamedTuple
 from neko.backend.protocol import Backend
 from neko.cells.base import Cell
 from neko.evaluator import Evaluator
+from neko.models.directions import Direction
 from neko.models.network import LayerTrace, NetworkState, Params
 from neko.objective import Batch
 from neko.rules.jacobian import Jacobians, step_jacobians
@@ -30,12 +31,46 @@ class Recorded(NamedTuple):
 def record(
     xp: Backend, model: Evaluator, params: Params, batch: Batch, state: NetworkState, cut: Callable[[Cell], Cell]
 ) -> tuple[NetworkState, Recorded]:
-    """Run the network; differentiate the loss by the outputs, and each step of each layer with the paths removed that
-    `cut` cuts from its cell."""
-    network, objective = model.network, model.objective
+    """Run a network of one direction; differentiate the loss by the outputs, and each step of each layer with the
+    paths removed that `cut` cuts from its cell."""
     # No derivative is taken through this pass, so spikes need no surrogate.
-    state, y, traces = network.record(xp.forward_only(), params, batch.x, state)
+    state, y, traces = model.network.record(xp.forward_only(), params, batch.x, state)
+    loss, error = model.objective.error(xp, y, batch)
+    outputs = model.objective.pooled(xp, y, batch)
+    return state, differentiated(xp, model, loss, outputs, error, traces, cut)
+
+
+def record_directions(
+    xp: Backend, model: Evaluator, params: Params, batch: Batch, cut: Callable[[Cell], Cell]
+) -> list[tuple[Direction, Batch, Recorded]]:
+    """As `record` from rest, for each direction of the network: the batch and all that was recorded are in the order of
+    the direction, the loss and its outputs are those of the whole network."""
+    network, objective, passes = model.network, model.objective, []
+    for direction in model.model.directions:
+        turn = direction.turn(xp, batch.valid)
+        own = batch._replace(x=turn(batch.x), valid=turn(batch.valid))
+        state = network.initial_state(xp, batch.x.shape[1])
+        _, y, traces = network.record(xp.forward_only(), direction.own(params), own.x, state)
+        passes.append((direction, turn, own, turn(y), traces))
+    y = sum((y for _, _, _, y, _ in passes[1:]), passes[0][3])
     loss, error = objective.error(xp, y, batch)
-    jacobians = tuple(step_jacobians(xp, cut(cell), trace) for cell, trace in zip(network.cells, traces, strict=True))
     outputs = objective.pooled(xp, y, batch)
-    return state, Recorded(loss, outputs, error, network.readout.credit(xp, error), traces, jacobians)
+    return [
+        (direction, own, differentiated(xp, model, loss, outputs, turn(error), traces, cut))
+        for direction, turn, own, _, traces in passes
+    ]
+
+
+def differentiated(
+    xp: Backend,
+    model: Evaluator,
+    loss: Array,
+    outputs: Array,
+    error: Array,
+    traces: tuple[LayerTrace, ...],
+    cut: Callable[[Cell], Cell],
+) -> Recorded:
+    """A forward pass with the Jacobians of its steps and the credit of its readout."""
+    pairs = zip(model.network.cells, traces, strict=True)
+    jacobians = tuple(step_jacobians(xp, cut(cell), trace) for cell, trace in pairs)
+    return Recorded(loss, outputs, error, model.network.readout.credit(xp, error), traces, jacobians)

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from neko.backend.protocol import Backend
+from neko.evaluator import Evaluator
 from neko.models import initializers
 from neko.models.network import Params, split
 from neko.objective import Batch, Objective
@@ -31,13 +32,14 @@ class LearningSignal(NamedTuple):
     kappa: float
 
 
-def random_feedback(xp: Backend, network: Any, seed: int) -> Params:
+def random_feedback(xp: Backend, model: Evaluator, seed: int) -> Params:
     """A matrix (outputs, n) from the readout's error to every layer, with the variance of ``w_out``, so that the signal
     has the size of symmetric feedback."""
-    rng, n_out = np.random.default_rng(seed), network.readout.units
+    rng, n_out = np.random.default_rng(seed), model.outputs
     return {
-        f"feedback.{i}": xp.asarray(initializers.fan_in_normal(rng, (cell.units, n_out)).T)
-        for i, cell in enumerate(network.cells)
+        f"{direction.prefix}feedback.{i}": xp.asarray(initializers.fan_in_normal(rng, (cell.units, n_out)).T)
+        for direction in model.model.directions
+        for i, cell in enumerate(model.network.cells)
     }
 
 

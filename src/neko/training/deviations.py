@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from neko.models.directions import BACKWARD
+
 EDGES = np.linspace(-4.0, 4.0, 82)
 """Edges of the histograms, in units of the reference's root mean square; the outer bins include all values beyond."""
 HIDDEN, READOUT = "all hidden", "all readout"
@@ -54,7 +56,7 @@ def deviation(g: np.ndarray, r: np.ndarray) -> Deviation:
 
 def is_readout(tensor: str) -> bool:
     """Whether a tensor, or `READOUT` itself, is of a network's readout."""
-    return tensor == READOUT or tensor.startswith("readout.")
+    return tensor == READOUT or tensor.removeprefix(BACKWARD.prefix).startswith("readout.")
 
 
 def deviations(found: Changes, reference: Changes) -> dict[str, Deviation]:

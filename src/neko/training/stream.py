@@ -33,6 +33,8 @@ class Stream:
         if online and chunk is None:
             raise ValueError("online=True needs chunk: the number of steps between updates, for example chunk=1")
         for option, value in (("stream", stream), ("chunk", chunk)):
+            if value:
+                gradient.check_chunks()
             if value and not gradient.streams:
                 raise ValueError(
                     f"{option}={value!r}: {type(gradient).__name__} carries no state from chunk to chunk; use Eprop"

@@ -43,12 +43,15 @@ class BPTT(GradientRule):
         super().__init__(model)
         if truncation is not None and not self.model.model.cells:
             raise ValueError(f"truncation={truncation!r}: {self.model.model!r} has no steps to cut; leave it out")
+        if truncation is not None:
+            self.check_chunks()
         self._unrecorded: frozenset[str] = frozenset()
 
     def differentiate(self, params: Params, feedback: Params, batch: Batch, carry: Any) -> Gradient:
         return self.truncated(params, batch, carry, self.truncation)
 
     def in_chunks(self, params: Params, feedback: Params, batch: Batch, carry: Any, length: int) -> Gradient:
+        self.check_chunks()
         return self.truncated(params, batch, carry, min(length, self.truncation or length))
 
     def initial_carry(self, size: int) -> Any:
@@ -59,7 +62,7 @@ class BPTT(GradientRule):
         xp, model, objective = self.xp, self.model.model, self.model.objective
 
         def loss(params: Params) -> tuple[Array, Any]:
-            last, y, emissions, penalty = self.unroll(params, batch.x, carry, length)
+            last, y, emissions, penalty = self.unroll(params, batch, carry, length)
             value = objective.value(xp, y, batch) + penalty
             counts = spike_counts(xp, model.cells, emissions, batch.valid)
             total = value + objective.penalty(xp, counts, batch.valid, model.dt)
@@ -80,11 +83,11 @@ class BPTT(GradientRule):
         if not self.model.model.cells:
             self._unrecorded = recording.warn_of_single(found, where, self._unrecorded)
 
-    def unroll(self, params: Params, x: Array, state: Any, length: int | None) -> Pass:
+    def unroll(self, params: Params, batch: Batch, state: Any, length: int | None) -> Pass:
         """The forward pass, with states detached every `length` steps."""
-        xp, model = self.xp, self.model.model
+        xp, model, x = self.xp, self.model.model, batch.x
         if length is None:
-            return model.forward(xp, params, x, state, training=self.training)
+            return model.forward(xp, params, x, state, training=self.training, valid=batch.valid)
         chunks = []
         for begin in range(0, x.shape[0], length):
             state = tree.map(xp.stop_gradient, state) if begin else state

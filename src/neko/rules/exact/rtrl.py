@@ -10,7 +10,8 @@ from neko.models.network import Network, Params, layer_params, recurrent_weights
 from neko.objective import Batch, Forward, mean_rates, spike_counts
 from neko.rules.base import RULES, Gradient, GradientRule
 from neko.rules.eligibility import outer_sum
-from neko.rules.jacobian import Jacobians, StepJacobian, step_jacobians
+from neko.rules.forward import Recorded, record_directions
+from neko.rules.jacobian import Jacobians, StepJacobian
 from neko.rules.synapses import joined, layer_gradients, presynaptic
 from neko.typing import Array
 
@@ -44,25 +45,30 @@ class RTRL(GradientRule):
     """
 
     def differentiate(self, params: Params, feedback: Params, batch: Batch, carry: Any) -> Gradient:
-        xp, network, objective = self.xp, self.model.network, self.model.objective
+        gradients: Params = {}
+        counts: list[Any] = []
+        for direction, own, recorded in record_directions(self.xp, self.model, params, batch, uncut):
+            found, spikes = self.direction_gradients(direction.own(params), own, recorded)
+            gradients |= direction.named(found)
+            counts += spikes
+        rates = mean_rates(self.xp, tuple(counts), batch.valid)
+        return Gradient(Forward(recorded.loss, recorded.outputs, rates), gradients, None)
+
+    def direction_gradients(self, params: Params, batch: Batch, recorded: Recorded) -> tuple[Params, Any]:
+        """Gradients and spike counts of one direction of the network, in the order of the direction."""
+        xp, network, traces = self.xp, self.model.network, recorded.traces
         cells = network.cells
-        state = network.initial_state(xp, batch.x.shape[1])
-        _, y, traces = network.record(xp.forward_only(), params, batch.x, state)
-        loss, error = objective.error(xp, y, batch)
-        credit = network.readout.credit(xp, error)
         counts = spike_counts(xp, cells, tuple(trace.z for trace in traces), batch.valid)
-        signals = self.signals(params, batch, credit, counts)
-        jacobians = tuple(step_jacobians(xp, c, t) for c, t in zip(cells, traces, strict=True))
+        signals = self.signals(params, batch, recorded.credit, counts)
         pre = tuple(joined(xp, presynaptic(xp, c, t)) for c, t in zip(cells, traces, strict=True))
-        blocks = self.influence(params, jacobians, pre, signals)
+        blocks = self.influence(params, recorded.jacobians, pre, signals)
         gradients = {
-            "readout.w_out": outer_sum(xp, traces[-1].z, credit),
-            "readout.b_out": xp.sum(error, axis=(0, 1)),
+            "readout.w_out": outer_sum(xp, traces[-1].z, recorded.credit),
+            "readout.b_out": xp.sum(recorded.error, axis=(0, 1)),
         }
         for i, trace in enumerate(traces):
             gradients |= layer_gradients(xp, network, i, trace.x.shape[-1], blocks[i])
-        rates = mean_rates(xp, counts, batch.valid)
-        return Gradient(Forward(loss, objective.pooled(xp, y, batch), rates), gradients, None)
+        return gradients, counts
 
     def signals(self, params: Params, batch: Batch, credit: Array, counts: Any) -> tuple[Array | None, ...]:
         """∂E/∂z_t of each layer by the readout and the rate penalty, without recurrent paths."""
@@ -110,6 +116,10 @@ class RTRL(GradientRule):
             influence.append(tuple(onto))
         zeros = tuple(tuple(xp.zeros((p.shape[2], cell.units)) for p in pre[m]) for m, cell in enumerate(network.cells))
         return tuple(influence), zeros
+
+
+def uncut(cell: Cell) -> Cell:
+    return cell
 
 
 def build_weights(xp: Backend, cell: Cell, params: Params) -> CurrentWeights:

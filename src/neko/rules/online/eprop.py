@@ -98,14 +98,16 @@ class Eprop(ThreeFactor):
     def initial_feedback(self) -> Params:
         if self.mode == "symmetric":
             return {}
-        return signals.random_feedback(self.xp, self.model.network, self.feedback_seed)
+        return signals.random_feedback(self.xp, self.model, self.feedback_seed)
 
     def learnt_feedback(self) -> tuple[str, ...]:
-        return tuple(f"feedback.{i}" for i in range(len(self.model.network.cells))) if self.mode == "adaptive" else ()
+        return tuple(self.initial_feedback()) if self.mode == "adaptive" else ()
 
     def decay(self) -> dict[str, float]:
-        names = ("readout.w_out", *self.learnt_feedback()) if self.feedback_decay else ()
-        return dict.fromkeys(names, self.feedback_decay)
+        if not self.feedback_decay:
+            return {}
+        readouts = (f"{direction.prefix}readout.w_out" for direction in self.model.model.directions)
+        return dict.fromkeys((*readouts, *self.learnt_feedback()), self.feedback_decay)
 
     def cut(self, cell: Cell) -> Cell:
         return without_reset(cell)

@@ -15,7 +15,7 @@ from neko.objective import Batch, Forward, mean_rates, spike_count
 from neko.rules import eligibility
 from neko.rules.base import Gradient, GradientRule
 from neko.rules.chunking import Carry, Chunk, by_chunks
-from neko.rules.forward import Recorded, record
+from neko.rules.forward import Recorded, record, record_directions
 from neko.rules.jacobian import step_jacobians
 from neko.rules.observed import LayerTraces, observed
 from neko.rules.signals import LearningSignal
@@ -44,6 +44,8 @@ class ThreeFactor(GradientRule):
     def __init__(self, model: Any, *, stepwise: bool = False) -> None:
         super().__init__(model)
         self.stepwise = stepwise
+        if stepwise:
+            self.check_chunks()
 
     @abstractmethod
     def cut(self, cell: Cell) -> Cell:
@@ -53,7 +55,10 @@ class ThreeFactor(GradientRule):
     def learning_signals(
         self, params: Params, feedback: Params, batch: Batch, recorded: Recorded
     ) -> list[LearningSignal]:
-        """The learning signal of every layer, from the first to the last."""
+        """The learning signal of every layer of one direction, from the first to the last.
+
+        Of a bidirectional network all arguments are those of the direction.
+        """
 
     @abstractmethod
     def readout_gradients(self, recorded: Recorded, filtered: tuple[Array, ...] | None) -> Params:
@@ -67,6 +72,7 @@ class ThreeFactor(GradientRule):
     def in_chunks(self, params: Params, feedback: Params, batch: Batch, carry: Any, length: int) -> Gradient:
         if length >= batch.x.shape[0] and carry is None and not self.stepwise:
             return self.differentiate(params, feedback, batch, carry)
+        self.check_chunks()
         if not self.model.objective.additive(batch):
             raise ValueError(
                 "target='mean' has no error before the last step: use target='every' or 'last' with chunk, "
@@ -81,9 +87,20 @@ class ThreeFactor(GradientRule):
 
     def whole(self, params: Params, feedback: Params, batch: Batch) -> Chunk:
         """The whole sequence at once, without a carry."""
+        gradients: Params = {}
+        counts: list[Array] = []
+        for direction, own, recorded in record_directions(self.xp, self.model, params, batch, self.cut):
+            arrays = direction.own(params), direction.own(feedback)
+            found, spikes = self.direction_gradients(*arrays, own, recorded)
+            gradients |= direction.named(found)
+            counts += spikes
+        return Chunk(recorded.loss, recorded.outputs, tuple(counts), gradients, ())
+
+    def direction_gradients(
+        self, params: Params, feedback: Params, batch: Batch, recorded: Recorded
+    ) -> tuple[Params, tuple[Array, ...]]:
+        """Gradients and spike counts of one direction of the network, in the order of the direction."""
         xp, network, regularizer = self.xp, self.model.network, self.model.objective.regularizer
-        state = network.initial_state(xp, batch.x.shape[1])
-        _, recorded = record(xp, self.model, params, batch, state, self.cut)
         gradients = self.readout_gradients(recorded, None)
         counts = tuple(spike_count(xp, trace.z, batch.valid) for trace in recorded.traces)
         for i, signal in enumerate(self.learning_signals(params, feedback, batch, recorded)):
@@ -94,7 +111,7 @@ class ThreeFactor(GradientRule):
             pre = presynaptic(xp, cell, trace)
             blocks = eligibility.sequence_gradient(xp, recorded.jacobians[i], pre, future)
             gradients |= layer_gradients(xp, network, i, trace.x.shape[-1], blocks)
-        return Chunk(recorded.loss, recorded.outputs, counts, gradients, ())
+        return gradients, counts
 
     def chunk(self, params: Params, feedback: Params, batch: Batch, carry: Carry, keep: bool) -> tuple[Chunk, Carry]:
         """The contribution of one chunk, given the carry; `keep` requests the traces for the next chunk."""
@@ -134,7 +151,7 @@ class ThreeFactor(GradientRule):
 
     def gradient(self, chunk: Chunk, batch: Batch, carry: Carry | None) -> Gradient:
         """The `Gradient` of a whole sequence."""
-        pairs = zip(self.model.network.cells, chunk.counts, strict=True)
+        pairs = zip(self.model.model.cells, chunk.counts, strict=True)
         counts = tuple(count if cell.spiking else None for cell, count in pairs)
         rates = mean_rates(self.xp, counts, batch.valid)
         return Gradient(Forward(chunk.loss, chunk.outputs, rates), chunk.gradients, carry)
@@ -160,10 +177,11 @@ class ThreeFactor(GradientRule):
         return self.initial_carry(size)._replace(traces=tuple(traces))
 
     def traces(self, params: Params, feedback: Params, batch: Batch) -> list[LayerTraces]:
-        state = self.model.network.initial_state(self.xp, batch.x.shape[1])
-        _, recorded = record(self.xp, self.model, params, batch, state, self.cut)
-        found = self.learning_signals(params, feedback, batch, recorded)
-        return observed(self.xp, self.model, batch, recorded, found)
+        found: list[LayerTraces] = []
+        for direction, own, recorded in record_directions(self.xp, self.model, params, batch, self.cut):
+            signals = self.learning_signals(direction.own(params), direction.own(feedback), own, recorded)
+            found += observed(self.xp, self.model, own, recorded, signals)
+        return found
 
 
 def readout_gradients(
