@@ -113,11 +113,12 @@ class Gaussian(InvertibleEncoder):
         if not self.latency and self.threshold is None:
             first = np.clip(np.ceil(place - self.nearest / 2), 0, self.neurons - self.nearest)
             return (first <= i) & (i < first + self.nearest)
-        activation = np.exp(-0.5 * (self.beta * (place - i)) ** 2)
+        gap = (self.beta * (place - i)).astype(np.float32)
+        activation = np.exp(-0.5 * gap * gap)
         if not self.latency:
             return activation >= self.threshold
-        times = np.floor((1.0 - activation) * self.window + 0.5).astype(np.int32)
-        return times == np.arange(self.window, dtype=np.int32)[:, None, None]
+        times = np.floor((1.0 - activation) * self.window + 0.5).astype(np.int16)
+        return times == np.arange(self.window, dtype=np.int16)[:, None, None]
 
     def values(self, z: np.ndarray) -> np.ndarray:
         step = z.any(axis=3).argmax(axis=2)[:, :, None, None]  # in which the first neurons spike
