@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar
 
@@ -30,18 +31,30 @@ class Encoder(ABC):
         Channels of spikes for each channel of the signal.
     invertible : bool
         Whether the encoder has a method ``decode(spikes)``.
+    precision : dtype
+        In which `code` takes a signal that it does not round; others come in float64.
     """
 
     invertible: ClassVar[bool] = False
+    precision: ClassVar[Any] = np.float64
     steps: int = 1
 
     @property
     def per_channel(self) -> int:
         return 1
 
+    @classmethod
+    def space(cls, x: np.ndarray) -> dict[str, Sequence[Any]]:
+        """Options that trade error against spikes, each with the values that `tune` tries for the signals `x`."""
+        return {}
+
+    def aside(self, signal: Any) -> dict[str, Any]:
+        """What `decode` takes besides the spikes of a signal, by name, such as its first sample."""
+        return {}
+
     @abstractmethod
     def code(self, x: np.ndarray) -> np.ndarray:
-        """Spikes (batch, time · steps, channels · per_channel) of signals (batch, time, channels) in float64.
+        """Spikes (batch, time · steps, channels · per_channel) of signals (batch, time, channels).
 
         `x` is finite, has at least one entry, and may be changed: it is a copy.
         """
@@ -68,8 +81,8 @@ class Encoder(ABC):
         TypeError
             For what is not numbers.
         """
-        x = checked("signal", signal)
-        spikes = self.code(x if x.ndim == 3 else x[None, :, None]).astype(np.float32)
+        x = checked("signal", signal, self.precision)
+        spikes = np.asarray(self.code(x if x.ndim == 3 else x[None, :, None]), dtype=np.float32, order="C")
         return spikes if x.ndim == 3 else spikes[0] if self.per_channel > 1 else spikes[0, :, 0]
 
     def received(self, spikes: Any) -> np.ndarray:
@@ -90,8 +103,8 @@ class Encoder(ABC):
         return x if np.ndim(spikes) == 3 else x[0, :, 0]
 
 
-def checked(name: str, signal: Any) -> np.ndarray:
-    """A copy of a signal in float64, (batch, time, channels) or (time,); see `Encoder.encode` for errors."""
+def checked(name: str, signal: Any, precision: Any = np.float64) -> np.ndarray:
+    """A copy of a signal, (batch, time, channels) or (time,), for `Encoder.code`; errors as `Encoder.encode`."""
     x = np.asarray(signal)
     if not (np.issubdtype(x.dtype, np.number) or x.dtype == bool) or np.iscomplexobj(x):
         raise TypeError(f"{name} has dtype {str(x.dtype)!r}: expected real numbers")
@@ -102,10 +115,10 @@ def checked(name: str, signal: Any) -> np.ndarray:
         )
     if x.ndim not in (1, 3) or 0 in x.shape:
         raise ValueError(f"{name} has shape {x.shape!r}: expected (batch, time, channels) or (time,), none of them 0")
-    x = x.astype(np.float64)
+    x = x.astype(precision if np.can_cast(x.dtype, precision) else np.float64)
     if not np.isfinite(x).all():
         where = tuple(int(i) for i in np.argwhere(~np.isfinite(x))[0])
-        raise ValueError(f"{name}{list(where)} is {x[where]!r}: expected finite numbers")
+        raise ValueError(f"{name}{list(where)} is {float(x[where])!r}: expected finite numbers")
     return x
 
 
@@ -121,6 +134,7 @@ class SignedEncoder(Encoder):
     """
 
     invertible: ClassVar[bool] = True
+    precision: ClassVar[Any] = np.float32
     _: KW_ONLY
     split: bool = False
 
@@ -128,12 +142,20 @@ class SignedEncoder(Encoder):
     def per_channel(self) -> int:
         return 2 if self.split else 1
 
+    @classmethod
+    def space(cls, x: np.ndarray) -> dict[str, Sequence[Any]]:
+        return {"threshold": [float(f"{part * np.ptp(x):.3g}") for part in np.geomspace(0.005, 0.5, 9)]}
+
+    def aside(self, signal: Any) -> dict[str, Any]:
+        x = checked("signal", signal)
+        return {"start": x[:, 0] if x.ndim == 3 else x[0]}
+
     @abstractmethod
     def signs(self, x: np.ndarray) -> np.ndarray:
-        """{-1, 0, 1}, of the shape of `x` (batch, time, channels)."""
+        """{-1, 0, 1} of signals, both (time, batch, channels); `x` may be changed."""
 
     def code(self, x: np.ndarray) -> np.ndarray:
-        signs = self.signs(x)
+        signs = np.moveaxis(self.signs(np.ascontiguousarray(np.moveaxis(x, 1, 0))), 0, 1)
         return np.concatenate([signs > 0, signs < 0], axis=-1) if self.split else signs
 
     def signed(self, spikes: Any) -> np.ndarray:
@@ -141,3 +163,14 @@ class SignedEncoder(Encoder):
         z = self.received(spikes)
         channels = z.shape[2] // self.per_channel
         return z[..., :channels] - z[..., channels:] if self.split else z
+
+    def summed(self, spikes: Any, threshold: Any, start: Any) -> np.ndarray:
+        """`start` and a threshold for each spike since, in the shape of the signal, for `decode`."""
+        signs = self.signed(spikes)
+        start, step = (np.broadcast_to(value, (len(signs), signs.shape[2]))[:, None] for value in (start, threshold))
+        return self.returned(start + step * np.cumsum(signs, axis=1), spikes)
+
+
+def beyond(gap: np.ndarray, threshold: Any) -> np.ndarray:
+    """1 where a gap is above the threshold, -1 where it is below minus the threshold, 0 between and at them; int8."""
+    return (gap > threshold).view(np.int8) - (gap < -threshold).view(np.int8)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from neko.arguments import check_number
-from neko.encoders.base import ENCODERS, SignedEncoder
+from neko.encoders.base import ENCODERS, SignedEncoder, beyond
 
 
 @ENCODERS.register("step_forward", source="Kasabov et al. (2016), doi:10.1016/j.neunet.2015.09.011")
@@ -32,7 +32,8 @@ class StepForward(SignedEncoder):
     Notes
     -----
     Lost are the value of sample 0, which `decode` takes as `start`, and changes faster than θ per sample: a jump of k θ
-    takes about k samples, and only from then on is the reconstruction within θ of the signal.
+    takes about k samples. The error of `decode` is at most :math:`E_t = \max(θ, E_{t-1} + |x_t - x_{t-1}| - θ)` with
+    :math:`E_0 = 0`: it is at most θ as long as no change is greater, and what a jump leaves is made good.
 
     References
     ----------
@@ -53,11 +54,11 @@ class StepForward(SignedEncoder):
         check_number("threshold", self.threshold, positive=True)
 
     def signs(self, x: np.ndarray) -> np.ndarray:
-        spikes, base = np.zeros_like(x), x[:, 0].copy()
-        for t in range(1, x.shape[1]):
-            s = (x[:, t] > base + self.threshold).astype(float) - (x[:, t] < base - self.threshold)
-            base += self.threshold * s
-            spikes[:, t] = s
+        x -= x[0].copy()
+        spikes, level = np.zeros(x.shape, np.int8), np.zeros_like(x[0])
+        for t in range(1, len(x)):
+            spikes[t] = beyond(x[t] - self.threshold * level, self.threshold)
+            level += spikes[t]
         return spikes
 
     def decode(self, spikes: Any, *, start: Any = 0.0) -> np.ndarray:
@@ -70,6 +71,4 @@ class StepForward(SignedEncoder):
         start : float or array (batch, channels)
             Sample 0 of the signal.
         """
-        signs = self.signed(spikes)
-        first = np.broadcast_to(start, (len(signs), signs.shape[2]))
-        return self.returned(first[:, None] + self.threshold * np.cumsum(signs, axis=1), spikes)
+        return self.summed(spikes, self.threshold, start)
