@@ -28,6 +28,8 @@ from neko.runs import record
 CONFIG, TRIALS, NUMBERS, TABLE, FIGURES, REPORT = (
     *("config.yaml", "trials", "numbers.csv", "table.csv", "figures", "report.md"),
 )
+SHOWN = 4
+"""Numbers of a trial that are printed."""
 
 
 class Reproduction:
@@ -117,7 +119,8 @@ class Reproduction:
         """Write the settings into a new folder; ValueError for a folder of other ones."""
         path = self.folder / CONFIG
         files.prepare(self.folder / TRIALS)
-        files.clean(self.folder / TRIALS)
+        for folder in (self.folder, self.folder / TRIALS):
+            files.clean(folder)
         if not path.exists():
             content = {"command": "reproduce", "options": self.options(), "versions": self.versions()}
             files.write(path, yaml.safe_dump(content, sort_keys=False, allow_unicode=True).encode())
@@ -208,6 +211,6 @@ def title(trial: Trial) -> str:
 
 
 def told(trial: Trial, measures: dict[str, Any]) -> str:
-    """A trial with its single numbers in one line."""
-    numbers = "  ".join(f"{name} {value:.4g}" for name, value in measures.items() if not isinstance(value, list))
-    return f"{title(trial)}: {numbers}"
+    """A trial with its first numbers in one line."""
+    numbers = [f"{name} {value:.4g}" for name, value in measures.items() if not isinstance(value, list)]
+    return f"{title(trial)}: {'  '.join(numbers[:SHOWN])}"

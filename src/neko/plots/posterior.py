@@ -42,7 +42,7 @@ def posterior(sampler: Any, x: np.ndarray, y: np.ndarray, *, example: int = 0) -
     signal.plot(np.ravel(x[example]), color="black", linewidth=1.0)
     signal.set(title=f"input {example}, class {labels[example]}", xlabel="position", ylabel="value")
     draw_prediction(bars, found, example)
-    draw_uncertainty(uncertainty, found, labels)
+    draw_uncertainty(uncertainty, found.mean_cross_entropy(), found.mean_prediction.argmax(axis=-1) == labels)
     draw_traces(density, acceptance, sampler)
     for axes in figure.axes:
         axes.title.set_fontsize("medium")
@@ -64,10 +64,8 @@ def draw_prediction(axes: Axes, found: Posterior, example: int) -> None:
     axes.legend(frameon=False, fontsize="small")
 
 
-def draw_uncertainty(axes: Axes, found: Posterior, labels: np.ndarray) -> None:
-    """Histograms of the mean cross-entropy of correctly and of wrongly predicted examples."""
-    values = found.mean_cross_entropy()
-    right = found.mean_prediction.argmax(axis=-1) == labels
+def draw_uncertainty(axes: Axes, values: np.ndarray, right: np.ndarray) -> None:
+    """Histograms of the mean cross-entropy of examples, (examples,), by whether they are predicted right."""
     edges = np.linspace(0.0, values.max(), 31).tolist()
     for label, chosen, colour in (("right", right, "#009E73"), ("wrong", ~right, "#D55E00")):
         if chosen.any():
