@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from neko.encoders import measures
 from neko.encoders.base import ENCODERS, Encoder, SignedEncoder
+from neko.encoders.tune import Tuning, tune
+from neko.encoders.values import InvertibleEncoder, ValueEncoder
 
 
 def resolve(encoder: Any) -> Any:
@@ -29,4 +32,14 @@ def resolve(encoder: Any) -> Any:
     return found
 
 
-__all__ = ["ENCODERS", "Encoder", "SignedEncoder", "resolve"]
+__all__ = [
+    "ENCODERS",
+    "Encoder",
+    "InvertibleEncoder",
+    "SignedEncoder",
+    "Tuning",
+    "ValueEncoder",
+    "measures",
+    "resolve",
+    "tune",
+]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import Any
 
 import numpy as np
+
+from neko.encoders.base import Encoder
 
 
 def snr(signal: Any, reconstruction: Any) -> float:
@@ -55,12 +56,9 @@ def density(spikes: Any, signal: Any) -> float:
     return float(np.abs(spikes).sum() / np.size(signal))
 
 
-def reconstruction(code: Any, signal: Any, spikes: Any) -> np.ndarray:
-    """What `code.decode` makes of the spikes of a signal, given sample 0 where it takes a `start`."""
-    if "start" not in inspect.signature(code.decode).parameters:
-        return np.asarray(code.decode(spikes))
-    x = np.asarray(signal)
-    return np.asarray(code.decode(spikes, start=x[:, 0] if x.ndim == 3 else x[0]))
+def reconstruction(code: Encoder, signal: Any, spikes: Any) -> Any:
+    """What an invertible code decodes of the spikes of a signal, given what it keeps aside of that signal."""
+    return code.decode(spikes, **code.aside(signal))  # type: ignore[attr-defined]
 
 
 def difference(signal: Any, reconstruction: Any) -> tuple[np.ndarray, np.ndarray]:

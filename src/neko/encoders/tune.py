@@ -69,8 +69,8 @@ def tune(code: Any, signals: Any, *, space: Mapping[str, Sequence[Any]] | None =
         Signals like those to be encoded.
     space : dict, optional
         Values to try by option, all of their combinations; by default those that the code suggests for such signals
-        (its class method `space`): thresholds follow their range, and ``low`` and ``high`` of codes of values are its
-        ends.
+        (its class method `space`), in which thresholds follow their range. What has one suggested value, as ``low``
+        and ``high`` of codes of values, the ends of that range, takes it in any case.
     progress : bool
         Whether the error stream shows a progress bar.
 
@@ -88,11 +88,11 @@ def tune(code: Any, signals: Any, *, space: Mapping[str, Sequence[Any]] | None =
 
     Examples
     --------
-    >>> x = np.sin(np.linspace(0.0, 6.0, 200))
+    >>> x = np.sin(np.linspace(0.0, 6.0, 600))
     >>> found = tune("step_forward", x, space={"threshold": [0.02, 0.1, 0.5]}, progress=False)
     >>> [row.parameters["threshold"] for row in found.front]
     [0.5, 0.1, 0.02]
-    >>> found.best(density=0.3).encoder
+    >>> found.best(density=0.1).encoder
     StepForward(split=False, threshold=0.1)
     """
     x = checked("signals", signals)
@@ -101,9 +101,13 @@ def tune(code: Any, signals: Any, *, space: Mapping[str, Sequence[Any]] | None =
     kind, kept = parts(code)
     if not getattr(kind, "invertible", False):
         raise ValueError(f"code={code!r} has no decode, so that there is no error: expected an invertible code")
-    searched = {name: values for name, values in (space or kind.space(x)).items() if name not in kept}
-    if not searched:
-        raise ValueError(f"code={code!r} suggests no options: expected space={{'option': [value, …]}}")
+    suggested = {name: values for name, values in kind.space(x).items() if name not in kept}
+    if space is not None:
+        suggested = {name: values for name, values in suggested.items() if len(values) == 1}
+    searched = {**suggested, **(space or {})}
+    if not searched or space == {}:
+        raise ValueError(f"code={code!r}, space={space!r}: expected options to try, {{'option': [value, …]}}")
+    kept = {name: value for name, value in kept.items() if name not in searched}
     rows = []
     tries = [dict(zip(searched, values, strict=True)) for values in itertools.product(*searched.values())]
     for options in track(tries, "tuning", console=Console(stderr=True), transient=True, disable=not progress):

@@ -44,8 +44,7 @@ class ValueEncoder(Encoder):
         """Spikes (batch, time, steps, per_channel, channels) of values in [0, 1], (batch, time, 1, 1, channels)."""
 
     def code(self, x: np.ndarray) -> np.ndarray:
-        # in float64, so that the dtype of the signal does not change its spikes
-        v = np.clip((x.astype(np.float64, order="C") - self.low) / (self.high - self.low), 0.0, 1.0)
+        v = np.clip((x - self.low) / (self.high - self.low), 0.0, 1.0)
         batch, time, channels = x.shape
         return self.pattern(v[:, :, None, None]).reshape(batch, time * self.steps, self.per_channel * channels)
 
