@@ -65,7 +65,7 @@ def test_one_hot_takes_labels_with_and_without_time():
 
 
 def test_an_unknown_name_lists_the_right_ones():
-    with pytest.raises(ValueError, match=r"'minst'.*'digits', 'evidence', 'mnist'"):
+    with pytest.raises(ValueError, match=r"'minst'.*'ecg', 'evidence', 'fsdd', 'mnist'"):
         datasets.load("minst")
 
 
@@ -78,15 +78,15 @@ def test_an_unknown_option_is_named(name, option, known):
 
 
 def test_every_entry_says_what_it_is():
-    assert len(datasets.DATASETS) == 10
+    assert len(datasets.DATASETS) == 13
     for entry in datasets.DATASETS.values():
         assert entry.about
         assert entry.licence
         assert entry.load.__doc__
         for file in entry.files:
-            assert file.urls
+            assert bool(file.urls) != bool(file.made)
             assert all(url.startswith("https://") for url in file.urls)
-            assert all(checksum.startswith(("sha256:", "git-blob:")) for checksum in file.checksums)
+            assert all(checksum.startswith(("sha256:", "git-blob:", "arrays:")) for checksum in file.checksums)
             assert file.size is None or file.size > 0
 
 
@@ -103,7 +103,7 @@ def test_the_list_shows_where_each_set_is(nothing, tmp_path, monkeypatch):
         assert name in output
         assert entry.about in output
         assert entry.licence in output
-        expected = "not here" if name in ("mnist", "timit", "timit-sample") else "built in"
+        expected = "not here" if entry.files or entry.tree else "built in"
         assert entry.place() == expected
         assert expected in output
     *most, last = (file.name for file in datasets.DATASETS["mnist"].files)

@@ -7,6 +7,7 @@ from typing import Any
 
 from neko.datasets.dataset import Dataset
 from neko.datasets.entry import DATASETS, Entry
+from neko.registry import called
 
 entry = DATASETS.resolve
 
@@ -17,7 +18,8 @@ def load(name: Any, **options: Any) -> Dataset:
     Parameters
     ----------
     name : str or callable
-        A name of `DATASETS`; or your own function that returns a `Dataset`, itself or as ``file.py:load_mine``.
+        A name of `DATASETS`; or your own function that returns a `Dataset`, itself or as ``file.py:load_mine``. A name
+        may have options, as in ``"timit-sample(phones=39)"``.
     **options
         Keyword arguments of its loader, for example ``phones=39`` for TIMIT or ``train=1000`` for a generated task.
 
@@ -30,6 +32,9 @@ def load(name: Any, **options: Any) -> Dataset:
     OSError
         If a file is not on this machine and cannot be downloaded.
     """
+    if isinstance(name, str):
+        name, written = called(name)
+        options = {**written, **options}
     found = entry(name)
     known = tuple(inspect.signature(found.load).parameters)
     for option in options:

@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from neko.arguments import check_choice
+from neko.datasets import mitdb
 from neko.datasets.dataset import Dataset
 from neko.datasets.entry import DATASETS
 from neko.datasets.fetch import DataFile, find
@@ -23,8 +24,12 @@ WINDOW = 30
 
 FILE = DataFile(
     "ecg_heartbeat/mitbih_heartbeats.npz",
-    ("sha256:824ab40c1635c11ab73a76ba31cdfcf8d6c15d44d7f017c6068c941bf91deb7d",),
+    (
+        "sha256:824ab40c1635c11ab73a76ba31cdfcf8d6c15d44d7f017c6068c941bf91deb7d",
+        "arrays:cad32e685893cb8c07106e7a5816a9c67503b04e1ec105dccdc5e69efd97447e",
+    ),
     (),
+    made=mitdb.beats,
 )
 
 

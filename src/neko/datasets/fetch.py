@@ -5,10 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 import time
+import zipfile
+import zlib
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pooch
 from filelock import FileLock
 from requests import RequestException, Response
@@ -31,18 +35,22 @@ class DataFile(NamedTuple):
     name
         Path under a data folder, for example ``mnist/train-images-idx3-ubyte.gz``.
     checksums
-        Checksums of the accepted contents, each as ``algorithm:digest``: ``sha256:…``, or ``git-blob:…`` for git's
-        name of a file (SHA-1 over ``b"blob <size>\\0"`` and the content).
+        Checksums of the accepted contents, each as ``algorithm:digest``: ``sha256:…``; ``git-blob:…`` for git's
+        name of a file (SHA-1 over ``b"blob <size>\\0"`` and the content); ``arrays:…`` for the arrays of an npz file,
+        see `arrays_digest`; or ``zip:whole`` for any archive whose members have the checksums that it states.
     urls
         Addresses of the file; the first that delivers it is used.
     size
         Size of the download in bytes, if known.
+    made
+        Of an npz file that no server has: makes its arrays, from other files.
     """
 
     name: str
     checksums: tuple[str, ...]
     urls: tuple[str, ...]
     size: int | None = None
+    made: Callable[[], Mapping[str, np.ndarray]] | None = None
 
     def is_right(self, path: Path) -> bool:
         """Whether the file at `path` has one of the checksums."""
@@ -59,6 +67,11 @@ class SourceError(OSError):
 
 def digest(path: Path, algorithm: str) -> str:
     """``algorithm:hexadecimal digest`` of a file."""
+    if algorithm in CONTENTS:
+        try:
+            return f"{algorithm}:{CONTENTS[algorithm](path)}"
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            return f"{algorithm}:unreadable ({error})"
     if algorithm == "git-blob":
         state = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)
     else:
@@ -67,6 +80,31 @@ def digest(path: Path, algorithm: str) -> str:
         while block := stream.read(1 << 20):
             state.update(block)
     return f"{algorithm}:{state.hexdigest()}"
+
+
+def arrays_digest(arrays: Mapping[str, np.ndarray]) -> str:
+    """SHA-256 over name, dtype, shape and entries of each array, by name: of the content, however it is compressed."""
+    state = hashlib.sha256()
+    for name in sorted(arrays):
+        array = np.asarray(arrays[name])
+        state.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
+        state.update(array.tobytes())
+    return state.hexdigest()
+
+
+def npz_digest(path: Path) -> str:
+    with np.load(path) as arrays:
+        return arrays_digest(arrays)
+
+
+def zip_state(path: Path) -> str:
+    with zipfile.ZipFile(path) as archive:
+        damaged = archive.testzip()
+    return f"damaged at {damaged}" if damaged else "whole"
+
+
+CONTENTS: dict[str, Callable[[Path], str]] = {"arrays": npz_digest, "zip": zip_state}
+"""Checksums of what a file holds, in whatever form it is stored."""
 
 
 def data_folder() -> Path | None:
@@ -91,8 +129,8 @@ def place(file: DataFile) -> str:
 def find(file: DataFile) -> Path:
     """Path of a data file, which is downloaded if necessary.
 
-    It is searched under the folder ``NEKO_DATA``, then in the cache, and is downloaded into the cache if it is in
-    neither. Its checksum must be right.
+    It is searched under the folder ``NEKO_DATA``, then in the cache, and is downloaded or made into the cache if it is
+    in neither. Its checksum must be right.
 
     A download is written to a file that ends in ``.part``, which is renamed when it is complete and right. An
     interrupted download is continued by a Range request: in the next round over the sources, in a later call or by
@@ -104,7 +142,8 @@ def find(file: DataFile) -> Path:
     ValueError
         If the file found under ``NEKO_DATA`` has another checksum.
     OSError
-        If every source failed, with the reason of each; or if the cache cannot be written.
+        If every source failed, with the reason of each; if what was made of them is not right; or if the cache cannot
+        be written.
     """
     root = data_folder()
     if root and (root / file.name).is_file():
@@ -116,11 +155,15 @@ def find(file: DataFile) -> Path:
     target = cache_folder() / file.name
     if target.is_file() and file.is_right(target):
         return target
+    arrays = None if file.made is None else right_arrays(file, file.made())
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{target}.lock"):
-            done = target.is_file() and file.is_right(target)  # by another process, while this one waited
-            faults = None if done else download(file, target)
+            if target.is_file() and file.is_right(target):  # by another process, while this one waited
+                return target
+            if arrays is not None:
+                return keep(arrays, target)
+            faults = download(file, target)
     except OSError as error:
         raise OSError(
             f"data file {file.name!r} cannot be kept in {target.parent} ({error}); make room there, or set NEKO_CACHE "
@@ -133,6 +176,25 @@ def find(file: DataFile) -> Path:
             "to a folder that holds it, or try again with a network"
         )
     return target
+
+
+def right_arrays(file: DataFile, arrays: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+    """The arrays; OSError unless they have the checksum of the file."""
+    found = f"arrays:{arrays_digest(arrays)}"
+    if found not in file.checksums:
+        raise OSError(
+            f"data file {file.name!r} was made with {found!r}: expected {file.checksums!r}; what it is made of has "
+            "changed at its source, or this version of neko reads it wrongly"
+        )
+    return arrays
+
+
+def keep(arrays: Mapping[str, Any], target: Path) -> Path:
+    """Write the arrays to `target`, whole or not at all."""
+    part = target.with_name(f"{target.name}.part")
+    with part.open("wb") as stream:
+        np.savez_compressed(stream, **arrays)
+    return part.replace(target)
 
 
 def download(file: DataFile, target: Path) -> dict[str, str] | None:
