@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from neko import arguments, containers, identity, links, losses, tree
+from neko import arguments, containers, encoders, identity, links, losses, tree
 from neko import metrics as registry
 from neko.data import sources
 from neko.data.intake import Examples, Intake
-from neko.measures import measure
-from neko.metrics import LAYER_RATE, Metric
+from neko.measures import finalise, measure
+from neko.metrics import Metric
 from neko.models import adapt
-from neko.models.base import Trainable
+from neko.models.base import Pass, Trainable
 from neko.models.network import Network
 from neko.objective import Batch, FiringRate, Forward, Objective, mean_rates, spike_counts
 from neko.typing import Array
@@ -52,6 +52,9 @@ class Evaluator:
     from_logits : bool, optional
         Whether outputs are logits (True) or have passed the loss's link, as after a softmax (False); by default it is
         decided by the end of the model.
+    encoder : str or Encoder, optional
+        Makes spikes of all inputs, which are then signals (batch, time, channels): a name of `neko.encoders`, with
+        options such as ``'step_forward(threshold=0.05)'``, or an object with a method ``encode(signal)``.
     output : int, str or callable, optional
         Selects the output of a module of your own that returns more than one array: a position, a key or a function of
         the returned object. `torch.nn.LSTM` returns outputs and states: 0.
@@ -81,6 +84,7 @@ class Evaluator:
         regularizer: FiringRate | None = None,
         class_weights: Sequence[float] | None = None,
         from_logits: bool | None = None,
+        encoder: Any = None,
         output: Any = None,
     ) -> None:
         if isinstance(model, Trainable) and output is not None:
@@ -94,6 +98,7 @@ class Evaluator:
         names = arguments.as_list("metrics", metrics, "['accuracy']")
         self.metrics: tuple[Metric, ...] = tuple(registry.resolve(name) for name in names)
         self.from_logits = from_logits
+        self.encoder = None if encoder is None else encoders.resolve(encoder)
         self.intake = Intake(self)
         self.objective = Objective(judged, target, reduction, regularizer)
 
@@ -117,6 +122,7 @@ class Evaluator:
         objective = self.objective
         options = [repr(self.model), f"loss={objective.loss.name!r}"]
         options += [f"metrics={[metric.name for metric in self.metrics]!r}"] if self.metrics else []
+        options += [] if self.encoder is None else [f"encoder={self.encoder!r}"]
         for field in dataclasses.fields(objective):
             value = getattr(objective, field.name)
             options += [f"{field.name}={value!r}"] if field.name != "loss" and value != field.default else []
@@ -149,8 +155,12 @@ class Evaluator:
         self.model.params = params
 
     def build(self, x: Any, *, batch_size: int | None = None) -> None:
-        """Draw the model's weights for inputs like `x`, if it has none, and determine whether its outputs have passed
-        the loss's link. `batch_size` is the number of examples of a batch, where `x` is a whole data set."""
+        """Draw the model's weights for inputs like `x`, if it has none, and determine whether outputs have passed the
+        loss's link. `batch_size` is the number of examples of a batch, where `x` is a whole data set."""
+        self.prepare(self.intake.coded(x, None, None)[0], batch_size=batch_size)
+
+    def prepare(self, x: Any, *, batch_size: int | None = None) -> None:
+        """As `build`, for inputs as they are after the encoder, if any."""
         self.model.prepare(self.model.receive(x), batch_size=batch_size)
         if not self._settled:
             self._settle()
@@ -181,6 +191,7 @@ class Evaluator:
             "objective": identity.describe(objective),
             "from_logits": self.from_logits,
             "metrics": [metric.name for metric in self.metrics],
+            "encoder": identity.describe(self.encoder),
         }
 
     def batch(self, x: Any, y: Array, mask: Array | None, closing: Array | None = None) -> Batch:
@@ -190,7 +201,7 @@ class Evaluator:
 
     def examples(self, x: Any, y: Any, mask: Any = None, *, chunks: bool = False) -> Examples:
         """A checked and converted batch; with `chunks` a sequence may have no valid frame."""
-        return self.intake.prepare(x, y, mask, chunks=chunks)
+        return self.intake.prepare(*self.intake.coded(x, y, mask), chunks=chunks)
 
     def measure(self, forward: Forward, batch: Batch) -> dict[str, Any]:
         """(total, weight) of the loss and every metric, from a finished forward pass."""
@@ -198,14 +209,7 @@ class Evaluator:
 
     def finalise(self, measures: dict[str, Any]) -> dict[str, float]:
         """Floats from sums of (total, weight)."""
-        finals = {metric.name: metric.finalise for metric in self.metrics}
-        result = {}
-        for name, (total, weight) in measures.items():
-            if name.startswith(LAYER_RATE):
-                continue
-            value = float(total) / float(weight)
-            result[name] = finals[name](value) if name in finals else value
-        return result
+        return finalise(self.metrics, measures)
 
     def evaluate(self, x: Any, y: Any = None, mask: Any = None, *, batch_size: int = 500) -> dict[str, float]:
         """Loss and metrics of a data set, as floats.
@@ -262,8 +266,7 @@ class Evaluator:
             ``target='mean'``, of the mean output over all valid steps.
         """
         batch_size = arguments.check_integer("batch_size", batch_size)
-        self.build(x, batch_size=batch_size)
-        x, mask = self.intake.inputs(x, mask)
+        x, mask = self.intake.inputs(x, mask, batch_size)
         every = self.model.shape(x) is not None and bool(self.intake.timed if every_step is None else every_step)
         xp, found = self.xp, []
         with xp.scope():
@@ -273,11 +276,13 @@ class Evaluator:
                 found.append(np.asarray(xp.to_numpy(y)))
         return np.concatenate(found)
 
+    def _forward(self, params: Any, x: Any, carry: Any, valid: Array | None) -> Pass:
+        return self.model.forward(self.xp.forward_only(), params, x, carry, training=False, valid=valid)
+
     def _predict_batch(self, every: bool, params: Any, carry: Any, x: Any, mask: Array | None) -> Array:
         xp, loss = self.xp, self.objective.loss
         valid = None if mask is None else xp.matrix_transpose(mask)
-        arranged = self.model.arrange(x)
-        outputs = self.model.forward(xp.forward_only(), params, arranged, carry, training=False, valid=valid).outputs
+        outputs = self._forward(params, self.model.arrange(x), carry, valid).outputs
         if every:
             return loss.prediction(xp, xp.permute_dims(outputs, (1, 0, 2)))
         size = tree.leaves(x)[0].shape[0]
@@ -286,9 +291,7 @@ class Evaluator:
 
     def _measure_batch(self, params: Any, carry: Any, x: Any, y: Array, mask: Array | None) -> dict[str, Any]:
         xp, batch = self.xp, self.batch(x, y, mask)
-        _, outputs, emissions, penalty = self.model.forward(
-            xp.forward_only(), params, batch.x, carry, training=False, valid=batch.valid
-        )
+        _, outputs, emissions, penalty = self._forward(params, batch.x, carry, batch.valid)
         counts = spike_counts(xp, self.model.cells, emissions, batch.valid)
         loss = self.objective.value(xp, outputs, batch) + penalty
         pooled, rates = self.objective.pooled(xp, outputs, batch), mean_rates(xp, counts, batch.valid)

@@ -33,7 +33,7 @@ class Stepwise:
     Raises
     ------
     TypeError
-        For a user's module, whose state is not accessible, and for a bidirectional network.
+        For a user's module, whose state is not accessible, a bidirectional network, and an evaluator with an encoder.
 
     Examples
     --------
@@ -51,6 +51,8 @@ class Stepwise:
             raise TypeError(f"model={model!r}: expected a network of cells, such as ALIF(128, 10, 'torch')")
         if found.bidirectional:
             raise TypeError(f"model={model!r} reads a sequence from its end too: expected a network of one direction")
+        if isinstance(model, Evaluator) and model.encoder is not None:
+            raise TypeError(f"model={model!r} encodes whole signals: expected one without an encoder, and spikes")
         self.model: Trainable = found
         self._evaluator = model if isinstance(model, Evaluator) else None
         self.state: NetworkState | None = None

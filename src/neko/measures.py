@@ -32,3 +32,14 @@ def measure(
         if rate is not None:
             measures[f"{LAYER_RATE}{i}"] = (xp.mean(rate) * context.frames, context.frames)
     return measures
+
+
+def finalise(metrics: tuple[Metric, ...], measures: dict[str, Any]) -> dict[str, float]:
+    """The loss and every metric as floats, from sums of (total, weight)."""
+    finals = {metric.name: metric.finalise for metric in metrics}
+    result = {}
+    for name, (total, weight) in measures.items():
+        if not name.startswith(LAYER_RATE):
+            value = float(total) / float(weight)
+            result[name] = finals[name](value) if name in finals else value
+    return result

@@ -51,13 +51,14 @@ class EvaluatorLike(Protocol):
 
     model: Trainable
     metrics: tuple[Metric, ...]
+    encoder: Any
 
     @property
     def objective(self) -> Objective:
         """What is minimised."""
 
-    def build(self, x: Any, *, batch_size: int | None = None) -> None:
-        """Create the parameters for such inputs, if there are none."""
+    def prepare(self, x: Any, *, batch_size: int | None = None) -> None:
+        """Create the parameters for such inputs as the model receives, if there are none."""
 
 
 class Intake:
@@ -74,13 +75,31 @@ class Intake:
         self.timed: bool | None = None
 
     def prepare(self, x: Any, y: Any, mask: Any = None, *, chunks: bool = False, checked: bool = False) -> Examples:
-        """Examples in any container, checked (unless `checked` before) and converted; the model is built. With
+        """Coded examples in any container, checked (unless `checked` before) and converted; the model is built. With
         `chunks` a sequence may have no valid frame."""
         received = self.receive(x, y, mask)
         if not checked:
-            self.evaluator.build(received[0])
+            self.evaluator.prepare(received[0])
             self.check(*received, chunks=chunks)
         return self.convert(*received)
+
+    def coded(self, x: Any, y: Any, mask: Any) -> tuple[Any, Any, Any]:
+        """Signals as the spikes of the evaluator's encoder; a mask, and targets at every step, are repeated for each of
+        the time steps of a sample. Everything is unchanged without an encoder. ValueError for another shape of x."""
+        if self.evaluator.encoder is None:
+            return x, y, mask
+        x = containers.as_numpy("x", containers.as_array("x", x))
+        if x.ndim != 3:
+            raise ValueError(f"x has shape {x.shape!r}: expected signals for the encoder, (batch, time, channels)")
+        spikes = self.evaluator.encoder.encode(x)
+        steps = spikes.shape[1] // x.shape[1]
+
+        def held(name: str, a: Any) -> Any:
+            return np.repeat(containers.as_numpy(name, containers.as_array(name, a)), steps, axis=1)
+
+        if steps > 1 and y is not None and not self.evaluator.objective.is_sequence_level(np.asarray(y)):
+            y = held("y", y)
+        return spikes, y, held("mask", mask) if steps > 1 and mask is not None else mask
 
     def receive(self, x: Any, y: Any, mask: Any) -> tuple[Any, Any, Any]:
         """A batch in any container as arrays of the backend or of NumPy, unchecked."""
@@ -147,10 +166,12 @@ class Intake:
             raise ValueError(f"y has shape {y!r}: expected {sequence!r}{choice}{hint}")
         return len(shape) > 1 and y == timed
 
-    def inputs(self, x: Any, mask: Any) -> tuple[Any, Any]:
-        """Inputs and mask for a prediction, received and checked."""
+    def inputs(self, x: Any, mask: Any, batch_size: int) -> tuple[Any, Any]:
+        """Inputs and mask for a prediction, coded, received and checked; the model is built."""
         model = self.evaluator.model
+        x, _, mask = self.coded(x, None, mask)
         x, mask = model.receive(x), None if mask is None else model.native("mask", mask)
+        self.evaluator.prepare(x, batch_size=batch_size)
         self.check_mask(mask, model.shape(x), chunks=False)
         for a in tree.leaves(x):
             containers.check_finite("x", a)

@@ -85,7 +85,7 @@ class Arrays(Source):
         self._rng = np.random.default_rng(self.seed)
         self._drawn = 0
         # Checked as a whole, so that an error names the index within the arrays.
-        intake.evaluator.build(self.arrays[0], batch_size=self.batch_size)
+        intake.evaluator.prepare(self.arrays[0], batch_size=self.batch_size)
         intake.check(*intake.receive(*self.arrays), chunks=chunks)
 
     def order(self, index: int) -> np.ndarray:
@@ -265,7 +265,8 @@ def check_passes(name: str, data: Any, count: int) -> None:
 
 
 def as_raw(x: Any, y: Any, mask: Any, intake: Intake) -> Raw:
-    """Inputs, targets and mask in any container as arrays."""
+    """Inputs, or their spikes where there is an encoder, targets and mask in any container as arrays."""
+    x, y, mask = intake.coded(x, y, mask)
     y, mask = (None if a is None else containers.as_array(name, a) for name, a in (("y", y), ("mask", mask)))
     return intake.evaluator.model.receive(x), y, mask
 

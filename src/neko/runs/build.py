@@ -10,6 +10,7 @@ from neko.datasets import Dataset
 from neko.evaluator import Evaluator
 from neko.models import Model
 from neko.objective import FiringRate
+from neko.registry import called
 from neko.runs.config import Config, TrainConfig
 from neko.updates import UPDATES, Manhattan
 
@@ -22,15 +23,19 @@ def build_evaluator(
     The data set gives the number and kind of outputs; each `chain` of a sampler draws its own weights.
     """
     xp = backends.get(config.backend, device=config.processor, dtype=config.dtype)
-    cell: Any = cells.get(config.cell)
+    name, options = called(config.cell)
+    cell: Any = cells.get(name)
     if not config.recurrent and not hasattr(cell, "recurrent"):
-        raise ValueError(f"cell {config.cell!r} has no feed-forward form: expected lif or alif")
-    layer = cell(config.hidden, **({} if config.recurrent else {"recurrent": False}))
-    model = Model(layer, data.outputs, xp, task_type=data.task_type, seed=config.seed + chain)
+        raise ValueError(f"cell {name!r} has no feed-forward form: expected lif or alif")
+    layer = cell(config.hidden, **options, **({} if config.recurrent else {"recurrent": False}))
+    seed, both = config.seed + chain, config.bidirectional
+    model = Model(layer, data.outputs, xp, task_type=data.task_type, bidirectional=both, seed=seed)
     metrics = ["accuracy"] if data.task_type == "classification" else []
     metrics += ["firing_rate"] if cell.spiking else []
     loss = "categorical_crossentropy" if data.task_type == "classification" else "mean_squared_error"
-    return Evaluator(model, loss=loss, metrics=metrics, target=config.target, regularizer=regularizer)
+    return Evaluator(
+        model, loss=loss, metrics=metrics, target=config.target, regularizer=regularizer, encoder=config.encoder
+    )
 
 
 def optimizer_options(config: TrainConfig) -> dict[str, Any]:

@@ -34,10 +34,22 @@ class Config:
     method: ClassVar[str]
     """Name of the field that selects how the network learns; its value is part of the name of a new folder."""
 
-    data: str = option("digits", "Data set: {neko.datasets:DATASETS}; or file.py:function.")
-    cell: str = option("alif", "Neuron model: {neko.cells:CELLS}; or file.py:Class.")
+    data: str = option(
+        "digits", "Data set: {neko.datasets:DATASETS}; or file.py:function. With options as in ecg(split='patients')."
+    )
+    encoder: str | None = option(
+        None,
+        "Makes spikes of the inputs: {neko.encoders:ENCODERS}; or file.py:Class. "
+        "With options as in step_forward(threshold=0.05).",
+    )
+    cell: str = option(
+        "alif", "Neuron model: {neko.cells:CELLS}; or file.py:Class. With options as in alif(tau_m=20.0)."
+    )
     hidden: int = option(128, "Number of neurons.", least=1)
     recurrent: bool = option(True, "Whether the neurons are recurrently connected.", flag="--recurrent/--feedforward")
+    bidirectional: bool = option(
+        False, "Whether a second network reads each sequence from its end.", flag="--bidirectional/--one-direction"
+    )
     backend: str = option(backends.default, "{neko.backend:available}; by default the first that is installed.")
     processor: str | None = option(
         None, "Processor, as the framework names it: cpu, cuda:1 of torch, gpu of jax, /GPU:0."

@@ -173,7 +173,7 @@ class GradientComparison(Learner):
             other.model.params = self.primary.model.params
             if other.model.model.persistent:
                 other.model.model.buffers = self.primary.model.model.buffers
-            other.model.build(x)
+            other.model.prepare(x)
         if self.batches == 0 or self.synced:
             share_feedback([self.primary, *self.others.values()], x)
 
@@ -250,7 +250,7 @@ class GradientComparison(Learner):
         first = [next(iter(batches))]
         self.primary.load(saved, first)
         for name, rule in self.others.items():
-            rule.model.build(first[0].x)
+            rule.model.prepare(first[0].x)
             rule.load(saved["others"][name], first)
         self.batches, self.records, self.histograms = (saved[n] for n in ("batches", "records", "histograms"))
 

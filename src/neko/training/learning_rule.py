@@ -236,7 +236,7 @@ class LearningRule(Learner):
     def start(self, x: Any = None) -> None:
         """Draw the feedback weights and the update's state at the first call; `x` builds the model."""
         if x is not None:
-            self.model.build(x)
+            self.model.prepare(x)
         if self._objective is not self.model.objective:
             self._compile()
         if self._known is not None:
