@@ -71,6 +71,26 @@ def test_features_equal_their_formula(name):
         assert np.abs(found[:, :13] - cepstra(signal, **other)).max() > 0.02
 
 
+TORCHAUDIO = """
+105.33966 -18.29518 -10.83373 -16.99659 -12.98791 -15.01754 -15.31439 -18.89160 -11.89609 1.37314 -2.29041 -5.02760
+-2.82809
+103.92103 -27.72068 -25.79041 -30.13849 -18.28430 -9.79385 0.68246 7.88744 9.82890 7.23747 -2.58504 -7.92852 -1.41313
+102.43520 -36.25044 -27.58803 -23.94259 -4.83734 10.35099 13.28853 -2.96048 -19.71297 -8.85147 7.55123 0.29857 -4.62502
+101.47823 -39.19770 -23.54699 -14.69886 4.02279 4.96156 -16.19210 -32.33570 -8.14918 11.73439 -15.71480 -29.74729
+-12.79960
+"""
+"""``torchaudio.compliance.kaldi.mfcc(torch.tensor(signal, dtype=torch.float32)[None], sample_frequency=16000.0,
+num_ceps=13, num_mel_bins=23, high_freq=8000.0, dither=0.0)`` of torchaudio 2.11.1, which is not Kaldi's code."""
+
+
+def test_cepstra_are_those_of_torchaudio():
+    pytest.importorskip("kaldi_native_fbank")
+    n = np.arange(1000)
+    signal = (n * n // 7 % 2001 - 1000) * 5 + (n * 37 % 401 - 200) * 9 + (n * n * n * 31 % 1999 - 999)
+    expected = np.array(TORCHAUDIO.split(), dtype=float).reshape(4, 13)
+    np.testing.assert_allclose(speech.mfcc(signal.astype(np.int16)), expected, rtol=0, atol=1e-3)
+
+
 @pytest.mark.parametrize(("samples", "frames"), [(0, 0), (399, 0), (400, 1), (559, 1), (560, 2), (16000, 98)])
 def test_frames_lie_within_the_signal(samples, frames):
     pytest.importorskip("kaldi_native_fbank")
