@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from neko.arguments import is_real
 from neko.registry import Registry
 
 ENCODERS: Registry[type[Encoder]] = Registry(
@@ -123,6 +124,37 @@ def checked(name: str, signal: Any, precision: Any = np.float64) -> np.ndarray:
 
 
 @dataclass(frozen=True)
+class RangedEncoder(Encoder):
+    """A code of signals in a stated range.
+
+    Parameters
+    ----------
+    low, high : float
+        Range of the signal, in its unit; values outside are clipped to it. Spikes depend on the value in the range,
+        ``v = (x - low) / (high - low)`` from 0 to 1, and never on the largest value of a signal or a batch.
+    """
+
+    _: KW_ONLY
+    low: float = 0.0
+    high: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name in ("low", "high"):
+            if not is_real(getattr(self, name)):
+                raise ValueError(f"{name}={getattr(self, name)!r}: expected a finite number")
+        if self.low >= self.high:
+            raise ValueError(f"low={self.low!r}, high={self.high!r}: expected low below high")
+
+    @classmethod
+    def space(cls, x: np.ndarray) -> dict[str, Sequence[Any]]:
+        return {"low": [float(x.min())], "high": [float(x.max())]}
+
+    def within(self, x: np.ndarray) -> np.ndarray:
+        """v of a signal."""
+        return np.clip((x - self.low) / (self.high - self.low), 0.0, 1.0)
+
+
+@dataclass(frozen=True)
 class SignedEncoder(Encoder):
     """A code of spikes up and down; a subclass defines `signs`.
 
@@ -135,6 +167,8 @@ class SignedEncoder(Encoder):
 
     invertible: ClassVar[bool] = True
     precision: ClassVar[Any] = np.float32
+    at_once: ClassVar[int] = 2**16
+    """Samples that go to `signs` in one call, as many as a processor keeps at hand."""
     _: KW_ONLY
     split: bool = False
 
@@ -155,8 +189,13 @@ class SignedEncoder(Encoder):
         """{-1, 0, 1} of signals, both (time, batch, channels); `x` may be changed."""
 
     def code(self, x: np.ndarray) -> np.ndarray:
-        signs = np.moveaxis(self.signs(np.ascontiguousarray(np.moveaxis(x, 1, 0))), 0, 1)
-        return np.concatenate([signs > 0, signs < 0], axis=-1) if self.split else signs
+        batch, time, channels = x.shape
+        spikes = np.empty((batch, time, channels * self.per_channel), np.float32)
+        few = max(1, self.at_once // (time * channels))
+        for part in (slice(first, first + few) for first in range(0, batch, few)):
+            signs = np.moveaxis(self.signs(np.ascontiguousarray(np.moveaxis(x[part], 1, 0))), 0, 1)
+            spikes[part] = np.concatenate([signs > 0, signs < 0], axis=-1) if self.split else signs
+        return spikes
 
     def signed(self, spikes: Any) -> np.ndarray:
         """{-1, 0, 1} (batch, time, channels) of spikes as `encode` returned them, for `decode`."""

@@ -71,7 +71,7 @@ class MovingWindow(SignedEncoder):
     def signs(self, x: np.ndarray) -> np.ndarray:
         x -= x[0].copy()
         base = np.zeros_like(x)
-        for k in range(1, self.window + 1):
+        for k in range(1, min(self.window, len(x)) + 1):
             base[k:] += x[:-k]
         base /= np.clip(np.arange(len(x), dtype=x.dtype), 1, self.window)[:, None, None]
         return beyond(np.subtract(x, base, out=x), self.threshold)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -48,6 +48,7 @@ class StepForward(SignedEncoder):
     [0.0, 0.5, 0.5, 0.0]
     """
 
+    at_once: ClassVar[int] = 2**22  # each step in time is a pass over the signals: the more of them, the better
     threshold: float = 0.1
 
     def __post_init__(self) -> None:

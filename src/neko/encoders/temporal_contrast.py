@@ -68,21 +68,23 @@ class TemporalContrast(SignedEncoder):
 
     def threshold_of(self, signal: Any) -> Any:
         """θ of a signal: (batch, channels), or a float for a signal (time,), in the unit of the signal."""
-        x = checked("signal", signal)
+        x = checked("signal", signal, self.precision)
         return self.limit(np.moveaxis(x, 1, 0))[1] if x.ndim == 3 else float(self.limit(x)[1])
 
     def limit(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """d and θ of signals that lead with time. θ is above its formula by what d may be off by rounding, so that
-        equal changes do not spike by chance."""
+        """d and θ, float64, of signals that lead with time. θ is above its formula by what rounding may do to d, so
+        that equal changes do not spike by chance."""
         d = np.diff(x, axis=0, prepend=x[:1])
         n = max(len(x) - 1, 1)
-        total = np.abs(d).sum(axis=0, dtype=np.float64)
-        deviation = d[1:] - ((x[-1] - x[0]) / n)
+        mean = np.abs(d).sum(axis=0, dtype=np.float64) / n
+        deviation = d[1:] - (x[-1] - x[0]) / n
         std = np.sqrt(np.square(deviation, out=deviation).sum(axis=0, dtype=np.float64) / n)
-        return d, total / n + self.factor * std + 2 * np.finfo(x.dtype).eps * (np.abs(x[0]) + total)
+        rounding = 4 * np.finfo(x.dtype).eps * np.maximum(x.max(axis=0), -x.min(axis=0))
+        return d, mean + self.factor * std + rounding
 
     def signs(self, x: np.ndarray) -> np.ndarray:
-        return beyond(*self.limit(x))
+        d, threshold = self.limit(x)
+        return beyond(d, threshold.astype(x.dtype))
 
     def decode(self, spikes: Any, *, threshold: Any, start: Any = 0.0) -> np.ndarray:
         """`start` and θ for each spike since, of the shape of the signal.
