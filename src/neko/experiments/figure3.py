@@ -117,8 +117,8 @@ class Figure3(Experiment):
             f"Wrong predictions are the more uncertain ones, as in the paper's figure: the rank test has p ≤ {p:.0e} "
             f"in every trial. Acceptance after the warm-up is {results.interval(ROW, 'acceptance'):.2f} at a step of "
             f"{results.interval(ROW, 'step size'):.1e}{mixing}. An R-hat far above 1 says that the two chains have "
-            "not mixed: their draws are from the neighbourhoods of the points at which Adam stopped and not from the whole "
-            "posterior, whose density is discontinuous wherever a spike appears.\n\n"
+            "not mixed: their draws are from the neighbourhoods of the points at which Adam stopped and not from the "
+            "whole posterior, whose density is discontinuous wherever a spike appears.\n\n"
             "In the figure: the uncertainty of right and wrong test examples of all seeds under the posterior; the "
             "accuracy when the most uncertain examples are refused; the log density."
         )
