@@ -13,6 +13,7 @@ from neko.io import files
 from neko.plots import colours
 from neko.plots.comparison import comparison
 from neko.plots.conductances import conductances
+from neko.plots.encoding import encoding
 from neko.plots.posterior import posterior
 from neko.plots.traces import traces
 from neko.plots.training import learning_curves, membrane, overview, raster
@@ -38,6 +39,7 @@ __all__ = [
     "colours",
     "comparison",
     "conductances",
+    "encoding",
     "format_of",
     "learning_curves",
     "membrane",
