@@ -17,24 +17,24 @@ PATH = Path(os.environ.get("NEKO_DATA") or "/none") / "nmnist_small" / "nmnist_s
 
 
 @pytest.mark.skipif(not PATH.is_file(), reason="NEKO_DATA holds no nmnist_small")
-def test_the_sample_is_the_published_one():
-    data = datasets.load("nmnist", counts=True, steps=68)  # 340 ms hold all events
-    assert data.x_train.shape == (1000, 68, 17 * 17 * 2)
-    assert data.x_test.shape == (100, 68, 17 * 17 * 2)
+def test_the_sample_is_the_published_one(monkeypatch):
+    held = nmnist.read()
+    monkeypatch.setattr(nmnist, "read", lambda: held)  # once is enough
+    data = datasets.load("nmnist", counts=True, steps=68, pool=5)  # 340 ms hold all events
+    assert data.x_train.shape == (1000, 68, 7 * 7 * 2)
+    assert data.x_test.shape == (100, 68, 7 * 7 * 2)
     assert data.outputs == 10
     assert np.bincount(data.y_train).tolist() == [97, 116, 99, 93, 105, 92, 94, 117, 87, 100]
     assert np.bincount(data.y_test).tolist() == [8, 14, 8, 11, 14, 7, 10, 15, 2, 11]
     per_recording = np.concatenate([x.sum(axis=(1, 2)) for x in (data.x_train, data.x_test)])
     assert per_recording.sum() == 4_518_827
     assert (per_recording.min(), np.median(per_recording), per_recording.max()) == (1069, 4163.5, 7152)
-    with np.load(PATH) as arrays:
-        held = {name: arrays[name] for name in arrays.files}
     first = slice(*held["offsets"][:2])
     assert (np.diff(held["t"][first].astype(int)) >= 0).all()
     of_first = np.array(
         list(zip(*(held[name][first] for name in "xytp"), strict=True)), dtype=[(name, int) for name in "xytp"]
     )
-    np.testing.assert_array_equal(data.x_train[0], events.binned(of_first, (34, 34, 2), steps=68, pool=2, counts=True))
+    np.testing.assert_array_equal(data.x_train[0], events.binned(of_first, (34, 34, 2), steps=68, pool=5, counts=True))
     assert f"arrays:{fetch.arrays_digest(held)}" == nmnist.FILE.checksums[1]
 
 

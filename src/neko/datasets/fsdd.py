@@ -113,8 +113,8 @@ def load(*, step: float = 10.0, steps: int = 100, channels: int = 16, spikes: bo
     hop = SAMPLE_RATE * check_number("step", step, positive=True) / 1000.0
     if hop % 1.0:
         raise ValueError(f"step={step!r}: expected a multiple of {1000.0 / SAMPLE_RATE} ms, a sample")
-    with np.load(find(FILE)) as arrays:
-        audio, offsets, labels, index = (arrays[name] for name in ("audio", "offsets", "labels", "index"))
+    arrays = read()
+    audio, offsets, labels, index = (arrays[name] for name in ("audio", "offsets", "labels", "index"))
     x = np.zeros((len(labels), steps, channels), dtype=np.float32)
     mask = np.zeros(x.shape[:2], dtype=np.float32)
     filters = bank(channels)
@@ -124,6 +124,12 @@ def load(*, step: float = 10.0, steps: int = 100, channels: int = 16, spikes: bo
         counted[: len(heard)] = 1.0
     test = index < TEST
     return Dataset(x[~test], labels[~test], x[test], labels[test], 10, mask[~test], mask[test])
+
+
+def read() -> dict[str, np.ndarray]:
+    """The arrays of all recordings, see `recordings`."""
+    with np.load(find(FILE)) as arrays:
+        return dict(arrays)
 
 
 def centres(channels: int) -> np.ndarray:

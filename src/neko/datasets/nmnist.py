@@ -94,15 +94,21 @@ def load(*, step: float = 5.0, steps: int = 60, pool: int = 2, counts: bool = Fa
     github.com/bamsumit/slayerPytorch, in the order in which they are there.
     """
     check_integer("steps", steps)
-    with np.load(find(FILE)) as arrays:
-        events = np.empty(arrays["offsets"][-1], dtype=[("x", "u1"), ("y", "u1"), ("p", "u1"), ("t", "u4")])
-        for name in events.dtype.names or ():
-            events[name] = arrays[name]
-        labels, test, offsets = arrays["labels"], arrays["is_test"], arrays["offsets"]
+    arrays = read()
+    labels, test = arrays["labels"], arrays["is_test"]
+    events = np.empty(len(arrays["t"]), dtype=[("x", "u1"), ("y", "u1"), ("p", "u1"), ("t", "u4")])
+    for name in events.dtype.names or ():
+        events[name] = arrays[name]
     spikes = np.stack(
         [
             binned(recording, SENSOR, step=step, steps=steps, pool=pool, counts=counts)
-            for recording in np.split(events, offsets[1:-1])
+            for recording in np.split(events, arrays["offsets"][1:-1])
         ]
     )
     return Dataset(spikes[~test], labels[~test], spikes[test], labels[test], 10)
+
+
+def read() -> dict[str, np.ndarray]:
+    """The arrays of the sample, see `recordings`."""
+    with np.load(find(FILE)) as arrays:
+        return dict(arrays)
