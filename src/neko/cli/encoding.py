@@ -55,10 +55,10 @@ def encode(
 
 
 def clipped(code: Any, x: np.ndarray) -> None:
-    """Warn if samples lie outside the range of a code of values."""
-    from neko.encoders import ValueEncoder
+    """Warn if samples lie outside the range of a code."""
+    from neko.encoders import RangedEncoder
 
-    if isinstance(code, ValueEncoder) and (part := np.mean((x < code.low) | (x > code.high))):
+    if isinstance(code, RangedEncoder) and (part := np.mean((x < code.low) | (x > code.high))):
         warnings.warn(
             f"{100 * part:.2g} % of the samples lie outside low={code.low!r} to high={code.high!r} and are clipped; "
             f"the signal is from {x.min():.4g} to {x.max():.4g}",

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from neko.encoders import measures
-from neko.encoders.base import ENCODERS, Encoder, SignedEncoder
+from neko.encoders.base import ENCODERS, Encoder, RangedEncoder, SignedEncoder
 from neko.encoders.tune import Tuning, tune
-from neko.encoders.values import InvertibleEncoder, ValueEncoder
 
 
 def resolve(encoder: Any) -> Any:
@@ -35,10 +34,9 @@ def resolve(encoder: Any) -> Any:
 __all__ = [
     "ENCODERS",
     "Encoder",
-    "InvertibleEncoder",
+    "RangedEncoder",
     "SignedEncoder",
     "Tuning",
-    "ValueEncoder",
     "measures",
     "resolve",
     "tune",

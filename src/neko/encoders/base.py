@@ -178,7 +178,7 @@ class SignedEncoder(Encoder):
 
     @classmethod
     def space(cls, x: np.ndarray) -> dict[str, Sequence[Any]]:
-        return {"threshold": [float(f"{part * np.ptp(x):.3g}") for part in np.geomspace(0.005, 0.5, 9)]}
+        return {"threshold": [float(f"{part * np.ptp(x):.3g}") for part in np.geomspace(0.005, 0.5, 17)]}
 
     def aside(self, signal: Any) -> dict[str, Any]:
         x = checked("signal", signal)

@@ -35,7 +35,7 @@ class Burst(InvertibleEncoder):
     t_min, t_max : int
         Shortest and longest interval between spikes, in time steps.
     low, high : float
-        As in `ValueEncoder`.
+        As in `RangedEncoder`.
 
     Raises
     ------

@@ -44,7 +44,7 @@ class Gaussian(InvertibleEncoder):
     window : int
         With `latency`, the time steps of a sample. Bohte et al. take 10.
     low, high : float
-        As in `ValueEncoder`.
+        As in `RangedEncoder`.
 
     Raises
     ------

@@ -39,7 +39,7 @@ class Latency(InvertibleEncoder):
     clip : bool
         Whether values below θ have no spike, so that nothing costs nothing.
     low, high : float
-        As in `ValueEncoder`.
+        As in `RangedEncoder`.
 
     Notes
     -----

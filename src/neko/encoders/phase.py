@@ -29,7 +29,7 @@ class Phase(InvertibleEncoder):
     steps : int
         n, the phases of a period, from 1 to 32. Kim et al. take 8.
     low, high : float
-        As in `ValueEncoder`.
+        As in `RangedEncoder`.
 
     Notes
     -----

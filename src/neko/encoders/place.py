@@ -29,7 +29,7 @@ class Place(InvertibleEncoder):
     cells : int
         n, the cells of each channel; cell k of channel c is at ``k · channels + c``.
     low, high : float
-        As in `ValueEncoder`; values below and above spike in the first and last cell.
+        As in `RangedEncoder`; values below and above spike in the first and last cell.
 
     Notes
     -----

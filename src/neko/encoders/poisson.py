@@ -34,7 +34,7 @@ class Poisson(ValueEncoder):
     seed : int
         Another seed gives other spikes.
     low, high : float
-        As in `ValueEncoder`.
+        As in `RangedEncoder`.
 
     Notes
     -----

@@ -30,7 +30,7 @@ class Rate(InvertibleEncoder):
     steps : int
         n, the time steps of a sample.
     low, high : float
-        As in `ValueEncoder`.
+        As in `RangedEncoder`.
 
     Notes
     -----

@@ -13,7 +13,7 @@ from neko.io import files
 from neko.plots import colours
 from neko.plots.comparison import comparison
 from neko.plots.conductances import conductances
-from neko.plots.encoding import encoding
+from neko.plots.encoding import codes, encoding, fronts
 from neko.plots.posterior import posterior
 from neko.plots.traces import traces
 from neko.plots.training import learning_curves, membrane, overview, raster
@@ -36,11 +36,13 @@ def format_of(path: str | Path) -> str:
 
 
 __all__ = [
+    "codes",
     "colours",
     "comparison",
     "conductances",
     "encoding",
     "format_of",
+    "fronts",
     "learning_curves",
     "membrane",
     "overview",

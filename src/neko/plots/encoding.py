@@ -1,8 +1,9 @@
-"""A signal, its spikes, and what is decoded from them."""
+"""Signals, their spikes, what is decoded from them, and what that costs."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -11,6 +12,7 @@ from matplotlib.ticker import MaxNLocator
 
 CHANNELS = 4
 """Largest number of channels that are drawn."""
+MARKERS = "osD^v<>PX*"
 SIGNAL, DECODED, UP, DOWN = "black", "#D55E00", "#0072B2", "#E69F00"
 
 
@@ -53,6 +55,49 @@ def encoding(
     end = f" (the first {shown} of {time})" if shown < time else ""
     axes[-1].set(xlabel=f"sample{end}", xlim=(-0.01 * shown - 0.5, 1.01 * shown))
     figure.align_ylabels()
+    return figure
+
+
+def codes(signal: np.ndarray, spikes: Mapping[str, np.ndarray]) -> Figure:
+    """A signal, and below it its spikes by several codes.
+
+    Parameters
+    ----------
+    signal : array (time,)
+    spikes : dict of str to array (time · steps,) or (time · steps, per_channel)
+        By the name of the code, as encoders return them.
+    """
+    rows = [z.reshape(len(z), -1) for z in spikes.values()]
+    heights = [2.0, *(0.5 + 0.08 * z.shape[1] for z in rows)]
+    figure = Figure(figsize=(8.0, 0.62 * sum(heights) + 0.6), layout="constrained")
+    above, *below = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights)
+    above.plot(signal, color=SIGNAL, linewidth=1.2)
+    above.set_ylabel("signal", rotation=0, ha="right", va="center")
+    for axes, name, z in zip(below, spikes, rows, strict=True):
+        raster(axes, z, len(z) // len(signal))
+        axes.set_yticks([])
+        axes.set_ylabel(name, rotation=0, ha="right", va="center")
+    below[-1].set(xlabel="sample", xlim=(-0.01 * len(signal), 1.01 * len(signal)))
+    return figure
+
+
+def fronts(tunings: Mapping[str, Any]) -> Figure:
+    """SNR over spikes per sample on the Pareto fronts of several codes, from 0 dB upwards, below which 0 is nearer.
+
+    Parameters
+    ----------
+    tunings : dict of str to Tuning
+        By the name of the code, as `neko.encoders.tune` returns them.
+    """
+    figure = Figure(figsize=(6.4, 4.0), layout="constrained")
+    axes = figure.subplots()
+    for k, (name, found) in enumerate(tunings.items()):
+        front = [(row.density, row.snr) for row in found.front if row.density > 0.0 and row.snr >= 0.0]
+        style = f"{'-' if k < len(MARKERS) else '--'}{MARKERS[k % len(MARKERS)]}"
+        axes.plot(*np.reshape(front, (-1, 2)).T, style, markersize=5.0, label=name)
+    axes.set(xscale="log", xlabel="spikes per sample", ylabel="SNR (dB)")
+    axes.grid(color="lightgray", linewidth=0.5)
+    figure.legend(loc="outside right upper", frameon=False)
     return figure
 
 
