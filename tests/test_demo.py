@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 
 from neko import datasets
-from neko.cli import demo
+from neko.experiments import digits
 
 
 @pytest.fixture(scope="module")
 def data():
-    return demo.shown(datasets.load("digits").one_hot())
+    return digits.shown(datasets.load("digits").one_hot())
 
 
 def learnt(data, rule, epochs, seed):
-    trainer = demo.build_trainer(data, rule, "torch", epochs, seed)
-    trainer.train(data.x_train, data.y_train, epochs=epochs, batch_size=demo.BATCH_SIZE, seed=seed, progress=False)
+    trainer = digits.build_trainer(data, rule, "torch", epochs, seed)
+    trainer.train(data.x_train, data.y_train, epochs=epochs, batch_size=digits.BATCH_SIZE, seed=seed, progress=False)
     return trainer.rule.model.evaluate(data.x_test, data.y_test)
 
 
@@ -36,7 +36,7 @@ def test_the_demo_passes_97_percent_at_no_more_than_30_hertz(data, rule):
 
 def test_logistic_regression_is_scikit_learns(data):
     linear, metrics = pytest.importorskip("sklearn.linear_model"), pytest.importorskip("sklearn.metrics")
-    _, found, _ = demo.logistic_regression(data)
+    _, found, _ = digits.logistic_regression(data)
     x, labels = data.x_train[:, 0], data.y_train.argmax(axis=-1)
     p = linear.LogisticRegression(max_iter=5000, tol=1e-8).fit(x, labels).predict_proba(data.x_test[:, 0])
     y = data.y_test.argmax(axis=-1)

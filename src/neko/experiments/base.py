@@ -70,12 +70,15 @@ class Experiment(ABC):
         Title of the report, such as ``'Table 1: encoders of heartbeats'``.
     default_seeds : int
         Seeds if none are given.
+    data_sets : tuple of str
+        Names of the data sets that it loads; the report has their licences.
     packages : tuple of str
         Distributions, besides NumPy and the backend's, that numbers depend on; the report has their versions.
     """
 
     title: ClassVar[str]
     default_seeds: ClassVar[int] = 5
+    data_sets: ClassVar[tuple[str, ...]] = ()
     packages: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, *, seeds: int | None = None, quick: bool = False, backend: str | None = None) -> None:

@@ -50,6 +50,7 @@ class Figure3(Experiment):
     Z. Zhao et al., "Neko: a library for exploring neuromorphic learning rules", ICONS 2021, section 3.2, figure 3.
     """
 
+    data_sets = ("mnist1d-step",)
     title = "Figure 3: uncertainty on MNIST-1D"
     default_seeds = 3
     packages = ("scipy", "arviz")

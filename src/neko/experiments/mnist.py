@@ -22,6 +22,8 @@ SHOWN = (3, 6, 10, 20, 30)
 class MnistExperiment(Experiment):
     """An experiment on MNIST, with all examples or, if quick, the first `TRAIN` and `TEST` of them."""
 
+    data_sets = ("mnist",)
+
     def settings(self) -> dict[str, Any]:
         return {"examples": [TRAIN, TEST] if self.quick else [60000, 10000]}
 

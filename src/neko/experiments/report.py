@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from neko import datasets
 from neko.experiments.base import Experiment
 from neko.experiments.results import Results, Table
 
@@ -53,6 +54,7 @@ def written(
         f"- {len(results.found)} trials with the seeds {', '.join(map(str, seeds))}, backend {experiment.backend}; "
         f"{seconds / 60.0:.1f} minutes in all on {platform.system()} {platform.machine()} with {os.cpu_count()} cores."
     )
+    licences = ", ".join(f"{name} ({datasets.entry(name).licence})" for name in experiment.data_sets)
     parts = [
         f"# {experiment.title}",
         "Reduced to a few seconds by `--quick`: the numbers test the code and mean nothing else." * experiment.quick,
@@ -67,6 +69,7 @@ def written(
         experiment.notes(results).strip(),
         "## What the numbers depend on",
         f"{trials}\n- {', '.join(f'{name} {version}' for name, version in versions.items())}.",
+        f"Data: {licences}." if licences else "",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import yaml
-from matplotlib.figure import Figure
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
@@ -69,10 +68,9 @@ class Reproduction:
     ) -> None:
         self.name = name
         self.experiment = EXPERIMENTS.get(name)(seeds=seeds, quick=quick, backend=backend)
-        plain = re.sub(r"[^\w.]+", "-", Path(name).name)
-        self.folder = (
-            Path("runs") / (f"{plain}-quick" if quick else plain) if folder is None else as_path("out", folder)
-        )
+        self.stem = re.sub(r"[^\w.]+", "-", Path(name).name)
+        default = Path("runs") / (f"{self.stem}-quick" if quick else self.stem)
+        self.folder = default if folder is None else as_path("out", folder)
         words = ["neko", "reproduce", name, *(["--quick"] if quick else [])]
         for option, value in (("--seeds", seeds), ("--backend", backend), ("--out", folder)):
             words += [] if value is None else [option, str(value)]
@@ -181,12 +179,11 @@ class Reproduction:
         table = experiment.table(results)
         records = table.records()
         files.write_table(self.folder / TABLE, list(records[0]), records)
-        figures: dict[str, Figure] = experiment.figures(results)
-        for name, figure in figures.items():
-            plots.save(figure, self.folder / FIGURES / f"{name}.png")
-        text = report.written(
-            experiment, results, table, [f"{FIGURES}/{name}.png" for name in figures], self.command, self.versions()
-        )
+        # Named by the experiment too, so that reports can lie side by side.
+        figures = {f"{FIGURES}/{self.stem}-{name}.png": figure for name, figure in experiment.figures(results).items()}
+        for path, figure in figures.items():
+            plots.save(figure, self.folder / path)
+        text = report.written(experiment, results, table, list(figures), self.command, self.versions())
         files.write(self.folder / REPORT, text.encode())
         return table
 

@@ -76,7 +76,8 @@ class Table(NamedTuple):
         """The table in Markdown."""
         head = [self.heading, *(column.title for column in self.columns)]
         body = zip(self.rows, *(column.shown() for column in self.columns), strict=True)
-        lines = [head, ["---", *("---:" for _ in self.columns)], *body]
+        rule = ["---", *("---:" for _ in self.columns)]
+        lines = [[cell.replace("|", "\\|") for cell in line] for line in (head, rule, *body)]
         return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
     def records(self) -> list[dict[str, Any]]:
