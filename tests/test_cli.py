@@ -49,7 +49,7 @@ def test_demo_shows_eprop_beside_bptt(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "right"),
     [
-        (["--data", "minst"], "'digits', 'evidence', 'mnist'"),
+        (["--data", "minst"], "'digits', 'ecg', 'evidence'"),
         (["--cell", "alf"], "'alif'"),
         (["--rule", "prop"], "'bptt', 'eprop', 'rtrl'"),
         (["--rule", "eprop:symetric"], "'symmetric', 'random', 'adaptive'"),

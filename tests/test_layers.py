@@ -9,7 +9,8 @@ from pathlib import Path
 import neko
 
 ROOT = Path(neko.__file__).parent
-ADAPTORS = {"models/torch_module.py", "models/keras_model.py"}
+# Of the experiments only that on a user's own modules, which it writes as a user does.
+ADAPTORS = {"models/torch_module.py", "models/keras_model.py", "experiments/manhattan.py"}
 FRAMEWORKS = {"torch", "jax", "tensorflow", "keras", "optax", "array_api_compat"}
 # Each module of the package and what it may import of neko, itself aside.
 ARROWS = {

@@ -37,6 +37,7 @@ _MODULES = {
     "compare": "training.comparison",
     "datasets": "datasets",
     "devices": "devices",
+    "encoders": "encoders",
     "errors": "errors",
     "inference": "inference",
     "losses": "losses",

@@ -173,14 +173,16 @@ def called(text: str) -> tuple[str, dict[str, Any]]:
     >>> called("step_forward(threshold=0.1)")
     ('step_forward', {'threshold': 0.1})
     """
-    name, bracket, rest = text.partition("(")
-    if not bracket:
+    begin = text.find("(", text.find(".py:") + 1)  # the path of a file may have brackets too
+    if begin < 0 or not text.endswith(")"):
         return text, {}
     try:
-        (call,) = (node for node in ast.walk(ast.parse(f"f({rest}", mode="eval").body) if isinstance(node, ast.Call))
-        if call.args:
-            raise ValueError("an option without a name")
-        return name, {str(option.arg): ast.literal_eval(option.value) for option in call.keywords}
+        call = ast.parse(f"f{text[begin:]}", mode="eval").body
+        if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Name)) or call.args:
+            raise ValueError("more than a name with options")
+        if any(option.arg is None for option in call.keywords):
+            raise ValueError("options without names")
+        return text[:begin], {str(option.arg): ast.literal_eval(option.value) for option in call.keywords}
     except (SyntaxError, ValueError) as error:
         raise ValueError(
             f"{text!r}: expected name(option=value, …) with plain values, such as 'lif(tau_m=20.0)'"

@@ -9,12 +9,12 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from neko import backend, datasets, devices, losses, metrics, updates
+from neko import backend, datasets, devices, encoders, losses, metrics, updates
 from neko.datasets import DATASETS
 from neko.devices import DEVICES
 from neko.losses import LOSSES
 from neko.metrics import METRICS
-from neko.registry import Registry, load
+from neko.registry import Registry, called, load
 from neko.updates import UPDATES
 
 REGISTRIES = (LOSSES, METRICS, DEVICES, DATASETS, UPDATES)
@@ -117,3 +117,19 @@ def test_every_backend_has_the_optimizers_that_are_listed(name):
     module = importlib.import_module(f"neko.backend._{name}_optimizers")
     assert sorted(module.NAMED) == list(backend.OPTIMIZERS)
     assert updates.names() == sorted([*backend.OPTIMIZERS, "manhattan", "naive"])
+
+
+def test_a_name_may_have_options():
+    assert called("alif") == ("alif", {})
+    assert called("a.py:Own(n=3, low=-1.5, modes=['a'], on=True)") == (
+        "a.py:Own",
+        {"n": 3, "low": -1.5, "modes": ["a"], "on": True},
+    )
+    assert called("/my (own)/a.py:Own") == ("/my (own)/a.py:Own", {})
+    assert called("/my (own)/a.py:Own(n=(1, 2))") == ("/my (own)/a.py:Own", {"n": (1, 2)})
+    for wrong in ("lif(3)", "lif(n=)", "lif(n=open('x'))", "lif(n=1) + f(2)", "lif(**{})", "lif()()"):
+        with pytest.raises(ValueError, match="expected name"):
+            called(wrong)
+    assert encoders.ENCODERS.make("step_forward(threshold=0.3)", split=True).split is True
+    assert datasets.load("copy(train=3, test=2)").x_train.shape[0] == 3
+    assert datasets.load("copy(train=3)", train=4).x_train.shape[0] == 4
