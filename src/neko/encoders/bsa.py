@@ -23,9 +23,9 @@ class BSA(FilterEncoder):
 
     from r = v on, for k = 0 … L − 1 as far as there are samples. The threshold is subtracted, as published; some codes
     multiply by it. The published one is θ Σ|h|, which is θ for the default filter; that it shrinks with the part of the
-    filter that lies on the signal is added, so that every sample can spike. A signal at `low` is silent; a constant
-    above it spikes at a density of about v / Σh, sample 0 included; a signal of one sample spikes if
-    :math:`v_0 \geq h_0 (1 + θ) / 2`. A spike is decided by the L − 1 samples after it too.
+    filter that lies on the signal is added, so that every sample can spike. A signal at `low` is silent; a constant of
+    at least the largest tap spikes, sample 0 included, at a density of about v / Σh; a signal of one sample spikes if
+    :math:`v_0 \geq h_0 (1 + θ) / 2`.
 
     Parameters
     ----------

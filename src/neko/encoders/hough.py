@@ -10,7 +10,7 @@ from neko.encoders.base import ENCODERS
 from neko.encoders.filters import FilterEncoder
 
 
-@ENCODERS.register("hough", source="Hough, de Garis, Korkin, Gers and Nawa (1999), Proc. AROB, 367-372")
+@ENCODERS.register("hough", source="Hough et al. (1999), International Conference on Robotics and Artificial Life")
 @dataclass(frozen=True)
 class Hough(FilterEncoder):
     r"""A spike where what is left of the signal lies above the whole filter.
@@ -19,8 +19,8 @@ class Hough(FilterEncoder):
         s_t = 1 \text{ if } r_{t+k} \geq h_k \text{ for all k}, \qquad r_{t+k} \leftarrow r_{t+k} - s_t h_k
 
     from r = v on, for k = 0 … L − 1 as far as there are samples; codes that ask for all L taps there leave the last
-    L − 1 samples silent. A signal at `low` is silent; a constant above it spikes, sample 0 included; a signal of one
-    sample spikes if :math:`v_0 \geq h_0`.
+    L − 1 samples silent. A signal at `low` is silent, and so is a constant below the largest tap until the end comes
+    near; a higher one spikes, sample 0 included. A signal of one sample spikes if :math:`v_0 \geq h_0`.
 
     Parameters
     ----------
@@ -37,8 +37,9 @@ class Hough(FilterEncoder):
 
     References
     ----------
-    Hough et al. (1999), SPIKER: analog waveform to digital spiketrain conversion in ATR's artificial brain (CAM-Brain)
-    project; as given by Schrauwen and Van Campenhout (2003), doi:10.1109/IJCNN.2003.1224019.
+    Hough, de Garis, Korkin, Gers and Nawa (1999), SPIKER: analog waveform to digital spiketrain conversion in ATR's
+    artificial brain (CAM-Brain) project; as given by Schrauwen and Van Campenhout (2003),
+    doi:10.1109/IJCNN.2003.1224019.
 
     Examples
     --------

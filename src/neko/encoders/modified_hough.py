@@ -23,8 +23,8 @@ class ModifiedHough(FilterEncoder):
 
     from r = v on, for k = 0 … L − 1 as far as there are samples. The published threshold is θ Σh, which is θ for the
     default filter; that it shrinks with the part of the filter that lies on the signal is added, without which the last
-    samples spike in silence. With θ = 0 it is `Hough`. A signal at `low` is silent; a constant above it spikes, sample
-    0 included; a signal of one sample spikes if :math:`v_0 \geq h_0 (1 - θ)`.
+    samples spike in silence. With θ = 0 it is `Hough`. A signal at `low` is silent; a constant of at least the largest
+    tap spikes, sample 0 included; a signal of one sample spikes if :math:`v_0 \geq h_0 (1 - θ)`.
 
     Parameters
     ----------
