@@ -1,4 +1,4 @@
-"""The table of rules, updates, devices, samplers and cells in the README, rendered from the registries.
+"""The table of rules, updates, devices, samplers, cells and encoders in the README, rendered from the registries.
 
 ``python tests/catalogue.py`` writes it into the README; ``tests/test_docs.py`` checks that it is there.
 """
@@ -11,12 +11,20 @@ from neko.backend import OPTIMIZERS
 from neko.bayes import SAMPLERS
 from neko.cells import CELLS
 from neko.devices import DEVICES
+from neko.encoders import ENCODERS
 from neko.rules import RULES
 from neko.updates import UPDATES
 
 README = Path(__file__).parent.parent / "README.md"
 BEGIN, END = "<!-- catalogue: python tests/catalogue.py -->\n", "<!-- end of the catalogue -->\n"
-REGISTRIES = {"rule": RULES, "update": UPDATES, "device": DEVICES, "sampler": SAMPLERS, "cell": CELLS}
+REGISTRIES = {
+    "rule": RULES,
+    "update": UPDATES,
+    "device": DEVICES,
+    "sampler": SAMPLERS,
+    "cell": CELLS,
+    "encoder": ENCODERS,
+}
 
 
 def render() -> str:

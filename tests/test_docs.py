@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 
 import catalogue
 from neko.cli import app
+from neko.encoders import ENCODERS
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -109,6 +110,13 @@ def test_the_command_lines_of_the_readme_run_in_a_shell(tmp_path):
 def test_the_table_of_the_readme_is_what_the_registries_have():
     assert catalogue.rendered(page := catalogue.README.read_text(encoding="utf-8")) == page
     assert sum(line.startswith("| rule |") for line in page.splitlines()) >= 3
+
+
+def test_the_page_of_encoders_has_every_code_with_its_source():
+    page = (ROOT / "docs" / "encoders.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \|.*\| (.*) \|$", page, flags=re.M)
+    assert len(rows) == len(ENCODERS)
+    assert dict(rows) == {name: ENCODERS.about(name)["source"] for name in ENCODERS}
 
 
 def test_every_linked_file_exists():
