@@ -52,7 +52,7 @@ class Draws(Experiment):
 
 @pytest.fixture
 def draws(monkeypatch):
-    """The experiment by a name, as if it were registered; the trials that were measured."""
+    """The experiment as ``draws``, as if it were registered; the trials that were measured."""
     monkeypatch.setitem(EXPERIMENTS._all(), "draws", Draws)
     measured = []
     measure = Draws.measure
@@ -175,7 +175,8 @@ def test_the_report_shows_what_was_measured(draws, tmp_path):
     text = (tmp_path / REPORT).read_text(encoding="utf-8")
     check_report("draws", text, tmp_path)
     means = [np.random.default_rng(seed).normal(size=4).mean() for seed in range(3)]
-    half = 4.302652729696142 * np.std(means, ddof=1) / np.sqrt(3)  # the quantile of t with two degrees, from tables
+    t = 0.95 * np.sqrt(2.0 / (1.0 - 0.95**2))  # the quantile with two degrees of freedom, in closed form
+    half = t * np.std(means, ddof=1) / np.sqrt(3)
     assert f"| plain | {np.mean(means):.3f} ± {half:.3f} | 0.000 |" in text
     assert f"| moved \\| here | {np.mean(means) + 1:.3f} ± {half:.3f} | – |" in text
     assert "**References**\n\nGauss (1809)." in text

@@ -9,10 +9,12 @@ from neko.experiments.base import EXPERIMENTS, Trial
 from neko.experiments.mnist import MnistExperiment
 from neko.experiments.results import Results, Table
 
-ROWS = {
+ROWS: dict[str, tuple[float, float | None]] = {
     "Adam 1e-3, no rate term (default)": (1e-3, None),
     "Adam 1e-3, to 60 Hz": (1e-3, 60.0),
+    "Adam 1e-3, to 30 Hz": (1e-3, 30.0),
     "Adam 1e-3, to 20 Hz": (1e-3, 20.0),
+    "Adam 1e-3, to 10 Hz": (1e-3, 10.0),
     "Adam 5e-3, no rate term": (5e-3, None),
     "Adam 5e-3, to 60 Hz": (5e-3, 60.0),
     "Adam 5e-3, to 20 Hz": (5e-3, 20.0),

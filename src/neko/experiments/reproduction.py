@@ -18,7 +18,7 @@ from rich.progress import Progress as Bar
 from neko import plots
 from neko.arguments import as_path
 from neko.experiments import report
-from neko.experiments.base import EXPERIMENTS, Trial
+from neko.experiments.base import EXPERIMENTS, Experiment, Trial
 from neko.experiments.results import Results, Table
 from neko.io import files
 from neko.io.console import Output
@@ -36,8 +36,8 @@ class Reproduction:
 
     Parameters
     ----------
-    name : str
-        A name of `neko.experiments.EXPERIMENTS`, or ``file.py:Class``.
+    experiment : str or class
+        A name of `neko.experiments.EXPERIMENTS`, ``file.py:Class``, or a class.
     folder : path, optional
         ``runs/NAME``, or ``runs/NAME-quick``, by default. A file in ``trials`` is one finished trial; ``numbers.csv``,
         ``table.csv``, ``figures`` and ``report.md`` are written when all are finished.
@@ -59,15 +59,15 @@ class Reproduction:
 
     def __init__(
         self,
-        name: str,
+        experiment: str | type[Experiment],
         folder: str | Path | None = None,
         *,
         seeds: int | None = None,
         quick: bool = False,
         backend: str | None = None,
     ) -> None:
-        self.name = name
-        self.experiment = EXPERIMENTS.get(name)(seeds=seeds, quick=quick, backend=backend)
+        self.name = name = experiment if isinstance(experiment, str) else experiment.__name__
+        self.experiment = EXPERIMENTS.resolve(experiment)(seeds=seeds, quick=quick, backend=backend)
         self.stem = re.sub(r"[^\w.]+", "-", Path(name).name)
         default = Path("runs") / (f"{self.stem}-quick" if quick else self.stem)
         self.folder = default if folder is None else as_path("out", folder)
