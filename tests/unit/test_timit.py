@@ -40,7 +40,7 @@ def spoken(members, test):
     """(speaker, sentence) of one side of the split, in the order of the archive's sorted names."""
     for name in sorted(members):
         speaker, _, sentence = name.removeprefix("timit/").partition("/")
-        if sentence.endswith(".wav") and sentence[:2] != "sa" and (speaker[4:] in timit.SAMPLE_TEST) == test:
+        if sentence.endswith(".wav") and sentence[:2] != "sa" and (speaker[4:] in timit.SAMPLE_FOLDS[0]) == test:
             yield name.removesuffix(".wav")
 
 
@@ -58,6 +58,28 @@ def test_the_sample_is_split_by_speaker(members, sample):
     assert len({speaker[:3] for speaker in speakers[1]}) == 4
     texts = [{members[name + ".txt"].split(maxsplit=2)[2] for name in part} for part in (train, test)]
     assert not texts[0] & texts[1]
+
+
+@needs_sample
+def test_every_speaker_is_tested_in_one_fold(members, sample):
+    """Of each fold's speakers, half are women, and no two of a sex speak one dialect."""
+    folders = {name.split("/")[1] for name in members if name.endswith("/sa1.wav")}
+    dialects = {folder[4:]: folder[:3] for folder in folders}
+    assert sorted(sum(timit.SAMPLE_FOLDS, ())) == sorted(dialects)
+    for fold in timit.SAMPLE_FOLDS:
+        assert sorted(speaker[0] for speaker in fold) == ["f", "f", "m", "m"]
+        assert len({dialects[speaker] for speaker in fold}) == 4
+    other = datasets.load("timit-sample", fold=3)
+    assert (len(other.x_train), len(other.x_test)) == (96, 32)
+    frames = [{tuple(y) for y in data.y_test[:, :100]} for data in (sample, other)]
+    assert not frames[0] & frames[1]
+    assert frames[0] < {tuple(y) for y in other.y_train[:, :100]}
+
+
+@pytest.mark.parametrize("fold", [-1, 4, 1.0, "0"])
+def test_another_fold_is_refused(fold):
+    with pytest.raises(ValueError, match=r"fold=.*expected one of \(0, 1, 2, 3\)"):
+        datasets.load("timit-sample", fold=fold)
 
 
 @needs_sample

@@ -29,8 +29,13 @@ SAMPLE = DataFile(
 )
 """The sample repacked, or as NLTK distributes it."""
 
-SAMPLE_TEST = ("faem0", "maeb0", "fapb0", "mbcg0")
-"""Two women and two men, of dialects 2, 4, 6 and 8; the other twelve speakers are for training."""
+SAMPLE_FOLDS = (
+    ("faem0", "maeb0", "fapb0", "mbcg0"),
+    ("marc0", "falr0", "mbma1", "fbcg1"),
+    ("fvmh0", "madc0", "ftlg0", "madd0"),
+    ("mcpm0", "falk0", "mbgt0", "fblv0"),
+)
+"""The sixteen speakers in four folds: two women and two men each, of dialects 2, 4, 6, 8 or 1, 3, 5, 7."""
 
 CORE_NAMES = (
     "mdab0 mwbt0 felc0 mtas1 mwew0 fpas0 mjmp0 mlnt0 fpkt0 mlll0 mtls0 fjlm0 "
@@ -118,7 +123,7 @@ def load(*, phones: int = 61) -> Dataset:
 @DATASETS.register(
     "timit-sample", about="phones of 160 sentences of TIMIT, NLTK's sample", licence="CC BY-NC-SA", files=(SAMPLE,)
 )
-def load_sample(*, phones: int = 61) -> Dataset:
+def load_sample(*, phones: int = 61, fold: int = 0) -> Dataset:
     r"""NLTK's sample of TIMIT: 96 sentences of twelve speakers to train, 32 of four others to test.
 
     It is small and all its speakers are from TIMIT's training part: **results on it cannot be compared with
@@ -132,6 +137,8 @@ def load_sample(*, phones: int = 61) -> Dataset:
     ----------
     phones
         As for `load`.
+    fold
+        Which of the `SAMPLE_FOLDS` is for testing, 0 to 3; the other speakers are for training.
 
     Returns
     -------
@@ -143,7 +150,7 @@ def load_sample(*, phones: int = 61) -> Dataset:
     Raises
     ------
     ValueError
-        If `phones` is neither, or the file under ``NEKO_DATA`` is damaged.
+        If `phones` is neither, there is no such fold, or the file under ``NEKO_DATA`` is damaged.
     OSError
         If the sample is not on this machine and cannot be downloaded.
     ImportError
@@ -154,11 +161,13 @@ def load_sample(*, phones: int = 61) -> Dataset:
     Bird, Loper & Klein, NLTK, corpus ``timit``; Garofolo et al. (1993), LDC93S1.
     """
     check(phones)
+    if not isinstance(fold, int) or not 0 <= fold < len(SAMPLE_FOLDS):
+        raise ValueError(f"fold={fold!r}: expected one of {tuple(range(len(SAMPLE_FOLDS)))}")
     with zipfile.ZipFile(find(SAMPLE)) as archive:
         speakers = folders(zipfile.Path(archive, "timit/"))
         said = [s for folder in speakers for s in sentences(folder, folder.name.partition("-")[2].lower())]
-        test = [sentence for sentence in said if sentence.speaker in SAMPLE_TEST]
-        return assembled([sentence for sentence in said if sentence.speaker not in SAMPLE_TEST], test, phones)
+        test = [sentence for sentence in said if sentence.speaker in SAMPLE_FOLDS[fold]]
+        return assembled([sentence for sentence in said if sentence not in test], test, phones)
 
 
 def check(phones: int) -> None:
