@@ -187,3 +187,24 @@ def test_a_long_signal_of_many_neurons_is_drawn_from_its_beginning():
     last = [neuron.get_positions() for neuron in figure.axes[1].collections]
     assert max(max(at) for at in last if len(at)) < 20.0
     assert 0.25 in np.concatenate(last) % 1  # between two samples
+
+
+def test_a_figure_of_codes_has_a_row_for_each():
+    x = np.linspace(0.0, 1.0, 10)
+    names = ("step_forward", "place(cells=3)", "phase")
+    figure = plots.codes(x, {name: encoders.resolve(name).encode(x) for name in names})
+    above, *below = figure.axes
+    np.testing.assert_array_equal(above.lines[0].get_ydata(), x)
+    assert [axes.get_ylabel() for axes in below] == list(names)
+    assert [len(axes.collections) for axes in below] == [1, 3, 1]
+
+
+def test_a_figure_of_fronts_leaves_out_what_is_worse_than_nothing():
+    x = np.linspace(0.0, 1.0, 1001)
+    found = encoders.tune("phase(low=-3.0)", x, progress=False)
+    assert found.front[0].snr < 0.0  # the digit of one half is 2 off
+    (line,) = plots.fronts({"phase": found}).axes[0].lines
+    assert line.get_label() == "phase"
+    kept = [(row.density, row.snr) for row in found.front if row.snr >= 0.0]
+    assert 3 < len(kept) < len(found.front)
+    np.testing.assert_array_equal(line.get_xydata(), kept)
