@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import hypothesis.extra.numpy as hnp
 import numpy as np
 import pytest
@@ -90,7 +92,7 @@ def test_every_spike_of_bsa_takes_its_threshold_off_the_error(x, taps, threshold
 def test_hough_stays_below_the_signal_and_its_modification_nearly(x, taps, threshold):
     y = decoded(ENCODERS["hough"](taps=taps), x)[1]
     assert (y >= 0.0).all()
-    assert (y <= x).all()
+    assert (y <= x + ROUNDING).all()
     y = decoded(ENCODERS["modified_hough"](threshold, taps=taps), x)[1]
     assert (y >= 0.0).all()
     assert (y <= x + threshold * sum(taps) + ROUNDING).all()
@@ -98,10 +100,15 @@ def test_hough_stays_below_the_signal_and_its_modification_nearly(x, taps, thres
 
 @THOROUGH
 @given(
-    spikes=hnp.arrays(np.int8, st.tuples(st.integers(1, 3), st.integers(1, 20), st.just(1)), elements=st.integers(0, 1))
+    spikes=hnp.arrays(
+        np.int8, st.tuples(st.integers(1, 3), st.integers(1, 30), st.just(1)), elements=st.integers(0, 1)
+    ),
+    options=st.fixed_dictionaries({"length": st.integers(1, 9)}) | st.fixed_dictionaries({"taps": filters(1)}),
 )
-def test_hough_gives_back_the_spikes_that_made_a_signal(spikes):
-    code = ENCODERS["hough"](taps=(0.25, 0.5, 0.125), high=1.0)
+def test_hough_gives_back_the_spikes_that_made_a_signal(spikes, options):
+    """At each sample without a spike, nothing of later filters is there yet, so that the first tap does not fit."""
+    code = ENCODERS["hough"](**options)
+    code = replace(code, taps=tuple(code.filter / max(code.filter.sum(), 1.0)))  # so that the signal is in the range
     np.testing.assert_array_equal(code.encode(code.decode(spikes)), spikes)
 
 

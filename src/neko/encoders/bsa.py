@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from neko.encoders.base import ENCODERS
-from neko.encoders.filters import FilterEncoder, check_part
+from neko.encoders.filters import ROUNDING, FilterEncoder, check_part
 
 
 @ENCODERS.register("bsa", source="Schrauwen and Van Campenhout (2003), doi:10.1109/IJCNN.2003.1224019")
@@ -69,4 +69,4 @@ class BSA(FilterEncoder):
 
     def fits(self, rest: np.ndarray, h: np.ndarray) -> np.ndarray:
         gain = (np.abs(rest) - np.abs(rest - h)).sum(axis=-1)
-        return gain >= self.threshold * np.abs(h).sum()
+        return gain >= self.threshold * np.abs(h).sum() - ROUNDING

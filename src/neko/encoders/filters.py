@@ -9,8 +9,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from neko.arguments import check_integer, check_number, is_real
+from neko.arguments import as_list, check_integer, check_number, is_real
 from neko.encoders.base import RangedEncoder
+
+ROUNDING = 1e-12
+"""What sums of values from 0 to 1 may be off by; a filter that fits exactly fits."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ class FilterEncoder(RangedEncoder):
         super().__post_init__()
         check_integer("length", self.length)
         if self.taps is not None:
-            object.__setattr__(self, "taps", tuple(self.taps))
+            object.__setattr__(self, "taps", tuple(as_list("taps", self.taps, "(0.25, 0.5, 0.25)")))
             if not all(is_real(tap) for tap in self.taps) or not any(self.taps):
                 raise ValueError(f"taps={self.taps!r}: expected finite numbers that are not all 0")
 

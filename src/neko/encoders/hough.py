@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from neko.encoders.base import ENCODERS
-from neko.encoders.filters import FilterEncoder
+from neko.encoders.filters import ROUNDING, FilterEncoder
 
 
 @ENCODERS.register("hough", source="Hough et al. (1999), International Conference on Robotics and Artificial Life")
@@ -33,7 +33,7 @@ class Hough(FilterEncoder):
     -----
     What is left is never negative, so that `decode` is nowhere above a signal in the range, nor below `low`:
     :math:`0 \leq \hat v_t \leq v_t`. Lost is all in which the filter does not fit, one sample below it is enough: the
-    reconstruction lies too low. But for rounding, a signal that `decode` made comes back spike by spike.
+    reconstruction lies too low. A signal that `decode` made comes back spike by spike.
 
     References
     ----------
@@ -55,4 +55,4 @@ class Hough(FilterEncoder):
         self.check_positive()
 
     def fits(self, rest: np.ndarray, h: np.ndarray) -> np.ndarray:
-        return np.asarray((rest >= h).all(axis=-1))
+        return np.asarray((rest >= h - ROUNDING).all(axis=-1))

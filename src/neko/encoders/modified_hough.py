@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from neko.encoders.base import ENCODERS
-from neko.encoders.filters import FilterEncoder, check_part
+from neko.encoders.filters import ROUNDING, FilterEncoder, check_part
 
 
 @ENCODERS.register("modified_hough", source="Schrauwen and Van Campenhout (2003), doi:10.1109/IJCNN.2003.1224019")
@@ -63,4 +63,5 @@ class ModifiedHough(FilterEncoder):
         return super().space(x) | {"threshold": [0.0, 0.02, 0.05, 0.1, 0.2, 0.3]}
 
     def fits(self, rest: np.ndarray, h: np.ndarray) -> np.ndarray:
-        return np.maximum(h - rest, 0.0).sum(axis=-1) <= self.threshold * h.sum()
+        missing = np.maximum(h - rest, 0.0).sum(axis=-1)
+        return missing <= self.threshold * h.sum() + ROUNDING
