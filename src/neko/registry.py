@@ -160,10 +160,14 @@ class Registry(Mapping[str, T], Generic[T]):
     def _all(self) -> dict[str, T]:
         """The entries, after every file of the package was imported."""
         if not self._read:
-            self._read = True
-            package = importlib.import_module(self.package)
-            for module in pkgutil.walk_packages(getattr(package, "__path__", ()), f"{self.package}."):
-                importlib.import_module(module.name)
+            self._read = True  # the files that register entries look others up
+            try:
+                package = importlib.import_module(self.package)
+                for module in pkgutil.walk_packages(getattr(package, "__path__", ()), f"{self.package}."):
+                    importlib.import_module(module.name)
+            except BaseException:
+                self._read = False
+                raise
         return self._entries
 
 

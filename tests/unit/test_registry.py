@@ -133,3 +133,17 @@ def test_a_name_may_have_options():
     assert encoders.ENCODERS.make("step_forward(threshold=0.3)", split=True).split is True
     assert datasets.load("copy(train=3, test=2)").x_train.shape[0] == 3
     assert datasets.load("copy(train=3)", train=4).x_train.shape[0] == 4
+
+
+def test_a_file_that_cannot_be_imported_hides_no_entry_silently(tmp_path, monkeypatch):
+    folder = tmp_path / "broken_parts"
+    folder.mkdir()
+    (folder / "__init__.py").write_text("")
+    (folder / "part.py").write_text("raise OSError('no such device')")
+    monkeypatch.syspath_prepend(tmp_path)
+    found = Registry("part", "broken_parts")
+    for _ in range(2):
+        with pytest.raises(OSError, match="no such device"):
+            list(found)
+    (folder / "part.py").write_text("")
+    assert list(found) == []
