@@ -14,6 +14,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks import encoders
 from benchmarks.shapes import SHAPES
 
 ONE_THREAD = {
@@ -63,8 +64,10 @@ def main() -> None:
         short, long = (work(framework, "memory", steps) for steps in ("2000", "20000"))
         found[framework] = {"shapes": SHAPES, "ms": rows, "peak MiB": {"T=2000": short, "T=20000": long}}
         memory.add_row(framework, f"{short:.0f}", f"{long:.0f}", f"{long / short:.2f}")
+    found["encoders"] = encoders.measure()
     console.print(table)
     console.print(memory)
+    console.print(encoders.table(found["encoders"]))
     for i, shape in enumerate(SHAPES):
         losses = {framework: found[framework]["ms"][i]["loss"] for framework in frameworks}
         if max(losses.values()) - min(losses.values()) > 1e-4 * min(losses.values()):

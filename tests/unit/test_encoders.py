@@ -54,6 +54,8 @@ def test_moving_window():
     assert word(spikes) == "0+00--"
     # bases of the decoded samples: 0, 1/2, 3/4, 5/8, 3/16
     assert code.decode(spikes).tolist() == [0.0, 1.0, 0.5, 0.75, -0.375, -0.8125]
+    # a window of 3 that is not full yet: bases 0, 1 and 4/3
+    assert word(MovingWindow(1.0, window=3).encode([0.0, 2.0, 2.0, 0.0])) == "0+0-"
 
 
 def test_delta():

@@ -57,7 +57,7 @@ class Encoder(ABC):
     def code(self, x: np.ndarray) -> np.ndarray:
         """Spikes (batch, time · steps, channels · per_channel) of signals (batch, time, channels).
 
-        `x` is finite, has at least one entry, and may be changed: it is a copy.
+        `x` is finite, has at least one entry, and is read-only: it may be the array of the caller.
         """
 
     def encode(self, signal: Any) -> np.ndarray:
@@ -87,7 +87,7 @@ class Encoder(ABC):
         return spikes if x.ndim == 3 else spikes[0] if self.per_channel > 1 else spikes[0, :, 0]
 
     def received(self, spikes: Any) -> np.ndarray:
-        """A copy of spikes as `encode` returned them, (batch, time · steps, channels · per_channel), float64, for
+        """Spikes as `encode` returned them, (batch, time · steps, channels · per_channel), float64 and read-only, for
         `decode`; ValueError for another shape."""
         single = np.ndim(spikes) == (2 if self.per_channel > 1 else 1)
         z = checked("spikes", np.asarray(spikes)[None] if single and self.per_channel > 1 else spikes)
@@ -105,7 +105,7 @@ class Encoder(ABC):
 
 
 def checked(name: str, signal: Any, precision: Any = np.float64) -> np.ndarray:
-    """A copy of a signal, (batch, time, channels) or (time,), for `Encoder.code`; errors as `Encoder.encode`."""
+    """A signal, (batch, time, channels) or (time,), as `Encoder.code` takes it; errors as `Encoder.encode`."""
     x = np.asarray(signal)
     if not (np.issubdtype(x.dtype, np.number) or x.dtype == bool) or np.iscomplexobj(x):
         raise TypeError(f"{name} has dtype {str(x.dtype)!r}: expected real numbers")
@@ -116,10 +116,11 @@ def checked(name: str, signal: Any, precision: Any = np.float64) -> np.ndarray:
         )
     if x.ndim not in (1, 3) or 0 in x.shape:
         raise ValueError(f"{name} has shape {x.shape!r}: expected (batch, time, channels) or (time,), none of them 0")
-    x = x.astype(precision if np.can_cast(x.dtype, precision) else np.float64)
     if not np.isfinite(x).all():
         where = tuple(int(i) for i in np.argwhere(~np.isfinite(x))[0])
         raise ValueError(f"{name}{list(where)} is {float(x[where])!r}: expected finite numbers")
+    x = x.astype(precision if np.can_cast(x.dtype, precision) else np.float64, copy=False).view()
+    x.flags.writeable = False
     return x
 
 
@@ -186,14 +187,14 @@ class SignedEncoder(Encoder):
 
     @abstractmethod
     def signs(self, x: np.ndarray) -> np.ndarray:
-        """{-1, 0, 1} of signals, both (time, batch, channels); `x` may be changed."""
+        """{-1, 0, 1} of signals, both (time, batch, channels); `x` may be changed: it is a copy."""
 
     def code(self, x: np.ndarray) -> np.ndarray:
         batch, time, channels = x.shape
         spikes = np.empty((batch, time, channels * self.per_channel), np.float32)
         few = max(1, self.at_once // (time * channels))
         for part in (slice(first, first + few) for first in range(0, batch, few)):
-            signs = np.moveaxis(self.signs(np.ascontiguousarray(np.moveaxis(x[part], 1, 0))), 0, 1)
+            signs = np.moveaxis(self.signs(np.array(np.moveaxis(x[part], 1, 0), order="C")), 0, 1)
             spikes[part] = np.concatenate([signs > 0, signs < 0], axis=-1) if self.split else signs
         return spikes
 
@@ -210,6 +211,6 @@ class SignedEncoder(Encoder):
         return self.returned(start + step * np.cumsum(signs, axis=1), spikes)
 
 
-def beyond(gap: np.ndarray, threshold: Any) -> np.ndarray:
+def beyond(gap: np.ndarray, threshold: Any, out: np.ndarray | None = None) -> np.ndarray:
     """1 where a gap is above the threshold, -1 where it is below minus the threshold, 0 between and at them; int8."""
-    return (gap > threshold).view(np.int8) - (gap < -threshold).view(np.int8)
+    return np.subtract((gap > threshold).view(np.int8), (gap < -threshold).view(np.int8), out=out)

@@ -56,8 +56,9 @@ class Delta(SignedEncoder):
         check_number("threshold", self.threshold, positive=True)
 
     def signs(self, x: np.ndarray) -> np.ndarray:
-        change = np.diff(x, axis=0, prepend=x[:1])
-        return (change >= self.threshold).view(np.int8) - (change <= -self.threshold).view(np.int8)
+        change, spikes = np.diff(x, axis=0), np.zeros(x.shape, np.int8)
+        spikes[1:] = (change >= self.threshold).view(np.int8) - (change <= -self.threshold).view(np.int8)
+        return spikes
 
     def decode(self, spikes: Any, *, start: Any = 0.0) -> np.ndarray:
         """`start` and θ for each spike since, of the shape of the signal.

@@ -58,8 +58,8 @@ class StepForward(SignedEncoder):
         x -= x[0].copy()
         spikes, level = np.zeros(x.shape, np.int8), np.zeros_like(x[0])
         for t in range(1, len(x)):
-            spikes[t] = beyond(x[t] - self.threshold * level, self.threshold)
-            level += spikes[t]
+            x[t] -= self.threshold * level
+            level += beyond(x[t], self.threshold, out=spikes[t])
         return spikes
 
     def decode(self, spikes: Any, *, start: Any = 0.0) -> np.ndarray:

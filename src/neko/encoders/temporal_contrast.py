@@ -72,19 +72,21 @@ class TemporalContrast(SignedEncoder):
         return self.limit(np.moveaxis(x, 1, 0))[1] if x.ndim == 3 else float(self.limit(x)[1])
 
     def limit(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """d and θ, float64, of signals that lead with time. θ is above its formula by what rounding may do to d, so
-        that equal changes do not spike by chance."""
-        d = np.diff(x, axis=0, prepend=x[:1])
-        n = max(len(x) - 1, 1)
+        """d from t = 1 on, and θ in float64, of signals that lead with time. θ is above its formula by what rounding
+        may do to d, so that changes that are all equal do not spike by chance."""
+        d = np.diff(x, axis=0)
+        n = max(len(d), 1)
         mean = np.abs(d).sum(axis=0, dtype=np.float64) / n
-        deviation = d[1:] - (x[-1] - x[0]) / n
+        deviation = d - (x[-1] - x[0]) / n
         std = np.sqrt(np.square(deviation, out=deviation).sum(axis=0, dtype=np.float64) / n)
-        rounding = 4 * np.finfo(x.dtype).eps * np.maximum(x.max(axis=0), -x.min(axis=0))
+        rounding = 4 * np.finfo(x.dtype).eps * np.maximum(np.abs(x[0]), np.abs(x[-1]))
         return d, mean + self.factor * std + rounding
 
     def signs(self, x: np.ndarray) -> np.ndarray:
         d, threshold = self.limit(x)
-        return beyond(d, threshold.astype(x.dtype))
+        spikes = np.zeros(x.shape, np.int8)
+        beyond(d, threshold.astype(x.dtype), out=spikes[1:])
+        return spikes
 
     def decode(self, spikes: Any, *, threshold: Any, start: Any = 0.0) -> np.ndarray:
         """`start` and θ for each spike since, of the shape of the signal.
