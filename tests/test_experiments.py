@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from neko import datasets
+from neko import datasets, runs
 from neko.cli import app
 from neko.experiments import EXPERIMENTS, Column, Experiment, Interval, Reproduction, Results, Table, Trial
 from neko.experiments.listing1 import Listing1
@@ -145,6 +145,13 @@ def test_other_settings_are_refused_with_what_differs(draws, tmp_path, monkeypat
     with pytest.raises(ValueError, match=r"shift=1.0 there, 2.0 here"):
         Reproduction("draws", tmp_path).go(progress=False)
     assert len(draws) == 6
+
+
+def test_a_run_of_another_command_is_left_alone(draws, tmp_path):
+    runs.write_config(runs.TrainConfig(), tmp_path)
+    with pytest.raises(ValueError, match=r"experiment=None there, 'draws' here"):
+        Reproduction("draws", tmp_path).go(progress=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["config.yaml"]
 
 
 def test_more_seeds_are_added_to_those_that_are_there(draws, tmp_path):

@@ -39,6 +39,7 @@ _MODULES = {
     "devices": "devices",
     "encoders": "encoders",
     "errors": "errors",
+    "experiments": "experiments",
     "inference": "inference",
     "losses": "losses",
     "metrics": "metrics",

@@ -16,7 +16,7 @@ from neko.experiments.results import Column, Results, Table
 from neko.plots.posterior import draw_uncertainty
 
 OPTIONS = {"hidden": 1000, "pretrain": 40, "epochs": 1500, "warmup": 1200, "thinning": 5}
-QUICK = {"hidden": 50, "pretrain": 6, "epochs": 24, "warmup": 12, "thinning": 2}
+QUICK = {"hidden": 50, "pretrain": 4, "epochs": 16, "warmup": 8, "thinning": 2}
 """Options of ``neko sample``."""
 ROW = "single step, feed-forward"
 ONE, TWO, POSTERIOR = "one network by Adam", "mean of the two networks by Adam", "posterior by Langevin from the two"

@@ -116,15 +116,16 @@ class Reproduction:
     def prepare(self) -> None:
         """Write the settings into a new folder; ValueError for a folder of other ones."""
         path = self.folder / CONFIG
+        new = not path.exists()
+        if not new:
+            self.check(record.contents(path)["options"], self.options())
+            record.warn_of_versions(self.folder, self.experiment.backend)
         files.prepare(self.folder / TRIALS)
         for folder in (self.folder, self.folder / TRIALS):
             files.clean(folder)
-        if not path.exists():
+        if new:
             content = {"command": "reproduce", "options": self.options(), "versions": self.versions()}
             files.write(path, yaml.safe_dump(content, sort_keys=False, allow_unicode=True).encode())
-        there, here = record.contents(path)["options"], self.options()
-        self.check(there, here)
-        record.warn_of_versions(self.folder, self.experiment.backend)
 
     def check(self, there: dict[str, Any], here: dict[str, Any]) -> None:
         """ValueError, with what differs, unless the settings are equal."""
