@@ -120,6 +120,9 @@ class Figure3(Experiment):
             f"{results.interval(ROW, 'step size'):.1e}{mixing}. An R-hat far above 1 says that the two chains have "
             "not mixed: their draws are from the neighbourhoods of the points at which Adam stopped and not from the "
             "whole posterior, whose density is discontinuous wherever a spike appears.\n\n"
+            f"Relative to one network the negative log likelihood changes by {gain(results, POSTERIOR):+.3f} with the "
+            f"posterior and by {gain(results, TWO):+.3f} with the mean of the two networks that its chains start from: "
+            "the difference is what the draws around these two add.\n\n"
             "In the figure: the uncertainty of right and wrong test examples of all seeds under the posterior; the "
             "accuracy when the most uncertain examples are refused; the log density."
         )
@@ -152,6 +155,12 @@ def pooled(results: Results, row: str) -> tuple[np.ndarray, np.ndarray]:
     """Uncertainty of the test examples of all trials, and whether they are predicted right."""
     values, right = (results.values(ROW, f"{row}: {name}").ravel() for name in ("uncertainty", "right"))
     return values, right > 0.5
+
+
+def gain(results: Results, row: str) -> float:
+    """Mean difference of the negative log likelihood to that of one network."""
+    found, one = (results.values(ROW, f"{name}: negative log likelihood") for name in (row, ONE))
+    return float(np.mean(found - one))
 
 
 def refusal(uncertainty: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

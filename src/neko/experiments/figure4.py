@@ -45,7 +45,7 @@ class Figure4(MnistExperiment):
     title = "Figure 4: gradients against BPTT"
 
     def settings(self) -> dict[str, Any]:
-        own = {"epochs": 1, EVERY: 4} if self.quick else {"epochs": 2, EVERY: 20}
+        own = {"epochs": 1, EVERY: 2} if self.quick else {"epochs": 2, EVERY: 20}
         return super().settings() | own
 
     def trials(self) -> list[Trial]:
