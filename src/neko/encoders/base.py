@@ -187,14 +187,14 @@ class SignedEncoder(Encoder):
 
     @abstractmethod
     def signs(self, x: np.ndarray) -> np.ndarray:
-        """{-1, 0, 1} of signals, both (time, batch, channels); `x` may be changed: it is a copy."""
+        """{-1, 0, 1} of signals, both (batch, channels, time); `x` is read-only."""
 
     def code(self, x: np.ndarray) -> np.ndarray:
         batch, time, channels = x.shape
         spikes = np.empty((batch, time, channels * self.per_channel), np.float32)
         few = max(1, self.at_once // (time * channels))
         for part in (slice(first, first + few) for first in range(0, batch, few)):
-            signs = np.moveaxis(self.signs(np.array(np.moveaxis(x[part], 1, 0), order="C")), 0, 1)
+            signs = np.moveaxis(self.signs(np.moveaxis(x[part], 1, 2)), 2, 1)
             spikes[part] = np.concatenate([signs > 0, signs < 0], axis=-1) if self.split else signs
         return spikes
 
@@ -209,6 +209,18 @@ class SignedEncoder(Encoder):
         signs = self.signed(spikes)
         start, step = (np.broadcast_to(value, (len(signs), signs.shape[2]))[:, None] for value in (start, threshold))
         return self.returned(start + step * np.cumsum(signs, axis=1), spikes)
+
+
+def changes(x: np.ndarray) -> np.ndarray:
+    """Differences of adjacent samples, (batch, channels, time - 1)."""
+    return np.subtract(x[..., 1:], x[..., :-1], order="C")
+
+
+def since_start(x: np.ndarray) -> np.ndarray:
+    """A copy of signals less their first samples with time first, (time, batch, channels), to walk along."""
+    risen = np.array(np.moveaxis(x, 2, 0), order="C")
+    risen -= risen[0].copy()
+    return risen
 
 
 def beyond(gap: np.ndarray, threshold: Any, out: np.ndarray | None = None) -> np.ndarray:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from neko.arguments import check_number
-from neko.encoders.base import ENCODERS, SignedEncoder
+from neko.encoders.base import ENCODERS, SignedEncoder, changes
 
 
 @ENCODERS.register("delta", source="Eshraghian et al. (2023), doi:10.1109/JPROC.2023.3308088: snntorch.spikegen.delta")
@@ -56,8 +56,9 @@ class Delta(SignedEncoder):
         check_number("threshold", self.threshold, positive=True)
 
     def signs(self, x: np.ndarray) -> np.ndarray:
-        change, spikes = np.diff(x, axis=0), np.zeros(x.shape, np.int8)
-        spikes[1:] = (change >= self.threshold).view(np.int8) - (change <= -self.threshold).view(np.int8)
+        change, spikes = changes(x), np.zeros(x.shape, np.int8)
+        up, down = change >= self.threshold, change <= -self.threshold
+        np.subtract(up.view(np.int8), down.view(np.int8), out=spikes[..., 1:])
         return spikes
 
     def decode(self, spikes: Any, *, start: Any = 0.0) -> np.ndarray:

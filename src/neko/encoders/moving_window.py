@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from neko.arguments import check_integer, check_number
-from neko.encoders.base import ENCODERS, SignedEncoder, beyond
+from neko.encoders.base import ENCODERS, SignedEncoder, beyond, since_start
 
 
 @ENCODERS.register("moving_window", source="Kasabov et al. (2016), doi:10.1016/j.neunet.2015.09.011")
@@ -69,12 +69,13 @@ class MovingWindow(SignedEncoder):
         return super().space(x) | {"window": [1, 2, 3, 5, 10, 20]}
 
     def signs(self, x: np.ndarray) -> np.ndarray:
-        x -= x[0].copy()
-        base = np.zeros_like(x)
-        for k in range(1, min(self.window, len(x)) + 1):
-            base[k:] += x[:-k]
-        base /= np.clip(np.arange(len(x), dtype=x.dtype), 1, self.window)[:, None, None]
-        return beyond(np.subtract(x, base, out=x), self.threshold)
+        w = min(self.window, x.shape[2])
+        x = since_start(x)
+        gap = np.empty_like(x)
+        gap[0] = 0
+        np.subtract(x[1:w], x[: w - 1].cumsum(axis=0) / np.arange(1, w, dtype=x.dtype)[:, None, None], out=gap[1:w])
+        np.subtract(x[w:], sums(x[:-1], w) / w, out=gap[w:])
+        return np.moveaxis(beyond(gap, self.threshold), 0, 2)
 
     def decode(self, spikes: Any, *, start: Any = 0.0) -> np.ndarray:
         """The mean of the decoded samples in the window and θ for a spike, of the shape of the signal.
@@ -90,3 +91,12 @@ class MovingWindow(SignedEncoder):
         for t in range(1, x.shape[1]):
             x[:, t] += x[:, max(t - self.window, 0) : t].mean(axis=1)
         return self.returned(x + np.broadcast_to(start, (len(x), x.shape[2]))[:, None], spikes)
+
+
+def sums(x: np.ndarray, w: int) -> np.ndarray:
+    """Sums of w adjacent rows, by halves; no running sum, which would drift."""
+    if w == 1:
+        return x
+    half = sums(x, w // 2)
+    even = half[w // 2 :] + half[: -(w // 2)]
+    return even if w % 2 == 0 else even[1:] + x[: len(even) - 1]

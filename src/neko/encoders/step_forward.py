@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from neko.arguments import check_number
-from neko.encoders.base import ENCODERS, SignedEncoder, beyond
+from neko.encoders.base import ENCODERS, SignedEncoder, beyond, since_start
 
 
 @ENCODERS.register("step_forward", source="Kasabov et al. (2016), doi:10.1016/j.neunet.2015.09.011")
@@ -55,12 +55,12 @@ class StepForward(SignedEncoder):
         check_number("threshold", self.threshold, positive=True)
 
     def signs(self, x: np.ndarray) -> np.ndarray:
-        x -= x[0].copy()
-        spikes, level = np.zeros(x.shape, np.int8), np.zeros_like(x[0])
+        x = since_start(x)
+        spikes, level, gap = np.zeros(x.shape, np.int8), np.zeros_like(x[0]), np.empty_like(x[0])
         for t in range(1, len(x)):
-            x[t] -= self.threshold * level
-            level += beyond(x[t], self.threshold, out=spikes[t])
-        return spikes
+            np.subtract(x[t], np.multiply(level, self.threshold, out=gap), out=gap)
+            level += beyond(gap, self.threshold, out=spikes[t])
+        return np.moveaxis(spikes, 0, 2)
 
     def decode(self, spikes: Any, *, start: Any = 0.0) -> np.ndarray:
         """The baseline over time, of the shape of the signal.

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from neko.arguments import check_number
-from neko.encoders.base import ENCODERS, SignedEncoder, beyond, checked
+from neko.encoders.base import ENCODERS, SignedEncoder, beyond, changes, checked
 
 
 @ENCODERS.register("temporal_contrast", source="Sengupta and Kasabov (2017), doi:10.1016/j.ins.2017.04.017")
@@ -69,23 +69,23 @@ class TemporalContrast(SignedEncoder):
     def threshold_of(self, signal: Any) -> Any:
         """θ of a signal: (batch, channels), or a float for a signal (time,), in the unit of the signal."""
         x = checked("signal", signal, self.precision)
-        return self.limit(np.moveaxis(x, 1, 0))[1] if x.ndim == 3 else float(self.limit(x)[1])
+        found = self.limit(np.moveaxis(x, 1, 2) if x.ndim == 3 else x)[1]
+        return found if x.ndim == 3 else float(found)
 
     def limit(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """d from t = 1 on, and θ in float64, of signals that lead with time. θ is above its formula by what rounding
-        may do to d, so that changes that are all equal do not spike by chance."""
-        d = np.diff(x, axis=0)
-        n = max(len(d), 1)
-        mean = np.abs(d).sum(axis=0, dtype=np.float64) / n
-        deviation = d - (x[-1] - x[0]) / n
-        std = np.sqrt(np.square(deviation, out=deviation).sum(axis=0, dtype=np.float64) / n)
-        rounding = 4 * np.finfo(x.dtype).eps * np.maximum(np.abs(x[0]), np.abs(x[-1]))
-        return d, mean + self.factor * std + rounding
+        """d from t = 1 on, and θ, of signals whose last axis is time. θ is above its formula by what rounding may do to
+        it and to d, so that changes that are all equal do not spike by chance."""
+        d, eps = changes(x), np.finfo(x.dtype).eps
+        n = max(d.shape[-1], 1)
+        size, mean = np.abs(d).sum(axis=-1) / n, (x[..., -1] - x[..., 0]) / n
+        variance = np.maximum(np.einsum("...t,...t->...", d, d) / n - mean**2, 0)
+        rounding = eps * (16 * size + 2 * np.maximum(np.abs(x[..., 0]), np.abs(x[..., -1])))
+        return d, size + self.factor * np.sqrt(variance) + rounding
 
     def signs(self, x: np.ndarray) -> np.ndarray:
         d, threshold = self.limit(x)
         spikes = np.zeros(x.shape, np.int8)
-        beyond(d, threshold.astype(x.dtype), out=spikes[1:])
+        beyond(d, threshold[..., None], out=spikes[..., 1:])
         return spikes
 
     def decode(self, spikes: Any, *, threshold: Any, start: Any = 0.0) -> np.ndarray:
