@@ -254,6 +254,18 @@ def test_a_code_is_found_by_name_with_options_and_an_own_one_by_file(tmp_path):
     assert resolve(f"{tmp_path / 'own.py'}:Plain").encode("as it is") == "as it is"
 
 
+def test_an_own_code_cannot_work_on_the_array_of_the_caller():
+    class InPlace(Encoder):
+        def code(self, x):
+            x -= 1.0
+            return x
+
+    x = np.ones((1, 3, 1))
+    with pytest.raises(ValueError, match="read-only"):
+        InPlace().encode(x)
+    assert (x == 1.0).all()
+
+
 @pytest.mark.parametrize(
     ("text", "error", "message"),
     [
