@@ -112,6 +112,18 @@ def test_hough_gives_back_the_spikes_that_made_a_signal(spikes, options):
     np.testing.assert_array_equal(code.encode(code.decode(spikes)), spikes)
 
 
+@THOROUGH
+@given(x=signals(-1.0, 1.0), data=st.data())
+def test_a_decoder_takes_a_start_for_each_signal_and_channel(x, data):
+    """The start adds to every sample, a number to all signals alike."""
+    name = data.draw(st.sampled_from(["step_forward", "moving_window", "delta"]))
+    code = ENCODERS[name]()
+    spikes = code.encode(x)
+    np.testing.assert_allclose(code.decode(spikes, start=2.0), code.decode(spikes) + 2.0, atol=1e-14)
+    start = x[:, 0]
+    np.testing.assert_allclose(code.decode(spikes, start=start), code.decode(spikes) + start[:, None], atol=1e-14)
+
+
 def test_every_other_code_with_an_inverse_is_one_of_values():
     """Their bounds are in tests/unit/test_value_encoders.py."""
     here = {*SIGNED, *(name for name in ENCODERS if issubclass(ENCODERS[name], FilterEncoder))}

@@ -294,15 +294,3 @@ def test_an_own_code_cannot_work_on_the_array_of_the_caller():
 def test_what_is_no_code_is_refused(text, error, message):
     with pytest.raises(error, match=message):
         resolve(text)
-
-
-@THOROUGH
-@given(x=signals(-1.0, 1.0), data=st.data())
-def test_a_decoder_takes_a_start_for_each_signal_and_channel(x, data):
-    """The start adds to every sample, a number to all signals alike."""
-    text = data.draw(st.sampled_from(["step_forward", "moving_window", "delta"]))
-    code = resolve(text)
-    spikes = code.encode(x)
-    np.testing.assert_allclose(code.decode(spikes, start=2.0), code.decode(spikes) + 2.0, atol=1e-14)
-    start = x[:, 0]
-    np.testing.assert_allclose(code.decode(spikes, start=start), code.decode(spikes) + start[:, None], atol=1e-14)
