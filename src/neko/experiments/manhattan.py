@@ -62,7 +62,7 @@ class Manhattan(MnistExperiment):
     packages = ("torch", "tensorflow", "keras")
 
     def settings(self) -> dict[str, Any]:
-        own = {"epochs": 2, "batch size": 50} if self.quick else {"epochs": 40, "batch size": 500}
+        own = {"epochs": 2, "batch size": 50} if self.quick else {"epochs": 20, "batch size": 500}
         return super().settings() | own
 
     def trials(self) -> list[Trial]:
