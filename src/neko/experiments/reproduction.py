@@ -23,10 +23,9 @@ from neko.experiments.results import Results, Table
 from neko.io import files
 from neko.io.console import Output
 from neko.runs import record
+from neko.runs.record import CONFIG
 
-CONFIG, TRIALS, NUMBERS, TABLE, FIGURES, REPORT = (
-    *("config.yaml", "trials", "numbers.csv", "table.csv", "figures", "report.md"),
-)
+TRIALS, NUMBERS, TABLE, FIGURES, REPORT = "trials", "numbers.csv", "table.csv", "figures", "report.md"
 SHOWN = 4
 """Numbers of a trial that are printed."""
 
@@ -46,10 +45,10 @@ class Reproduction:
 
     Attributes
     ----------
-    experiment : Experiment
-    folder : Path
+    experiment, folder : Experiment, Path
+        The experiment with its settings, and where it is.
     command : str
-        The command line that makes, or goes on with, this folder.
+        The command line that makes this folder, or goes on with it.
 
     Raises
     ------
