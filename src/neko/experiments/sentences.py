@@ -75,14 +75,17 @@ class Batches:
         Sentences in a batch.
     noise : float
         Deviation of the normal noise that is added to the features of every frame.
+    dropout : float
+        Share of the features, of every frame, that are zero; the others grow by ``1 / (1 - dropout)``.
     repeats : int
         Steps of a frame.
     seed : int
         Seed of order and noise.
     """
 
-    def __init__(self, sentences: Sentences, size: int, noise: float, repeats: int, seed: int) -> None:
-        self.sentences, self.size, self.noise, self.repeats = sentences, size, noise, repeats
+    def __init__(self, sentences: Sentences, size: int, noise: float, dropout: float, repeats: int, seed: int) -> None:
+        self.sentences, self.size, self.repeats = sentences, size, repeats
+        self.noise, self.dropout = noise, dropout
         self.rng = np.random.default_rng(seed)
 
     def __len__(self) -> int:
@@ -95,4 +98,5 @@ class Batches:
         for number in self.rng.permutation(len(self)):
             x, y, mask = self.sentences.rows(order[number * self.size : (number + 1) * self.size])
             noisy = x + self.noise * self.rng.standard_normal(x.shape, np.float32)
-            yield Sentences(noisy, y, mask).repeated(self.repeats)
+            kept = self.rng.random(x.shape, np.float32) >= self.dropout
+            yield Sentences(noisy * kept / np.float32(1.0 - self.dropout), y, mask).repeated(self.repeats)
