@@ -119,12 +119,12 @@ class Figure2(Experiment):
     title = "Figure 2: phones of the TIMIT sample"
     default_seeds = 2
     packages = ("kaldi-native-fbank", "scipy")
-    data: ClassVar[str] = "timit-sample"
+    data_sets: ClassVar[tuple[str, ...]] = ("timit-sample",)
     folds: ClassVar[tuple[dict[str, int], ...]] = ({"fold": 1}, {"fold": 2}, {"fold": 3})
 
     def settings(self) -> dict[str, Any]:
         found = {row: told(recipe) for row, recipe in RECIPES.items()}
-        return {"data": self.data, **({"epochs": 2, "sentences": 4} if self.quick else found)}
+        return {"data": self.data_sets[0], **({"epochs": 2, "sentences": 4} if self.quick else found)}
 
     def trials(self) -> list[Trial]:
         rows, folds = list(RECIPES), self.folds
@@ -135,7 +135,7 @@ class Figure2(Experiment):
 
     def measure(self, trial: Trial) -> dict[str, Any]:
         recipe = RECIPES[trial.row]
-        train, test, phones = load(self.data, **trial.options)
+        train, test, phones = load(self.data_sets[0], **trial.options)
         if self.quick:
             recipe, train, test = replace(recipe, epochs=2), train.shortest(4), test.shortest(4)
         spiking = recipe.term is not None
@@ -211,7 +211,7 @@ class Corpus(Figure2):
     """
 
     title = "Figure 2: phones of TIMIT"
-    data = "timit"
+    data_sets = ("timit",)
     folds = ({},)
 
 
