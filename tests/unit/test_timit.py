@@ -13,6 +13,7 @@ import pytest
 
 from neko import datasets
 from neko.datasets import fetch, phones, speech, timit
+from neko.experiments import figure2, sentences
 
 ARCHIVE = Path(os.environ.get("NEKO_DATA") or "/none") / "timit_sample" / "timit.zip"
 needs_sample = pytest.mark.skipif(not ARCHIVE.is_file(), reason="NEKO_DATA holds no timit_sample")
@@ -246,6 +247,19 @@ def test_the_full_corpus_in_its_own_layout(home, case):
     )
     assert datasets.DATASETS["timit"].place() == "NEKO_DATA"
     assert datasets.load("timit", phones=39).outputs == 39
+
+
+def test_the_experiment_on_speech_is_that_of_the_full_corpus_too(home):
+    pytest.importorskip("kaldi_native_fbank")
+    plant(home, str.upper)
+    experiment = figure2.Corpus(quick=True)
+    try:
+        found = experiment.measure(experiment.trials()[0])
+    finally:
+        sentences.load.cache_clear()
+    assert len(found["error after each epoch"]) == 2
+    assert 0.0 < found["error"] < 100.0
+    assert found["rate"] > 0.0
 
 
 def test_the_disc_as_it_comes_is_found(home):

@@ -107,8 +107,15 @@ class Figure2(Experiment):
     two steps of 1 ms, and firing rates are counted in this time: 10 Hz are one spike in 100 steps. Noise on the
     features in training and a learning rate that falls to zero are part of all but the untuned setting.
 
-    `Corpus` in the same file is this on a licensed copy of the whole corpus, with the core test set as the only
-    fold.
+    **Tuning.** About fifty trials of one seed on fold 0. Of the spiking network: features without noise end at 73 % wrong
+    frames; the threshold (1, 3, 6), Adam's rate (0.003 to 0.04), the rate term (0 to 50), τ_m (3, 5, 9 ms and log-spaced
+    from 2 to 20), τ_a (20 to 600 ms), β (0 to 0.5), τ_out (3 to 12 ms), noise (0 to 1), dropout, clipping, batches of 4,
+    one to five steps per frame and 10 to 40 epochs. Of the LSTM: Adam's rate (0.003 to 0.02), noise (0 to 1.5),
+    dropout, weight decay and 8 to 20 epochs; without noise and dropout it has 9 % of the training frames wrong and 60 %
+    of the test frames. Nothing of the untuned setting.
+
+    ``neko reproduce neko.experiments.figure2:Corpus`` is this on a licensed copy of the whole corpus, with the core
+    test set as the only fold.
 
     References
     ----------
@@ -257,7 +264,7 @@ def claim(row: str) -> str | None:
     """What the paper says of a row."""
     if row not in [f"{SYMMETRIC}, {direction}" for direction in DIRECTIONS]:
         return None
-    return f"at most the LSTM's error, {LESS:.0f} % below the untuned one's, at {HERTZ:.0f} Hz"
+    return f"≤ LSTM, {LESS:.0f} % below untuned, {HERTZ:.0f} Hz"
 
 
 def by_speaker(results: Results, row: str) -> np.ndarray:
