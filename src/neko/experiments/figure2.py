@@ -199,8 +199,10 @@ def verdict(results: Results, direction: str) -> str:
     ]
     return (
         f"ALIF-200 by symmetric e-prop is {', '.join(reached)}: speaker by speaker its error minus that of the LSTM is "
-        f"{more:+.1f} points, and it is {less:.1f} % less than that of the untuned network (95 % t-intervals over "
-        f"{len(ours)} speakers, each the mean over seeds); it spikes at {rate:.1f} Hz."
+        f"{more:.1f} points, and it is {less:.1f} % less than that of the untuned network (95 % t-intervals over "
+        f"{len(ours)} speakers, each the mean over seeds); it spikes at {rate:.1f} Hz. The untuned network has "
+        f"{results.values(f'{UNTUNED}, {direction}', 'training error').mean():.0f} % of the training frames wrong and "
+        f"{untuned.mean():.0f} % of the test frames: without noise on the features it learns its few speakers by heart."
     )
 
 
