@@ -14,9 +14,6 @@ GAIN, DIFFERENCE = 2.0, 5.0
 TOGETHER = 2
 """Samples that a network reads in one time step."""
 
-SHIFT, AMPLITUDE = 1.5, 0.1
-"""Largest change of a variant of a beat: samples in time, and part of the amplitude."""
-
 LENGTH, LOGISTIC, NEIGHBOUR, FOREST = "length only", "logistic regression", "1-NN", "random forest"
 BASELINES = (LENGTH, LOGISTIC, NEIGHBOUR, FOREST)
 
@@ -62,20 +59,6 @@ def folded(x: np.ndarray, length: int) -> np.ndarray:
     """
     x = np.pad(x, ((0, 0), (0, -x.shape[1] % length), (0, 0)))
     return x.reshape(len(x), x.shape[1] // length, length * x.shape[2])
-
-
-def varied(data: Dataset, copies: int, seed: int) -> Dataset:
-    """Each beat to train in several variants: moved in time by up to `SHIFT` samples, between samples by linear
-    interpolation, and multiplied by 1 ± up to `AMPLITUDE`, both uniform."""
-    rng = np.random.default_rng(seed)
-    x, y = np.tile(data.x_train[..., 0], (copies, 1)), np.tile(data.y_train, copies)
-    n, last = len(x), x.shape[1] - 1
-    at = np.clip(np.arange(last + 1) + rng.uniform(-SHIFT, SHIFT, (n, 1)), 0, last)
-    before = np.floor(at).astype(int)
-    part = at - before
-    x = (1 - part) * np.take_along_axis(x, before, 1) + part * np.take_along_axis(x, np.minimum(before + 1, last), 1)
-    x *= rng.uniform(1 - AMPLITUDE, 1 + AMPLITUDE, (n, 1))
-    return data._replace(x_train=x[..., None].astype(np.float32), y_train=y)
 
 
 def baseline(name: str, data: Dataset, seed: int) -> float:
