@@ -202,14 +202,14 @@ def notes(results: Results) -> str:
     cells = {of: {row: results.interval(row, f"accuracy, {of}") for row in results.rows} for of in DATA}
     found, hidden, patients = ({row: cell for row, cell in cells[of].items() if cell} for of in DATA)
     learnt = {row: results.interval(row, f"training accuracy, {BALANCED}") for row in (NONE, ALIF, RNN)}
-    differences = ", ".join(f"{row} {found[row].mean - paper:+.3f}" for row, paper in PAPER.items())
+    differences = "; ".join(f"{row} {found[row].mean - paper:+.3f}" for row, paper in PAPER.items())
     ordered = sorted(CODES | OTHERS, key=lambda row: -found[row].mean)
     near, forest, length = heartbeats.NEIGHBOUR, heartbeats.FOREST, heartbeats.LENGTH
     return (
         f"**Against the paper**: {differences}.\n\n"
         f"**What limits the signal by e-prop**: it has {found[NONE]:.3f}, and {learnt[NONE]:.3f} on the beats it was "
-        f"trained on. The same network by BPTT has {found[ALIF]:.3f} and {learnt[ALIF]:.3f}: the credit that e-prop "
-        f"does not give through recurrent weights is worth {found[ALIF].mean - found[NONE].mean:+.3f}. The RNN has "
+        f"trained on. The same network by BPTT has {found[ALIF]:.3f} and {learnt[ALIF]:.3f}: the credit that e-prop cuts is "
+        f"worth {found[ALIF].mean - found[NONE].mean:+.3f}. The RNN has "
         f"{found[RNN]:.3f} and {learnt[RNN]:.3f}.\n\n"
         f"**Against classifiers without a network**: on the same beats 1-NN has {found[near]:.3f} and a forest "
         f"{found[forest]:.3f}, more than any row of the paper, since nearly every test beat has its like in training; "
@@ -217,7 +217,7 @@ def notes(results: Results) -> str:
         f"signal by e-prop {hidden[NONE]:.3f}, and the RNN {hidden[RNN]:.3f}. For new patients 1-NN has "
         f"{patients[near]:.3f}, the signal by e-prop {patients[NONE]:.3f}, and the RNN {patients[RNN]:.3f}. Nine of "
         "ten beats of class F in training are of one record.\n\n"
-        f"**Codes**: {', '.join(ordered[:3])} keep most, {' and '.join(ordered[-2:])} least; but codes that the paper "
+        f"**Codes**: {'; '.join(ordered[:3])} keep most, {' and '.join(ordered[-2:])} least; but codes that the paper "
         "does not have were trained for half the time and with options that were not searched.\n\n"
         "A time step is nominally 1 ms and stands for two samples, 17 ms of the heart: at 20 Hz a neuron has two "
         f"spikes in a beat. The first column has {FEWER} seeds in rows that the paper does not have, the last two have "
