@@ -208,8 +208,9 @@ def notes(results: Results) -> str:
     return (
         f"**Against the paper**: {differences}.\n\n"
         f"**What limits the signal by e-prop**: it has {found[NONE]:.3f}, and {learnt[NONE]:.3f} on the beats it was "
-        f"trained on. The same network by BPTT has {found[ALIF]:.3f} and {learnt[ALIF]:.3f}: the credit that e-prop cuts "
-        f"is worth {found[ALIF].mean - found[NONE].mean:+.3f}. The RNN has {found[RNN]:.3f} and {learnt[RNN]:.3f}.\n\n"
+        f"trained on. The same network by BPTT has {found[ALIF]:.3f} and {learnt[ALIF]:.3f}: the credit that e-prop "
+        f"cuts is worth {found[ALIF].mean - found[NONE].mean:+.3f}. The RNN has {found[RNN]:.3f} and "
+        f"{learnt[RNN]:.3f}.\n\n"
         f"**Against classifiers without a network**: on the same beats 1-NN has {found[near]:.3f} and a forest "
         f"{found[forest]:.3f}, more than any row of the paper, since nearly every test beat has its like in training; "
         f"the number of zeros alone gives {found[length]:.3f}. With the length hidden 1-NN has {hidden[near]:.3f}, the "
