@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from neko.encoders import measures
-from neko.encoders.base import ENCODERS, Encoder, RangedEncoder, SignedEncoder
+from neko.encoders.base import ENCODERS, Encoder, RangedEncoder
+from neko.encoders.signed import SignedEncoder, ThresholdEncoder
 from neko.encoders.tune import Tuning, tune
 
 
@@ -36,6 +37,7 @@ __all__ = [
     "Encoder",
     "RangedEncoder",
     "SignedEncoder",
+    "ThresholdEncoder",
     "Tuning",
     "measures",
     "resolve",

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from neko.arguments import check_number
-from neko.encoders.base import ENCODERS, SignedEncoder, changes
+from neko.encoders.base import ENCODERS
+from neko.encoders.signed import ThresholdEncoder, changes
 
 
 @ENCODERS.register("delta", source="Eshraghian et al. (2023), doi:10.1109/JPROC.2023.3308088: snntorch.spikegen.delta")
 @dataclass(frozen=True)
-class Delta(SignedEncoder):
+class Delta(ThresholdEncoder):
     r"""A spike where the signal changes by at least the threshold from one sample to the next.
 
     .. math::
@@ -50,25 +49,8 @@ class Delta(SignedEncoder):
     [1.0, 1.5, 1.0, 1.0, 1.0]
     """
 
-    threshold: float = 0.1
-
-    def __post_init__(self) -> None:
-        check_number("threshold", self.threshold, positive=True)
-
     def signs(self, x: np.ndarray) -> np.ndarray:
         change, spikes = changes(x), np.zeros(x.shape, np.int8)
         up, down = change >= self.threshold, change <= -self.threshold
         np.subtract(up.view(np.int8), down.view(np.int8), out=spikes[..., 1:])
         return spikes
-
-    def decode(self, spikes: Any, *, start: Any = 0.0) -> np.ndarray:
-        """`start` and θ for each spike since, of the shape of the signal.
-
-        Parameters
-        ----------
-        spikes : array
-            As `encode` returns.
-        start : float or array (batch, channels)
-            Sample 0 of the signal.
-        """
-        return self.summed(spikes, self.threshold, start)

@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from neko.arguments import check_integer, check_number
-from neko.encoders.base import ENCODERS, SignedEncoder, beyond, since_start
+from neko.arguments import check_integer
+from neko.encoders.base import ENCODERS
+from neko.encoders.signed import ThresholdEncoder, beyond, since_start
 
 
 @ENCODERS.register("moving_window", source="Kasabov et al. (2016), doi:10.1016/j.neunet.2015.09.011")
 @dataclass(frozen=True)
-class MovingWindow(SignedEncoder):
+class MovingWindow(ThresholdEncoder):
     r"""A spike where the signal leaves the mean of the samples before it.
 
     .. math::
@@ -57,11 +58,10 @@ class MovingWindow(SignedEncoder):
     [0.0, 0.5, 0.25, 0.375, -0.1875]
     """
 
-    threshold: float = 0.1
     window: int = 5
 
     def __post_init__(self) -> None:
-        check_number("threshold", self.threshold, positive=True)
+        super().__post_init__()
         check_integer("window", self.window)
 
     @classmethod
@@ -78,15 +78,7 @@ class MovingWindow(SignedEncoder):
         return np.moveaxis(beyond(gap, self.threshold), 0, 2)
 
     def decode(self, spikes: Any, *, start: Any = 0.0) -> np.ndarray:
-        """The mean of the decoded samples in the window and θ for a spike, of the shape of the signal.
-
-        Parameters
-        ----------
-        spikes : array
-            As `encode` returns.
-        start : float or array (batch, channels)
-            Sample 0 of the signal.
-        """
+        """The mean of the decoded samples in the window and θ for a spike; otherwise as `ThresholdEncoder.decode`."""
         x = self.threshold * self.signed(spikes)
         for t in range(1, x.shape[1]):
             x[:, t] += x[:, max(t - self.window, 0) : t].mean(axis=1)

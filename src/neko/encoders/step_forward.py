@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
-from neko.arguments import check_number
-from neko.encoders.base import ENCODERS, SignedEncoder, beyond, since_start
+from neko.encoders.base import ENCODERS
+from neko.encoders.signed import ThresholdEncoder, beyond, since_start
 
 
 @ENCODERS.register("step_forward", source="Kasabov et al. (2016), doi:10.1016/j.neunet.2015.09.011")
 @dataclass(frozen=True)
-class StepForward(SignedEncoder):
+class StepForward(ThresholdEncoder):
     r"""A baseline that follows the signal in steps of the threshold, one spike for each step.
 
     .. math::
@@ -49,10 +49,6 @@ class StepForward(SignedEncoder):
     """
 
     at_once: ClassVar[int] = 2**22  # each step in time is a pass over the signals: the more of them, the better
-    threshold: float = 0.1
-
-    def __post_init__(self) -> None:
-        check_number("threshold", self.threshold, positive=True)
 
     def signs(self, x: np.ndarray) -> np.ndarray:
         x = since_start(x)
@@ -61,15 +57,3 @@ class StepForward(SignedEncoder):
             np.subtract(x[t], np.multiply(level, self.threshold, out=gap), out=gap)
             level += beyond(gap, self.threshold, out=spikes[t])
         return np.moveaxis(spikes, 0, 2)
-
-    def decode(self, spikes: Any, *, start: Any = 0.0) -> np.ndarray:
-        """The baseline over time, of the shape of the signal.
-
-        Parameters
-        ----------
-        spikes : array
-            As `encode` returns.
-        start : float or array (batch, channels)
-            Sample 0 of the signal.
-        """
-        return self.summed(spikes, self.threshold, start)

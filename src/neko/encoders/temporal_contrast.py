@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from neko.arguments import check_number
-from neko.encoders.base import ENCODERS, SignedEncoder, beyond, changes, checked
+from neko.encoders.base import ENCODERS, checked
+from neko.encoders.signed import SignedEncoder, beyond, changes
 
 
 @ENCODERS.register("temporal_contrast", source="Sengupta and Kasabov (2017), doi:10.1016/j.ins.2017.04.017")
