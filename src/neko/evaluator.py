@@ -277,7 +277,7 @@ class Evaluator:
         return np.concatenate(found)
 
     def _forward(self, params: Any, x: Any, carry: Any, valid: Array | None) -> Pass:
-        return self.model.forward(self.xp.forward_only(), params, x, carry, training=False, valid=valid)
+        return self.model.masked(self.xp.forward_only(), params, x, carry, training=False, valid=valid)
 
     def _predict_batch(self, every: bool, params: Any, carry: Any, x: Any, mask: Array | None) -> Array:
         xp, loss = self.xp, self.objective.loss

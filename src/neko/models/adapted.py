@@ -231,9 +231,7 @@ class Adapted(Trainable):
     def arrange(self, x: Any) -> Any:
         return x
 
-    def forward(
-        self, xp: Backend, params: dict[str, Array], x: Any, carry: Any, *, training: bool, valid: Array | None = None
-    ) -> Pass:
+    def forward(self, xp: Backend, params: dict[str, Array], x: Any, carry: Any, *, training: bool) -> Pass:
         applied = self.apply(params, carry, x, training)
         y = outcome.select(self, applied.outputs)
         y = xp.expand_dims(y, axis=0) if len(y.shape) == 2 else xp.permute_dims(y, (1, 0, 2))

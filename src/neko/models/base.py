@@ -105,13 +105,15 @@ class Trainable(ABC):
         """Inputs in the form that `forward` expects, with time leading for a network of cells."""
 
     @abstractmethod
-    def forward(
-        self, xp: Backend, params: dict[str, Array], x: Array, carry: Any, *, training: bool, valid: Array | None = None
-    ) -> Pass:
-        """The forward pass, a pure function; `carry` is the state or the buffers before, None for a network at rest.
+    def forward(self, xp: Backend, params: dict[str, Array], x: Array, carry: Any, *, training: bool) -> Pass:
+        """The forward pass, a pure function; `carry` is the state or the buffers before, None for a network at rest."""
 
-        A bidirectional network also reads each sequence from the last frame at which `valid` (time, batch) is above 0.
-        """
+    def masked(
+        self, xp: Backend, params: dict[str, Array], x: Array, carry: Any, *, training: bool, valid: Array | None
+    ) -> Pass:
+        """As `forward`, of sequences that end with the last frame at which `valid` (time, batch) is above 0; their end
+        matters to a bidirectional network only."""
+        return self.forward(xp, params, x, carry, training=training)
 
     @property
     def bidirectional(self) -> bool:

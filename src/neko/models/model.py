@@ -136,9 +136,10 @@ class Model(Trainable):
     def arrange(self, x: Array) -> Array:
         return self.xp.permute_dims(x, (1, 0, 2))
 
-    def forward(
-        self, xp: Backend, params: Params, x: Array, carry: Any, *, training: bool, valid: Array | None = None
-    ) -> Pass:
+    def forward(self, xp: Backend, params: Params, x: Array, carry: Any, *, training: bool) -> Pass:
+        return self.masked(xp, params, x, carry, training=training, valid=None)
+
+    def masked(self, xp: Backend, params: Params, x: Array, carry: Any, *, training: bool, valid: Array | None) -> Pass:
         start = self.rest(x) if carry is None else carry
         outputs: list[Array] = []
         emissions: list[Array] = []

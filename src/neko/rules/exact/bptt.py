@@ -87,7 +87,7 @@ class BPTT(GradientRule):
         """The forward pass, with states detached every `length` steps."""
         xp, model, x = self.xp, self.model.model, batch.x
         if length is None:
-            return model.forward(xp, params, x, state, training=self.training, valid=batch.valid)
+            return model.masked(xp, params, x, state, training=self.training, valid=batch.valid)
         chunks = []
         for begin in range(0, x.shape[0], length):
             state = tree.map(xp.stop_gradient, state) if begin else state
