@@ -10,7 +10,7 @@ import numpy as np
 
 from neko.arguments import check_integer
 from neko.encoders.base import ENCODERS
-from neko.encoders.signed import ThresholdEncoder, beyond, since_start
+from neko.encoders.signed import ThresholdEncoder, beyond
 
 
 @ENCODERS.register("moving_window", source="Kasabov et al. (2016), doi:10.1016/j.neunet.2015.09.011")
@@ -70,12 +70,15 @@ class MovingWindow(ThresholdEncoder):
 
     def signs(self, x: np.ndarray) -> np.ndarray:
         w = min(self.window, x.shape[2])
-        x = since_start(x)
-        gap = np.empty_like(x)
-        gap[0] = 0
-        np.subtract(x[1:w], x[: w - 1].cumsum(axis=0) / np.arange(1, w, dtype=x.dtype)[:, None, None], out=gap[1:w])
-        np.subtract(x[w:], sums(x[:-1], w) / w, out=gap[w:])
-        return np.moveaxis(beyond(gap, self.threshold), 0, 2)
+        x, spikes = np.subtract(x, x[..., :1], order="C"), np.zeros(x.shape, np.int8)
+        # Signal after signal in one row, which is fastest; windows that reach into the signal before are replaced.
+        row = x.reshape(-1)
+        base = sums(row[:-1], w) * x.dtype.type(1.0 / w)
+        beyond(np.subtract(row[w:], base, out=base), self.threshold, out=spikes.reshape(-1)[w:])
+        first = x[..., : w - 1].cumsum(axis=-1) / np.arange(1, w, dtype=x.dtype)
+        spikes[..., 0] = 0
+        beyond(x[..., 1:w] - first, self.threshold, out=spikes[..., 1:w])
+        return spikes
 
     def decode(self, spikes: Any, *, start: Any = 0.0) -> np.ndarray:
         """The mean of the decoded samples in the window and θ for a spike; otherwise as `ThresholdEncoder.decode`."""
@@ -86,7 +89,7 @@ class MovingWindow(ThresholdEncoder):
 
 
 def sums(x: np.ndarray, w: int) -> np.ndarray:
-    """Sums of w adjacent rows, by halves; no running sum, which would drift."""
+    """Sums of w adjacent entries (n,), by halves; no running sum, which would drift."""
     if w == 1:
         return x
     half = sums(x, w // 2)
