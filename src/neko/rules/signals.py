@@ -36,11 +36,14 @@ def random_feedback(xp: Backend, model: Evaluator, seed: int) -> Params:
     """A matrix (outputs, n) from the readout's error to every layer, with the variance of ``w_out``, so that the signal
     has the size of symmetric feedback."""
     rng, n_out = np.random.default_rng(seed), model.outputs
-    return {
-        f"{direction.prefix}feedback.{i}": xp.asarray(initializers.fan_in_normal(rng, (cell.units, n_out)).T)
-        for direction in model.model.directions
-        for i, cell in enumerate(model.network.cells)
-    }
+    pairs = zip(feedback_names(model), model.model.cells, strict=True)
+    return {name: xp.asarray(initializers.fan_in_normal(rng, (cell.units, n_out)).T) for name, cell in pairs}
+
+
+def feedback_names(model: Evaluator) -> tuple[str, ...]:
+    """Names of the feedback weights of every layer, in the order of the model's cells."""
+    layers = range(len(model.network.cells))
+    return tuple(f"{direction.prefix}feedback.{i}" for direction in model.model.directions for i in layers)
 
 
 def broadcast(

@@ -101,7 +101,7 @@ class Eprop(ThreeFactor):
         return signals.random_feedback(self.xp, self.model, self.feedback_seed)
 
     def learnt_feedback(self) -> tuple[str, ...]:
-        return tuple(self.initial_feedback()) if self.mode == "adaptive" else ()
+        return signals.feedback_names(self.model) if self.mode == "adaptive" else ()
 
     def decay(self) -> dict[str, float]:
         if not self.feedback_decay:
