@@ -36,6 +36,18 @@ class Dataset(NamedTuple):
     mask_test: np.ndarray | None = None
     task_type: Literal["classification", "regression"] = "classification"
 
+    def first(self, train: int | None, test: int | None) -> Dataset:
+        """The first `train` examples to train and the first `test` to test; None for all."""
+        a, b = slice(train), slice(test)
+        return self._replace(
+            x_train=self.x_train[a],
+            y_train=self.y_train[a],
+            x_test=self.x_test[b],
+            y_test=self.y_test[b],
+            mask_train=None if self.mask_train is None else self.mask_train[a],
+            mask_test=None if self.mask_test is None else self.mask_test[b],
+        )
+
     def one_hot(self) -> Dataset:
         """The data set with class numbers as rows of the identity, (…, outputs); a regression is returned unchanged.
 

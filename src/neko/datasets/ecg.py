@@ -11,7 +11,7 @@ from neko.arguments import check_choice
 from neko.datasets import mitdb
 from neko.datasets.dataset import Dataset
 from neko.datasets.entry import DATASETS
-from neko.datasets.fetch import DataFile, find
+from neko.datasets.fetch import DataFile, arrays_of
 
 CLASSES = ("N", "S", "V", "F", "Q")
 """Normal, supraventricular, ventricular, fusion, and paced or unknown beats, after ANSI/AAMI EC57."""
@@ -103,8 +103,8 @@ def load(
 
 def read() -> Beats:
     """All beats, with what is known of each."""
-    with np.load(find(FILE)) as arrays:
-        return Beats(*(arrays[name] for name in Beats._fields))
+    arrays = arrays_of(FILE)
+    return Beats(*(arrays[name] for name in Beats._fields))
 
 
 def rows(beats: Beats, split: str) -> tuple[np.ndarray, np.ndarray]:

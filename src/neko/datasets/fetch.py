@@ -178,6 +178,19 @@ def find(file: DataFile) -> Path:
     return target
 
 
+def arrays_of(file: DataFile) -> dict[str, np.ndarray]:
+    """The arrays of an npz file; errors as `find`."""
+    with np.load(find(file)) as arrays:
+        return dict(arrays)
+
+
+def repository(name: str, commit: str) -> DataFile:
+    """The archive of a GitHub repository at a commit."""
+    stem, host = f"{name.rpartition('/')[2]}-{commit}", f"{name}/archive/{commit}.zip"
+    urls = (f"https://github.com/{host}", f"https://codeload.github.com/{name}/zip/{commit}")
+    return DataFile(f"archives/{stem}.zip", ("zip:whole",), urls)
+
+
 def right_arrays(file: DataFile, arrays: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
     """The arrays; OSError unless they have the checksum of the file."""
     found = f"arrays:{arrays_digest(arrays)}"

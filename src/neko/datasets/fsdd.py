@@ -13,7 +13,7 @@ import numpy as np
 from neko.arguments import check_integer, check_number
 from neko.datasets.dataset import Dataset
 from neko.datasets.entry import DATASETS
-from neko.datasets.fetch import DataFile, find
+from neko.datasets.fetch import DataFile, arrays_of, find, repository
 
 SAMPLE_RATE = 8000
 LOWEST, HIGHEST = 100.0, 3600.0
@@ -22,15 +22,7 @@ COMPRESSION = 0.3
 """Exponent of the amplitude, about that of the basilar membrane."""
 TEST = 5
 """The official test set is the first five recordings of each speaker and digit."""
-COMMIT = "26eb9aaf76e81b692f806f9140c2d2777410d7a1"
-ARCHIVE = DataFile(
-    f"archives/free-spoken-digit-dataset-{COMMIT}.zip",
-    ("zip:whole",),
-    (
-        f"https://github.com/Jakobovski/free-spoken-digit-dataset/archive/{COMMIT}.zip",
-        f"https://codeload.github.com/Jakobovski/free-spoken-digit-dataset/zip/{COMMIT}",
-    ),
-)
+ARCHIVE = repository("Jakobovski/free-spoken-digit-dataset", "26eb9aaf76e81b692f806f9140c2d2777410d7a1")
 """The data set as its authors publish it: a repository of WAV files."""
 
 
@@ -128,8 +120,7 @@ def load(*, step: float = 10.0, steps: int = 100, channels: int = 16, spikes: bo
 
 def read() -> dict[str, np.ndarray]:
     """The arrays of all recordings, see `recordings`."""
-    with np.load(find(FILE)) as arrays:
-        return dict(arrays)
+    return arrays_of(FILE)
 
 
 def centres(channels: int) -> np.ndarray:

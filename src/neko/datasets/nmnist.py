@@ -11,19 +11,11 @@ from neko.arguments import check_integer
 from neko.datasets.dataset import Dataset
 from neko.datasets.entry import DATASETS
 from neko.datasets.events import binned
-from neko.datasets.fetch import DataFile, find
+from neko.datasets.fetch import DataFile, arrays_of, find, repository
 
 SENSOR = (34, 34, 2)
 """Columns, rows and polarities."""
-COMMIT = "01beeeb6a181546d6c6830382ce6086bfc587836"
-ARCHIVE = DataFile(
-    f"archives/slayerPytorch-{COMMIT}.zip",
-    ("zip:whole",),
-    (
-        f"https://github.com/bamsumit/slayerPytorch/archive/{COMMIT}.zip",
-        f"https://codeload.github.com/bamsumit/slayerPytorch/zip/{COMMIT}",
-    ),
-)
+ARCHIVE = repository("bamsumit/slayerPytorch", "01beeeb6a181546d6c6830382ce6086bfc587836")
 """A repository that has the first recordings, as files of the original format."""
 
 
@@ -110,5 +102,4 @@ def load(*, step: float = 5.0, steps: int = 60, pool: int = 2, counts: bool = Fa
 
 def read() -> dict[str, np.ndarray]:
     """The arrays of the sample, see `recordings`."""
-    with np.load(find(FILE)) as arrays:
-        return dict(arrays)
+    return arrays_of(FILE)

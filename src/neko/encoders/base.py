@@ -153,3 +153,7 @@ class RangedEncoder(Encoder):
     def within(self, x: np.ndarray) -> np.ndarray:
         """v of a signal."""
         return np.clip((x - self.low) / (self.high - self.low), 0.0, 1.0)
+
+    def outward(self, v: np.ndarray) -> np.ndarray:
+        """The signal of v: the inverse of `within`."""
+        return self.low + (self.high - self.low) * v

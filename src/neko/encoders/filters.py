@@ -98,7 +98,7 @@ class FilterEncoder(RangedEncoder):
         v = np.zeros_like(z)
         for k, tap in enumerate(self.filter[: z.shape[1]]):
             v[:, k:] += tap * z[:, : z.shape[1] - k]
-        return self.returned(self.low + (self.high - self.low) * v, spikes)
+        return self.returned(self.outward(v), spikes)
 
 
 def check_part(threshold: Any) -> None:

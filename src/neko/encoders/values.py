@@ -42,4 +42,4 @@ class InvertibleEncoder(ValueEncoder):
         """
         z = self.received(spikes)
         v = self.values(z.reshape(len(z), -1, self.steps, self.per_channel, z.shape[2] // self.per_channel))
-        return self.returned(self.low + (self.high - self.low) * v, spikes)
+        return self.returned(self.outward(v), spikes)

@@ -38,7 +38,7 @@ def inputs(data: Dataset, code: str | None) -> tuple[np.ndarray, np.ndarray, flo
     encoder = None if code is None else encoders.resolve(code)
     encode = signal_and_difference if encoder is None else encoder.encode
     train, test = encode(data.x_train), encode(data.x_test)
-    density = np.nan if encoder is None else float(np.abs(train).sum() / data.x_train.size)
+    density = np.nan if encoder is None else encoders.measures.density(train, data.x_train)
     length = TOGETHER * (1 if encoder is None else encoder.steps)
     train, test = folded(train, length), folded(test, length)
     mean = train.mean(axis=(0, 1))

@@ -30,11 +30,7 @@ class MnistExperiment(Experiment):
     @functools.cached_property
     def data(self) -> Dataset:
         """Images as 28 rows of 28 pixels, and one-hot labels."""
-        train, test = self.settings()["examples"]
-        whole = datasets.load("mnist").one_hot()
-        return Dataset(
-            whole.x_train[:train], whole.y_train[:train], whole.x_test[:test], whole.y_test[:test], whole.outputs
-        )
+        return datasets.load("mnist").one_hot().first(*self.settings()["examples"])
 
     def spiking(self, seed: int, **options: Any) -> Any:
         """The network of Listing 1, with options of its `Evaluator`."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import neko
+from neko.training.pairs import resolve
 
 
 @dataclass(frozen=True)
@@ -78,10 +79,8 @@ RECIPES = {
 
 def learning_rule(name: str, model: neko.Evaluator, rate: Any, seed: int) -> Any:
     """The learning rule of a recipe, with Adam."""
-    kind, _, mode = name.partition(":")
-    if kind == "bptt":
-        return neko.BPTT(model, learning_rate=rate)
-    return neko.Eprop(model, mode=mode, feedback_seed=seed, learning_rate=rate)
+    options = {} if name == "bptt" else {"feedback_seed": seed}
+    return resolve(name)(model, learning_rate=rate, **options)
 
 
 def told(recipe: Recipe) -> str:

@@ -116,8 +116,8 @@ class Table1(Experiment):
 
     def data(self, of: str) -> Dataset:
         """The beats of a column, the first few of them if quick."""
-        whole, n = datasets.load("ecg", **DATA[of]), BEATS if self.quick else None
-        return Dataset(whole.x_train[:n], whole.y_train[:n], whole.x_test[:n], whole.y_test[:n], whole.outputs)
+        count = BEATS if self.quick else None
+        return datasets.load("ecg", **DATA[of]).first(count, count)
 
     def train(self, row: str, data: Dataset, seed: int) -> dict[str, Any]:
         """Train the network of a row, and measure it on the test after the last epoch."""

@@ -32,14 +32,14 @@ class Stream:
         self.sequences: int | None = None
         if online and chunk is None:
             raise ValueError("online=True needs chunk: the number of steps between updates, for example chunk=1")
+        if stream or chunk:
+            gradient.check_chunks()
+        if stream and gradient.model.encoder is not None:
+            raise ValueError(
+                f"stream=True: the encoder {gradient.model.encoder!r} needs whole signals; encode the signal first "
+                "and give its spikes in pieces"
+            )
         for option, value in (("stream", stream), ("chunk", chunk)):
-            if value:
-                gradient.check_chunks()
-            if value and option == "stream" and gradient.model.encoder is not None:
-                raise ValueError(
-                    f"stream=True: the encoder {gradient.model.encoder!r} needs whole signals; encode the signal first "
-                    "and give its spikes in pieces"
-                )
             if value and not gradient.streams:
                 raise ValueError(
                     f"{option}={value!r}: {type(gradient).__name__} carries no state from chunk to chunk; use Eprop"
