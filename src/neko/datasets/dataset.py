@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -66,3 +67,13 @@ class Dataset(NamedTuple):
                 )
         eye = np.eye(self.outputs, dtype=np.float32)
         return self._replace(y_train=eye[self.y_train], y_test=eye[self.y_test])
+
+
+def padded(arrays: Sequence[np.ndarray], length: int | None = None) -> np.ndarray:
+    """Arrays (time, …) of different lengths as one (examples, time, …), with zeros after their ends; the time is that
+    of the longest, or `length`."""
+    length = max(map(len, arrays)) if length is None else length
+    whole = np.zeros((len(arrays), length, *arrays[0].shape[1:]), dtype=arrays[0].dtype)
+    for row, array in zip(whole, arrays, strict=True):
+        row[: len(array)] = array
+    return whole

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from neko.arguments import check_integer, check_number
-from neko.datasets.dataset import Dataset
+from neko.datasets.dataset import Dataset, padded
 
 MICROSECONDS = 1000.0
 """Of a millisecond: events have their time in µs, options in ms."""
@@ -143,21 +143,13 @@ def from_tonic(
         )
     lengths = [np.array([len(x) for x, _ in part]) for part in parts]
     longest = max(map(max, lengths)) if steps is None else steps
-    x_train, x_test = (stacked([x for x, _ in part], longest) for part in parts)
+    x_train, x_test = (padded([x for x, _ in part], longest) for part in parts)
     y_train, y_test = (class_numbers([target for _, target in part]) for part in parts)
     masks: list[np.ndarray] | list[None] = [None, None]
     if steps is None and any((length < longest).any() for length in lengths):
         masks = [(np.arange(longest) < length[:, None]).astype(np.float32) for length in lengths]
     outputs = len(getattr(train, "classes", ())) or 1 + int(max(y_train.max(), y_test.max()))
     return Dataset(x_train, y_train, x_test, y_test, outputs, *masks)
-
-
-def stacked(recordings: list[np.ndarray], steps: int) -> np.ndarray:
-    """(examples, steps, inputs) of recordings (time, inputs), with zeros after their ends."""
-    x = np.zeros((len(recordings), steps, recordings[0].shape[1]), dtype=np.float32)
-    for row, recording in zip(x, recordings, strict=True):
-        row[: len(recording)] = recording
-    return x
 
 
 def class_numbers(targets: list[Any]) -> np.ndarray:

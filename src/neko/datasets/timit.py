@@ -12,7 +12,7 @@ import numpy as np
 
 from neko.datasets import phones as transcription
 from neko.datasets import speech
-from neko.datasets.dataset import Dataset
+from neko.datasets.dataset import Dataset, padded
 from neko.datasets.entry import DATASETS
 from neko.datasets.fetch import DataFile, data_folder, find
 
@@ -213,11 +213,3 @@ def framed(sentence: Sentence, phones: int) -> tuple[np.ndarray, np.ndarray, np.
     x = speech.features(speech.read_audio(sentence.audio.read_bytes(), str(sentence.audio)))
     segments = transcription.read_segments(sentence.segments.read_text("ascii"), str(sentence.segments))
     return x, *transcription.labels(segments, speech.centres(len(x)), phones)
-
-
-def padded(arrays: tuple[np.ndarray, ...]) -> np.ndarray:
-    """Arrays of different lengths as one, with zeros after their ends."""
-    whole = np.zeros((len(arrays), max(map(len, arrays)), *arrays[0].shape[1:]), dtype=arrays[0].dtype)
-    for row, array in zip(whole, arrays, strict=True):
-        row[: len(array)] = array
-    return whole
