@@ -31,8 +31,9 @@ QUICK = {
     "drift": {"rotated"},
     "force": {"exact"},
     "broken": set(),
-    "update": {"adam", "manhattan, soft_bounds"},
+    "update": {"adam", "manhattan"},
     "rule": {"bptt", "eprop:adaptive"},
+    "driven_by": {"eprop:adaptive"},
     "sampler": {"langevin"},
     "chain": {"hmc", "langevin, wrong drift"},
     "chains_of": set(),
@@ -64,11 +65,18 @@ def xp(request):
         yield chosen
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "quick(*backends): on other backends the test is left to `make proofs`")
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
     """Mark what is left to `make proofs`."""
     for item in items:
         params = item.callspec.params if hasattr(item, "callspec") else {}
+        quick_on = item.get_closest_marker("quick")
+        if quick_on is not None and params["xp"] not in quick_on.args:
+            item.add_marker(pytest.mark.slow)
         for name, quick in QUICK.items():
             if name in params and params.get("xp", ALL[name]) != ALL[name] and params[name] not in quick:
                 item.add_marker(pytest.mark.slow)

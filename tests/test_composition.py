@@ -200,14 +200,14 @@ def test_samplers_find_the_posterior_of_bayesian_linear_regression(xp, chains_of
 
 
 @pytest.mark.parametrize("sampler", sorted(SAMPLERS))
-@pytest.mark.parametrize("rule", MODES)
-def test_every_sampler_takes_every_drift(xp, sampler, rule):
+@pytest.mark.parametrize("driven_by", MODES)
+def test_every_sampler_takes_every_drift(xp, sampler, driven_by):
     x, y = task()
     model = small(xp)
     options = {"leapfrog_steps": 2} if sampler == "hmc" else {}
     step_size = {"langevin": 1e-4, "hmc": 1e-2, "sgld": 1e-4}[sampler]
     learner = SAMPLERS[sampler](
-        model, drift=neko.rules.resolve(rule), warmup=3, step_size=step_size, chains=2, x_pred=x[:5], **options
+        model, drift=neko.rules.resolve(driven_by), warmup=3, step_size=step_size, chains=2, x_pred=x[:5], **options
     )
     history = neko.Trainer(learner).train(x, y, epochs=7, batch_size=10, progress=False)
     found = learner.posterior
@@ -222,6 +222,7 @@ def test_every_sampler_takes_every_drift(xp, sampler, rule):
         assert np.array_equal(xp.to_numpy(p), found.draws[name][0, -1]), "the model is at the first chain's last draw"
 
 
+@pytest.mark.quick("torch")
 def test_the_portions_do_not_matter(xp):
     x, y = task()
     chains = []

@@ -98,6 +98,7 @@ def test_every_rule_equals_autodiff_of_two_plain_loops(xp, name, layers):
         assert max_relative_error(gradients(made(rule, both), (x, y, mask)), expected) < EXACT
 
 
+@pytest.mark.quick("torch", "tensorflow")
 def test_outputs_and_measures_are_those_of_two_networks_put_together(xp):
     both, (x, y, mask) = evaluator(xp, [CELLS["alif"]], metrics=["firing_rate"]), data()
     ahead, behind = (one_direction(xp, both, direction) for direction in (FORWARD, BACKWARD))
@@ -108,6 +109,7 @@ def test_outputs_and_measures_are_those_of_two_networks_put_together(xp):
     assert both.evaluate(x, y, mask)["loss"] == pytest.approx(np.mean((total - y)[mask > 0] ** 2), rel=1e-12)
 
 
+@pytest.mark.quick("torch", "tensorflow")
 @pytest.mark.parametrize("mode", ["symmetric", "random", "adaptive"])
 def test_eprop_equals_eprop_of_two_networks_given_the_common_error(xp, mode):
     """For a loss that is linear in the outputs, the error does not depend on the other direction."""
@@ -128,6 +130,7 @@ def test_eprop_equals_eprop_of_two_networks_given_the_common_error(xp, mode):
         assert relative_error(xp, direction.own(found), expected) < EXACT
 
 
+@pytest.mark.quick("torch", "tensorflow")
 def test_padding_counts_nowhere(xp):
     both, (x, y, mask) = evaluator(xp, [CELLS["alif"]], metrics=["firing_rate"]), data()
     outside = mask[:, ::-1].cumsum(axis=1)[:, ::-1] == 0

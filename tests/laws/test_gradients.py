@@ -97,6 +97,7 @@ def test_eprop_equals_autodiff_with_its_cuts(xp, variant, layers, mode):
     assert ORACLES["bptt"](case, rule) > CONTROL, "a rule that secretly is BPTT"
 
 
+@pytest.mark.quick("torch", "tensorflow")
 @pytest.mark.parametrize("variant", ALL)
 @pytest.mark.parametrize("mode", ["symmetric", "random", "adaptive"])
 def test_the_three_forms_of_eprop_are_equal(xp, variant, mode):
@@ -140,6 +141,7 @@ def test_eprop_is_bptt_without_recurrence(xp, variant):
     assert relative_error(xp, gradients_of(made(neko.Eprop, evaluator), data), bptt) < EXACT
 
 
+@pytest.mark.quick("torch", "tensorflow")
 @pytest.mark.parametrize("variant", ALL)
 def test_true_credit_in_place_of_the_learning_signal_gives_bptt(xp, variant):
     """dE/dW = Σ_t dE/dz_t e_t with the true dE/dz_t, through readout and recurrence (Bellec 2020, eq. 1)."""
@@ -176,6 +178,7 @@ def step_currents(step, h, z, drive):
     return step(h._replace(**{h._fields[-1]: z}), drive)[1]
 
 
+@pytest.mark.quick("torch", "tensorflow")
 @pytest.mark.parametrize("name", ["rnn", "gru", "lstm"])
 def test_bptt_equals_finite_differences(xp, name):
     data = data_of()
@@ -229,6 +232,7 @@ class Keep:
         return params, {name: total + gradients[name] for name, total in state.items()}
 
 
+@pytest.mark.quick("torch", "tensorflow")
 @pytest.mark.parametrize("variant", ["alif", "lstm", "dendritic"])
 @pytest.mark.parametrize("mode", ["symmetric", "adaptive"])
 def test_a_stream_in_pieces_learns_as_one_sequence(xp, variant, mode):
@@ -314,6 +318,7 @@ def test_padded_frames_count_nowhere(xp):
         assert relative_error(xp, gradients_of(rule, (x, y, np.ones_like(mask))), found) > CONTROL
 
 
+@pytest.mark.quick("torch", "tensorflow")
 @pytest.mark.parametrize("target", ["every", "last", "mean"])
 def test_every_rule_minimises_the_same_objective(xp, target):
     """Without recurrence and reset all rules have one gradient, for each way to hold a target."""

@@ -157,7 +157,13 @@ def test_every_cell_of_neko_holds_on_all_backends(name):
     assert {check.backend for check in report.checks} == set(backends.installed())
 
 
-@pytest.mark.parametrize("other", [name for name in backends.installed() if name != "torch"])
+def others(quick):
+    """The backends but the first; one of them is enough in every run, since the laws run on all."""
+    names = [name for name in backends.installed() if name != "torch"]
+    return [pytest.param(name, marks=[] if name == quick else pytest.mark.slow) for name in names]
+
+
+@pytest.mark.parametrize("other", others("jax"))
 def test_a_backend_is_held_against_the_first(other):
     report = neko.verify(Own, backends=["torch", other])
     assert report.ok, report
@@ -190,7 +196,7 @@ def test_a_broken_cell_is_found_out(cell):
         assert all(check.holds is None for check in report.checks if check.name in ORACLES), "rests on what is broken"
 
 
-@pytest.mark.parametrize("backend", [name for name in backends.installed() if name != "torch"])
+@pytest.mark.parametrize("backend", others("tensorflow"))
 def test_broken_cells_are_found_out_elsewhere(backend):
     for cell in (HiddenDerivative, BareThreshold, Overflows):
         (first, *_) = neko.verify(cell, backends=[backend]).failures
