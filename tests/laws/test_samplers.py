@@ -124,6 +124,7 @@ def assert_right(starts, ends, slowest=0.9):
 
 
 # What the drifts of the tests below cost without the accept test is computed in the tests of the controls.
+@pytest.mark.quick("torch")
 @pytest.mark.parametrize("drift", ["exact", "exact, with a scale", "rotated", "scaled", "sign", "zero"])
 def test_mala_is_right_whatever_the_drift(xp, drift):
     xp, _ = mapped(xp)
@@ -139,6 +140,7 @@ def test_mala_is_right_whatever_the_drift(xp, drift):
     assert_right(starts, run(xp, lambda w: langevin.init(xp, w, target), step, halves(starts)))
 
 
+@pytest.mark.quick("torch")
 @pytest.mark.parametrize("force", ["exact", "rotated", "sign"])
 def test_hmc_is_right_whatever_the_force(xp, force):
     xp, _ = mapped(xp)
@@ -226,6 +228,7 @@ def assert_found_out(draws, mean, covariance):
     assert p_normal(draws, MEAN, COVARIANCE) < FALSE_ALARM
 
 
+@pytest.mark.quick("torch")
 @pytest.mark.parametrize("drift", ["rotated", "scaled", "zero"])
 def test_a_wrong_drift_without_the_accept_test_is_found_out(xp, drift):
     """SGLD, which takes every step, with the drifts with which MALA is right."""
@@ -242,6 +245,7 @@ def test_a_wrong_drift_without_the_accept_test_is_found_out(xp, drift):
     )
 
 
+@pytest.mark.quick("torch")
 @pytest.mark.parametrize("force", ["rotated", "scaled"])
 def test_a_wrong_force_without_the_accept_test_is_found_out(xp, force):
     """The leapfrog alone with the wrong force is a linear map of position and momentum."""
@@ -259,6 +263,7 @@ def test_a_wrong_force_without_the_accept_test_is_found_out(xp, force):
     assert_found_out(ends.draws, *law_of_linear(whole[:3, :3], whole[:3, 3:] @ whole[:3, 3:].T))
 
 
+@pytest.mark.quick("torch")
 def test_sgld_has_the_stationary_variance_of_its_step(xp):
     """On N(0, 1) with the exact gradient 1 / (1 - ε/2), which is reached but for (1 - ε)^2k of it; the control is 1."""
     epsilon, n = 0.6, 2000
@@ -308,6 +313,7 @@ def test_the_energy_error_falls_with_the_square_of_the_step(xp):
     assert np.abs(slopes - 2.0).max() < 0.1, slopes
 
 
+@pytest.mark.quick("torch", "tensorflow")
 def test_the_same_key_gives_the_same_chain_and_compiling_changes_nothing(xp):
     target = gaussian(xp)
     for sampler, options in ((langevin, {}), (hmc, {"steps": 3})):
@@ -321,6 +327,7 @@ def test_the_same_key_gives_the_same_chain_and_compiling_changes_nothing(xp):
         assert not np.array_equal(xp.to_numpy(first.position["a"]), xp.to_numpy(other.position["a"]))
 
 
+@pytest.mark.quick("torch", "jax")
 @pytest.mark.parametrize("method", [langevin, hmc], ids=["mala", "hmc"])
 def test_what_is_not_a_number_is_rejected(xp, method):
     options = {"steps": 2} if method is hmc else {}
@@ -346,6 +353,7 @@ def test_what_is_not_a_number_is_rejected(xp, method):
     assert float(info.acceptance_probability) > 0.0, "a cliff up of a finite height may be climbed"
 
 
+@pytest.mark.quick("torch")
 def test_draws_after_simulated_data_have_the_joint_law_of_parameter_and_data(xp):
     """A mean with prior N(0, 1) and four data with unit noise; the chain that starts in the true mean, which is a draw
     from the posterior, keeps its joint law with the data (Geweke 2004, doi:10.1198/016214504000001132).
