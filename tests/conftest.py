@@ -75,7 +75,7 @@ def pytest_collection_modifyitems(items):
     for item in items:
         params = item.callspec.params if hasattr(item, "callspec") else {}
         quick_on = item.get_closest_marker("quick")
-        if quick_on is not None and params["xp"] not in quick_on.args:
+        if quick_on is not None and params.get("xp", params.get("backend")) not in quick_on.args:
             item.add_marker(pytest.mark.slow)
         for name, quick in QUICK.items():
             if name in params and params.get("xp", ALL[name]) != ALL[name] and params[name] not in quick:

@@ -44,9 +44,8 @@ class Biased(Apart):
 
 
 @pytest.mark.parametrize("cell", [Apart, Biased])
-@pytest.mark.parametrize(
-    "backend", [pytest.param(b, marks=[] if b == "torch" else pytest.mark.slow) for b in backends.installed()]
-)
+@pytest.mark.quick("torch")
+@pytest.mark.parametrize("backend", backends.installed())
 def test_a_current_that_nothing_feeds_is_its_bias_or_zero(cell, backend):
     """In every rule, and in a stack: the oracles take such a current as 0 plus bias."""
     report = neko.verify(cell(5), backends=[backend])

@@ -77,6 +77,7 @@ def test_rules_with_equal_feedback_have_equal_gradients(xp):
     assert unshared["all hidden"].relative > 1e-3
 
 
+@pytest.mark.quick("torch", "tensorflow")
 def test_the_naive_change_is_minus_the_gradient_bit_for_bit(xp):
     x, y, mask = data()
     model = evaluator(xp)
@@ -99,6 +100,7 @@ def test_the_naive_change_is_minus_the_gradient_bit_for_bit(xp):
     assert not np.array_equal(adam["layers.0.w_in"], change["layers.0.w_in"])
 
 
+@pytest.mark.quick("torch", "jax")
 def test_the_primary_trains_as_if_nobody_watched(xp):
     x, y, mask = data()
     alone, watched = evaluator(xp), evaluator(xp)
@@ -124,6 +126,7 @@ def test_the_primary_trains_as_if_nobody_watched(xp):
     assert counts.sum() == 5 * sum(xp.to_numpy(p).size for p in hidden)
 
 
+@pytest.mark.quick("torch")
 def test_feedback_of_the_primary_reaches_all_or_stays_its_own(xp):
     x, y, mask = data()
     for synced in (True, False):

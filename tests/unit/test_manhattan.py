@@ -170,10 +170,8 @@ def test_changes_far_below_a_pulse_add_up(backend, name):
         assert np.array_equal(xp.to_numpy(held["w"]), before), "nobody changed them"
 
 
-@pytest.mark.parametrize(
-    ("backend", "name"),
-    [pytest.param(*case, marks=[] if case[0] == "torch" else pytest.mark.slow) for case in WRITTEN],
-)
+@pytest.mark.quick("torch")
+@pytest.mark.parametrize(("backend", "name"), WRITTEN)
 def test_a_write_goes_as_far_as_the_bounds_of_both_devices(backend, name):
     xp = backends.get(backend, dtype="float64")
     with xp.scope():
@@ -207,9 +205,8 @@ def check_writes(xp, name):
         assert (g < bound).any()
 
 
-@pytest.mark.parametrize(
-    "backend", [pytest.param(b, marks=[] if b == "torch" else pytest.mark.slow) for b in backends.installed()]
-)
+@pytest.mark.quick("torch")
+@pytest.mark.parametrize("backend", backends.installed())
 def test_a_forward_pass_uses_the_weights_that_the_devices_hold(backend):
     rng = np.random.default_rng(0)
     x, y = 5.0 * rng.random((4, 6, 3)), np.eye(2)[[0, 1, 0, 0]]

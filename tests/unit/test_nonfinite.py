@@ -169,6 +169,7 @@ def activity(model, x, **options):
     return [str(w.message) for w in caught]
 
 
+@pytest.mark.quick("torch")
 @pytest.mark.parametrize("backend", backends.installed())
 def test_silent_and_saturated_layers_are_warned_about(backend):
     silent = activity(neko.LIF([6, 4], 2, backend), 0.0 * X)

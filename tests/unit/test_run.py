@@ -177,6 +177,7 @@ def test_a_run_leaves_its_folder(tmp_path):
     assert (tmp_path / "run" / runs.FIGURES / "learning_curves.png").stat().st_size > 1000
 
 
+@pytest.mark.quick("torch")
 @pytest.mark.parametrize("backend", backends.installed())
 def test_equal_configurations_give_equal_histories(backend, tmp_path):
     config = dataclasses.replace(SMALL, backend=backend, rule="eprop:adaptive")

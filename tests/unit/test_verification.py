@@ -157,17 +157,15 @@ def test_every_cell_of_neko_holds_on_all_backends(name):
     assert {check.backend for check in report.checks} == set(backends.installed())
 
 
-def others(quick):
-    """The backends but the first; one of them is enough in every run, since the laws run on all."""
-    names = [name for name in backends.installed() if name != "torch"]
-    return [pytest.param(name, marks=[] if name == quick else pytest.mark.slow) for name in names]
+OTHERS = [name for name in backends.installed() if name != "torch"]
 
 
-@pytest.mark.parametrize("other", others("jax"))
-def test_a_backend_is_held_against_the_first(other):
-    report = neko.verify(Own, backends=["torch", other])
+@pytest.mark.quick("jax")
+@pytest.mark.parametrize("backend", OTHERS)
+def test_a_backend_is_held_against_the_first(backend):
+    report = neko.verify(Own, backends=["torch", backend])
     assert report.ok, report
-    names = [check.name for check in report.checks if check.backend == other]
+    names = [check.name for check in report.checks if check.backend == backend]
     assert {"BPTT = torch", "outputs = torch"} <= set(names)
 
 
@@ -196,7 +194,8 @@ def test_a_broken_cell_is_found_out(cell):
         assert all(check.holds is None for check in report.checks if check.name in ORACLES), "rests on what is broken"
 
 
-@pytest.mark.parametrize("backend", others("tensorflow"))
+@pytest.mark.quick("tensorflow")
+@pytest.mark.parametrize("backend", OTHERS)
 def test_broken_cells_are_found_out_elsewhere(backend):
     for cell in (HiddenDerivative, BareThreshold, Overflows):
         (first, *_) = neko.verify(cell, backends=[backend]).failures
