@@ -11,8 +11,8 @@ import pytest
 import neko
 from neko.cells import CELLS
 from neko.models.network import layer_step
-from neko.rules import eligibility
 from neko.rules.jacobian import step_jacobians
+from neko.rules.reverse import layer_blocks
 from neko.rules.synapses import presynaptic, weight_gradients
 from neko.verification import ORACLES
 from neko.verification.cases import Case, gradients, made, max_relative_error, relative_error
@@ -167,7 +167,7 @@ def test_true_credit_in_place_of_the_learning_signal_gives_bptt(xp, variant):
     credit = xp.value_and_grad(loss)(xp.zeros((TIME, BATCH, UNITS)))[1]
     _, _, traces = network.record(xp, params, batch.x, start)
     local = step_jacobians(xp, cell, traces[0])
-    blocks = eligibility.sequence_gradient(xp, local, presynaptic(xp, cell, traces[0]), credit)
+    _, blocks = layer_blocks(xp, local, presynaptic(xp, cell, traces[0]), credit, None)
     found = {f"layers.0.{k}": g for k, g in weight_gradients(xp, cell, N_IN, blocks).items()}
     expected = {name: bptt[name] for name in found}
     assert relative_error(xp, found, expected) < EXACT

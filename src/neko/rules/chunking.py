@@ -1,7 +1,8 @@
-"""Gradients of a sequence in chunks, which carry traces, so that memory does not grow with the sequence's length."""
+"""A sequence in chunks, and its gradient by traces that are carried from chunk to chunk."""
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -40,35 +41,38 @@ Step = Callable[[Batch, Carry, bool], tuple[Chunk, Carry]]
 """From a chunk of the batch and the carry to the contribution of the chunk and, if the flag is set, the next carry."""
 
 
+def parted(xp: Backend, batch: Batch, length: int) -> tuple[Any, Batch]:
+    """The timed arrays of all chunks but the last, (count, length, …), and the last chunk, which may be shorter."""
+    time = batch.x.shape[0]
+    count = (time - 1) // length
+    earlier = tree.map(lambda a: xp.reshape(a[: count * length], (count, length, *a.shape[1:])), batch.timed())
+    return earlier, batch.with_timed(tree.map(lambda a: a[count * length :], batch.timed()))
+
+
 def by_chunks(xp: Backend, step: Step, batch: Batch, carry: Carry, length: int, keep: bool) -> tuple[Chunk, Carry]:
     """The sum over all chunks of `length` steps; `keep` requests the traces at the end."""
-    time = batch.x.shape[0]
-    length = min(length, time)
-    last = (time - 1) // length * length
     pooled = batch.pooling is not None
-
-    def steps(begin: int, end: int) -> Any:
-        return tree.map(lambda a: a[begin:end], batch.timed())
+    earlier, last = parted(xp, batch, length)
+    count = earlier[0].shape[0]
+    if count == 0:
+        return step(last, carry, keep)
 
     def accumulate(old: Any, timed: Any, keep: bool = True) -> tuple[tuple[Carry, Chunk], Array | None]:
         carry, total = old
         chunk, carry = step(batch.with_timed(timed), carry, keep)
         outputs = None if pooled else chunk.outputs
         chunk = chunk if pooled else chunk._replace(outputs=None)
-        return (carry, tree.map(lambda a, b: a + b, total, chunk)), outputs
+        return (carry, tree.map(operator.add, total, chunk)), outputs
 
     # The first chunk determines the shapes of the totals; the last may be shorter, and may need no traces.
-    total, carry = step(batch.with_timed(steps(0, length)), carry, keep or last > 0)
+    total, carry = step(batch.with_timed(tree.map(lambda a: a[0], earlier)), carry, True)
     outputs = [total.outputs]
     old: Any = (carry, total if pooled else total._replace(outputs=None))
-    if last > length:
-        count = last // length - 1
-        middle = tree.map(lambda a: xp.reshape(a, (count, length, *a.shape[1:])), steps(length, last))
-        old, later = xp.scan(accumulate, old, middle)
+    if count > 1:
+        old, later = xp.scan(accumulate, old, tree.map(lambda a: a[1:], earlier))
         if not pooled:
-            outputs.append(xp.reshape(later, (count * length, *later.shape[2:])))
-    if last > 0:
-        old, later = accumulate(old, steps(last, time), keep)
-        outputs.append(later)
+            outputs.append(xp.reshape(later, (-1, *later.shape[2:])))
+    old, later = accumulate(old, last.timed(), keep)
+    outputs.append(later)
     carry, total = old
     return (total if pooled else total._replace(outputs=xp.concat(outputs, axis=0))), carry

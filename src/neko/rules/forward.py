@@ -29,27 +29,38 @@ class Recorded(NamedTuple):
 
 
 def record(
-    xp: Backend, model: Evaluator, params: Params, batch: Batch, state: NetworkState, cut: Callable[[Cell], Cell]
+    xp: Backend,
+    model: Evaluator,
+    params: Params,
+    batch: Batch,
+    state: NetworkState,
+    cut: Callable[[Cell], Cell],
+    later: Array | None = None,
 ) -> tuple[NetworkState, Recorded]:
     """Run a network of one direction; differentiate the loss by the outputs, and each step of each layer with the
-    paths removed that `cut` cuts from its cell."""
+    paths removed that `cut` cuts from its cell; `later` is the readout's credit from after the batch."""
     # No derivative is taken through this pass, so spikes need no surrogate.
     state, y, traces = model.network.record(xp.forward_only(), params, batch.x, state)
     loss, error = model.objective.error(xp, y, batch)
     outputs = model.objective.pooled(xp, y, batch)
-    return state, differentiated(xp, model, loss, outputs, error, traces, cut)
+    return state, differentiated(xp, model, loss, outputs, error, traces, cut, later)
 
 
 def record_directions(
-    xp: Backend, model: Evaluator, params: Params, batch: Batch, cut: Callable[[Cell], Cell]
+    xp: Backend,
+    model: Evaluator,
+    params: Params,
+    batch: Batch,
+    cut: Callable[[Cell], Cell],
+    state: NetworkState | None = None,
 ) -> list[tuple[Direction, Batch, Recorded]]:
-    """As `record` from rest, for each direction of the network: the batch and all that was recorded are in the order of
-    the direction, the loss and its outputs are those of the whole network."""
+    """As `record`, by default from rest, for each direction of the network: the batch and all that was recorded are in
+    the order of the direction, the loss and its outputs are those of the whole network."""
     network, objective, passes = model.network, model.objective, []
+    state = network.initial_state(xp, batch.x.shape[1]) if state is None else state
     for direction in model.model.directions:
         turn = direction.turn(xp, batch.valid)
         own = batch._replace(x=turn(batch.x), valid=turn(batch.valid))
-        state = network.initial_state(xp, batch.x.shape[1])
         _, y, traces = network.record(xp.forward_only(), direction.own(params), own.x, state)
         passes.append((direction, turn, own, turn(y), traces))
     y = sum((y for _, _, _, y, _ in passes[1:]), passes[0][3])
@@ -69,8 +80,10 @@ def differentiated(
     error: Array,
     traces: tuple[LayerTrace, ...],
     cut: Callable[[Cell], Cell],
+    later: Array | None = None,
 ) -> Recorded:
     """A forward pass with the Jacobians of its steps and the credit of its readout."""
     pairs = zip(model.network.cells, traces, strict=True)
     jacobians = tuple(step_jacobians(xp, cut(cell), trace) for cell, trace in pairs)
-    return Recorded(loss, outputs, error, model.network.readout.credit(xp, error), traces, jacobians)
+    credit = model.network.readout.credit(xp, error, later)
+    return Recorded(loss, outputs, error, credit, traces, jacobians)

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import functools
+import operator
 from abc import abstractmethod
 from typing import Any
 
 from neko import tree
 from neko.backend.protocol import Backend
 from neko.cells.base import Cell
-from neko.models.network import LayerTrace, Params
+from neko.models.network import LayerTrace, NetworkState, Params
 from neko.models.readout import LeakyReadout, leaky_filter
 from neko.objective import Batch, Forward, mean_rates, spike_count
 from neko.rules import eligibility
 from neko.rules.base import Gradient, GradientRule
-from neko.rules.chunking import Carry, Chunk, by_chunks
+from neko.rules.chunking import Carry, Chunk, by_chunks, parted
 from neko.rules.forward import Recorded, record, record_directions
 from neko.rules.jacobian import step_jacobians
 from neko.rules.observed import LayerTraces, observed
+from neko.rules.reverse import Blocks, Later, layer_blocks
 from neko.rules.signals import LearningSignal
 from neko.rules.synapses import joined, layer_gradients, presynaptic
 from neko.typing import Array
@@ -70,7 +72,8 @@ class ThreeFactor(GradientRule):
         return self.in_chunks(params, feedback, batch, carry, batch.x.shape[0])
 
     def in_chunks(self, params: Params, feedback: Params, batch: Batch, carry: Any, length: int) -> Gradient:
-        if length >= batch.x.shape[0] and carry is None and not self.stepwise:
+        from_end = carry is None and not self.stepwise
+        if length >= batch.x.shape[0] and from_end:
             return self.differentiate(params, feedback, batch, carry)
         self.check_chunks()
         if not self.model.objective.additive(batch):
@@ -78,6 +81,8 @@ class ThreeFactor(GradientRule):
                 "target='mean' has no error before the last step: use target='every' or 'last' with chunk, "
                 "stepwise and stream, or the whole sequence"
             )
+        if from_end:
+            return self.gradient(self.backward(params, feedback, batch, length), batch, None)
 
         start = self.initial_carry(batch.x.shape[1]) if carry is None else carry
         step = functools.partial(self.chunk, params, feedback)
@@ -90,28 +95,99 @@ class ThreeFactor(GradientRule):
         gradients: Params = {}
         counts: list[Array] = []
         for direction, own, recorded in record_directions(self.xp, self.model, params, batch, self.cut):
+            spikes = self.counts(own, recorded)
             arrays = direction.own(params), direction.own(feedback)
-            found, spikes = self.direction_gradients(*arrays, own, recorded)
-            gradients |= direction.named(found)
+            _, found = self.credited(*arrays, own, recorded, self.rate_errors(spikes, batch))
+            gradients |= direction.named(self.named(arrays[0], *found))
             counts += spikes
         return Chunk(recorded.loss, recorded.outputs, tuple(counts), gradients, ())
 
-    def direction_gradients(
-        self, params: Params, feedback: Params, batch: Batch, recorded: Recorded
-    ) -> tuple[Params, tuple[Array, ...]]:
-        """Gradients and spike counts of one direction of the network, in the order of the direction."""
-        xp, network, regularizer = self.xp, self.model.network, self.model.objective.regularizer
-        gradients = self.readout_gradients(recorded, None)
-        counts = tuple(spike_count(xp, trace.z, batch.valid) for trace in recorded.traces)
+    def backward(self, params: Params, feedback: Params, batch: Batch, length: int) -> Chunk:
+        """The whole sequence from its last chunk to its first, of which one at a time is recorded.
+
+        A forward pass keeps only the network's state at the start of every chunk. Each chunk is then run again from
+        its start and differentiated with the credit of the later ones. The last is run once.
+        """
+        xp, network = self.xp, self.model.network
+        earlier, last = parted(xp, batch, length)
+
+        def advance(old: Any, timed: Any) -> tuple[Any, NetworkState]:
+            state, counts = old
+            own = batch.with_timed(timed)
+            after, _, emissions = network.unroll(xp.forward_only(), params, own.x, state)
+            spikes = tuple(spike_count(xp, z, own.valid) for z in emissions)
+            return (after, tree.map(operator.add, counts, spikes)), state
+
+        start = network.initial_state(xp, batch.x.shape[1])
+        (state, counts), starts = xp.scan(advance, (start, tuple(xp.zeros_like(h[-1]) for h in start.layers)), earlier)
+        _, recorded = record(xp, self.model, params, last, state, self.cut)
+        counts = tree.map(operator.add, counts, self.counts(last, recorded))
+        errors = self.rate_errors(counts, batch)
+        later, found = self.credited(params, feedback, last, recorded, errors)
+
+        def step(old: Any, xs: Any) -> tuple[Any, Array]:
+            (later, total), (state, timed) = old, xs
+            own = batch.with_timed(timed)
+            _, recorded = record(xp, self.model, params, own, state, self.cut, later.readout)
+            later, found = self.credited(params, feedback, own, recorded, errors, later)
+            return (later, tree.map(operator.add, total, (recorded.loss, found))), recorded.outputs
+
+        total, outputs = (recorded.loss, found), recorded.outputs
+        del recorded, found  # one chunk at a time
+        (_, (loss, found)), before = xp.scan(step, (later, total), (starts, earlier), reverse=True)
+        if batch.pooling is None:
+            outputs = xp.concat([xp.reshape(before, (-1, *outputs.shape[1:])), outputs], axis=0)
+        else:
+            outputs = xp.sum(before, axis=0) + outputs
+        return Chunk(loss, outputs, counts, self.named(params, *found), ())
+
+    def credited(
+        self,
+        params: Params,
+        feedback: Params,
+        batch: Batch,
+        recorded: Recorded,
+        errors: tuple[Array | None, ...],
+        later: Later | None = None,
+    ) -> tuple[Later, tuple[Params, Blocks]]:
+        """Credit for the chunk before this one; gradients of the readout, and a block (n_pre, n) per layer and current.
+
+        `errors` is that of the rate penalty per layer, `later` the credit of the chunks after this one, in one
+        direction of the network. All arguments are those of the direction.
+        """
+        xp, before, blocks = self.xp, [], []
         for i, signal in enumerate(self.learning_signals(params, feedback, batch, recorded)):
-            cell, trace, future = network.cells[i], recorded.traces[i], signal.future
-            if regularizer is not None and cell.spiking:
-                error = regularizer.error(xp, counts[i], batch.valid, network.readout.dt)
+            error, future = errors[i], signal.future
+            if error is not None:
                 future = future + xp.expand_dims(batch.valid, axis=-1) * error
-            pre = presynaptic(xp, cell, trace)
-            blocks = eligibility.sequence_gradient(xp, recorded.jacobians[i], pre, future)
-            gradients |= layer_gradients(xp, network, i, trace.x.shape[-1], blocks)
-        return gradients, counts
+            pre = presynaptic(xp, self.model.network.cells[i], recorded.traces[i])
+            end = None if later is None else later.layers[i]
+            start, block = layer_blocks(xp, recorded.jacobians[i], pre, future, end)
+            before.append(start)
+            blocks.append(block)
+        readout = self.readout_gradients(recorded, None)
+        return Later(recorded.credit[0], tuple(before)), (readout, tuple(blocks))
+
+    def counts(self, batch: Batch, recorded: Recorded) -> tuple[Array, ...]:
+        """Spikes of every layer, (batch, n)."""
+        return tuple(spike_count(self.xp, trace.z, batch.valid) for trace in recorded.traces)
+
+    def rate_errors(self, counts: tuple[Array, ...], batch: Batch) -> tuple[Array | None, ...]:
+        """The error of the rate penalty, per spike of every layer in the whole sequence; None where there is none."""
+        regularizer, network = self.model.objective.regularizer, self.model.network
+        if regularizer is None:
+            return (None,) * len(counts)
+        pairs = zip(network.cells, counts, strict=True)
+        dt = network.readout.dt
+        return tuple(regularizer.error(self.xp, c, batch.valid, dt) if cell.spiking else None for cell, c in pairs)
+
+    def named(self, params: Params, readout: Params, blocks: Blocks) -> Params:
+        """Gradients by name, from those of the readout and the blocks of every layer."""
+        gradients = dict(readout)
+        for i, block in enumerate(blocks):
+            n_in = int(params[f"layers.{i}.w_in"].shape[0])
+            gradients |= layer_gradients(self.xp, self.model.network, i, n_in, block)
+        return gradients
 
     def chunk(self, params: Params, feedback: Params, batch: Batch, carry: Carry, keep: bool) -> tuple[Chunk, Carry]:
         """The contribution of one chunk, given the carry; `keep` requests the traces for the next chunk."""

@@ -1,0 +1,89 @@
+"""e-prop in chunks, from the last to the first, is e-prop of the whole sequence: gradients, loss, metrics."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import neko
+from neko.models.readout import LeakyReadout
+from neko.rules.online import three_factor
+from neko.rules.reverse import layer_blocks
+from neko.verification.cases import gradients, made, max_relative_error
+
+from oracle import assert_live, assert_moves
+
+TIME, BATCH, N_IN, OUT = 23, 3, 4, 2
+EXACT = 1e-12
+STACKS = {
+    "spiking": lambda: [
+        neko.cells.ALIF(7, t_ref=3.0, beta=[0.0] * 3 + [0.4] * 4, v_th=0.4),
+        neko.cells.LIF(6, t_ref=2.0, reset="zero", v_th=0.15, recurrent=False),
+    ],
+    "rates": lambda: [neko.cells.LSTM(5), neko.cells.GRU(4)],
+    "mixed": lambda: [neko.cells.LIF(6), neko.cells.LSTM(5), neko.cells.ALIF(4, v_th=0.1)],
+}
+PER_STEP = {"regularizer": neko.FiringRate(target=50.0, strength=3.0)}
+PER_SEQUENCE = {"regularizer": neko.FiringRate(target=50.0, strength=3.0, per_sequence=True), "reduction": "sum"}
+
+
+def case(xp, stack, tau_out=7.0, frames=True, **options):
+    """An evaluator, inputs, class numbers (or one-hot targets at every step) and a mask with a chunk of padding."""
+    model = neko.Model(STACKS[stack](), OUT, xp, tau_out=tau_out, seed=3).build(N_IN)
+    metrics = ["accuracy", "firing_rate"] if any(cell.spiking for cell in model.cells) else ["accuracy"]
+    evaluator = neko.Evaluator(model, loss="sparse_categorical_crossentropy", metrics=metrics, **options)
+    rng = np.random.default_rng(0)
+    x = 1.5 * rng.standard_normal((BATCH, TIME, N_IN))
+    y = rng.integers(OUT, size=(BATCH, TIME) if frames else BATCH)
+    mask = np.ones((BATCH, TIME))
+    mask[1, 9:] = 0.0
+    return evaluator, (x, y, mask)
+
+
+def assert_equal_to_whole(evaluator, data, chunk, **options):
+    options |= {"optimizer": "sgd", "learning_rate": 0.0}
+    whole, pieces = (made(neko.Eprop, evaluator, **options, **form) for form in ({}, {"chunk": chunk}))
+    expected = gradients(whole, data)
+    assert_live(evaluator, data[0], expected, evaluator.xp)
+    assert max_relative_error(gradients(pieces, data), expected) < EXACT
+    assert pieces.step(*data) == pytest.approx(whole.step(*data), rel=1e-12)
+
+
+@pytest.mark.quick("torch")
+@pytest.mark.parametrize("mode", ["symmetric", "random", "adaptive"])
+@pytest.mark.parametrize("stack", STACKS)
+def test_chunks_are_the_whole_sequence(xp, stack, mode):
+    evaluator, data = case(xp, stack, **(PER_SEQUENCE if mode == "random" else PER_STEP))
+    for chunk in (1, 5, 11, TIME - 1, TIME, TIME + 9):
+        assert_equal_to_whole(evaluator, data, chunk, mode=mode)
+
+
+@pytest.mark.quick("torch")
+@pytest.mark.parametrize("tau_out", [7.0, None])
+@pytest.mark.parametrize("target", ["every", "last"])
+def test_chunks_of_a_target_for_the_sequence(xp, target, tau_out):
+    evaluator, data = case(xp, "mixed", tau_out=tau_out, frames=False, target=target)
+    for chunk in (4, TIME):
+        assert_equal_to_whole(evaluator, data, chunk, mode="random")
+
+
+def test_chunks_on_every_backend(xp):
+    """Compiled where the backend compiles."""
+    evaluator, data = case(xp, "spiking", **PER_SEQUENCE)
+    whole = gradients(made(neko.Eprop, evaluator), data)
+    found = gradients(neko.Eprop(evaluator, chunk=5), data)
+    assert max_relative_error(found, whole) < EXACT
+
+
+@pytest.mark.quick("torch")
+@pytest.mark.parametrize("cut", ["states", "readout"])
+def test_credit_passes_from_chunk_to_chunk(xp, cut, monkeypatch):
+    """The control: without the credit of later chunks, in either of its parts, the gradient is another."""
+    evaluator, data = case(xp, "spiking")
+    whole = gradients(made(neko.Eprop, evaluator), data)
+    if cut == "states":
+        monkeypatch.setattr(three_factor, "layer_blocks", lambda *arguments: layer_blocks(*arguments[:-1], None))
+    else:
+        credit = LeakyReadout.credit
+        monkeypatch.setattr(LeakyReadout, "credit", lambda self, xp, error, later=None: credit(self, xp, error))
+    assert_moves(gradients(made(neko.Eprop, evaluator, chunk=5), data), whole)
