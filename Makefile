@@ -5,7 +5,7 @@ BIN := .venv/bin
 export NEKO_DATA ?= $(wildcard $(abspath ../shared/data))
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: demo test lint bench proofs lock format
+.PHONY: demo test lint bench peers proofs lock format
 .DEFAULT_GOAL := test
 
 .venv/ready: requirements.lock pyproject.toml
@@ -34,8 +34,13 @@ format: .venv/ready
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+# With the other libraries where `make peers` has installed them; writes docs/speed.md.
 bench: .venv/ready
 	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks.report
+
+peers: .venv/ready
+	$(BIN)/python -m benchmarks.peers --install-only
 
 # Pins what is installed now; a local build's suffix would not exist on another machine.
 lock: .venv/ready

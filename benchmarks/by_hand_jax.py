@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -10,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from benchmarks.shapes import ALPHA, BETA, GAMMA, KAPPA, RHO, V_TH, data, weights
+from benchmarks.shapes import ALPHA, BETA, GAMMA, KAPPA, LEARNING_RATE, RHO, Steps, data, weights
 
 
 @jax.custom_jvp
@@ -25,21 +24,21 @@ def _spike_jvp(primals: Any, tangents: Any) -> Any:
     return spike(u), jnp.maximum(GAMMA - GAMMA * jnp.abs(u), 0.0) * du
 
 
-def training_step(shape: tuple[int, ...]) -> Callable[[], float]:
-    """A function that does one step: forward, loss, BPTT, Adam."""
+def training(shape: tuple[int, ...], v_th: float) -> Steps:
+    """Forward, loss, BPTT, Adam."""
     x, y = (jnp.asarray(a) for a in data(shape))
     params = {name: jnp.asarray(w) for name, w in weights(shape).items()}
-    optimizer = optax.adam(1e-3)
+    optimizer = optax.adam(LEARNING_RATE)
     mask = 1.0 - jnp.eye(shape[3])
 
-    def loss_of(p: Any, x: Any, y: Any) -> Any:
+    def forward(p: Any, x: Any) -> tuple[Any, Any]:
         w_rec = p["w_rec"] * mask
 
         def advance(state: Any, current: Any) -> Any:
             v, a, z = state
-            v = ALPHA * v + current + z @ w_rec - V_TH * z
+            v = ALPHA * v + current + z @ w_rec - v_th * z
             a = RHO * a + z
-            z = spike((v - BETA * a) / V_TH - 1.0)
+            z = spike(v / v_th - BETA * a - 1.0)
             return (v, a, z), z
 
         def integrate(f: Any, drive: Any) -> Any:
@@ -49,7 +48,10 @@ def training_step(shape: tuple[int, ...]) -> Callable[[], float]:
         rest = jnp.zeros((shape[0], shape[3]))
         _, spikes = jax.lax.scan(advance, (rest, rest, rest), jnp.swapaxes(x, 0, 1) @ p["w_in"])
         _, filtered = jax.lax.scan(integrate, jnp.zeros((shape[0], shape[4])), spikes @ p["w_out"])
-        return -jnp.mean(jnp.sum(y * jax.nn.log_softmax(filtered + p["b_out"]), -1))
+        return filtered + p["b_out"], spikes
+
+    def loss_of(p: Any, x: Any, y: Any) -> Any:
+        return -jnp.mean(jnp.sum(y * jax.nn.log_softmax(forward(p, x)[0]), -1))
 
     @jax.jit
     def update(p: Any, state: Any, x: Any, y: Any) -> Any:
@@ -63,11 +65,11 @@ def training_step(shape: tuple[int, ...]) -> Callable[[], float]:
         held[0], held[1], loss = update(*held, x, y)
         return float(loss)
 
-    return step
+    return Steps(step, lambda: float(jax.jit(forward)(held[0], x)[1].mean()))
 
 
-def products(shape: tuple[int, ...]) -> Callable[[], float]:
-    """The matrix products of that step alone, forward and backward."""
+def products(shape: tuple[int, ...], v_th: float, recurrent_backward: bool) -> Steps:
+    """The matrix products of a step alone: of BPTT, or without those that carry errors back through `w_rec`."""
     batch, time, _, n, _ = shape
     x = jnp.swapaxes(jnp.asarray(data(shape)[0]), 0, 1)
     p = {name: jnp.asarray(w) for name, w in weights(shape).items()}
@@ -87,12 +89,9 @@ def products(shape: tuple[int, ...]) -> Callable[[], float]:
             jax.lax.scan(forward, 0.0, z)[1],
             y @ p["w_out"].T,
             jnp.einsum("tbn,tbo->no", z, y),
-            jax.lax.scan(backward, 0.0, z)[1],
+            jax.lax.scan(backward, 0.0, z)[1] if recurrent_backward else None,
             jnp.einsum("tbn,tbm->nm", z, z),
             jnp.einsum("tbi,tbn->in", x, z),
         )
 
-    def step() -> float:
-        return float(multiply(p, x, z)[-1][0, 0].block_until_ready())
-
-    return step
+    return Steps(lambda: float(multiply(p, x, z)[-1][0, 0].block_until_ready()))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
 
-from benchmarks.shapes import ALPHA, BETA, GAMMA, KAPPA, RHO, V_TH, data, weights
+from benchmarks import steps_torch
+from benchmarks.shapes import ALPHA, BETA, GAMMA, KAPPA, RHO, Steps
 
 
 class Spike(torch.autograd.Function):
@@ -24,41 +24,35 @@ class Spike(torch.autograd.Function):
         return gradient * (GAMMA - GAMMA * u.abs()).clamp_(min=0)
 
 
-def training_step(shape: tuple[int, ...]) -> Callable[[], float]:
-    """A function that does one step: forward, loss, BPTT, Adam."""
-    x, y = (torch.from_numpy(a) for a in data(shape))
-    p = {name: torch.from_numpy(w).requires_grad_() for name, w in weights(shape).items()}
-    optimizer = torch.optim.Adam(p.values(), lr=1e-3)
+def training(shape: tuple[int, ...], v_th: float) -> Steps:
+    """Forward, loss, BPTT, Adam."""
+    p = {name: w.requires_grad_() for name, w in steps_torch.tensors(shape).items()}
     mask = 1.0 - torch.eye(shape[3])
 
-    def step() -> float:
-        optimizer.zero_grad()
+    def forward(x: Any) -> tuple[Any, Any]:
         w_rec = p["w_rec"] * mask
         v = a = z = torch.zeros(shape[0], shape[3])
         spikes = []
-        for current in (x.transpose(0, 1) @ p["w_in"]).unbind(0):
-            v = ALPHA * v + current + z @ w_rec - V_TH * z
+        for current in (x @ p["w_in"]).unbind(0):
+            v = ALPHA * v + current + z @ w_rec - v_th * z
             a = RHO * a + z
-            z = Spike.apply((v - BETA * a) / V_TH - 1.0)
+            z = Spike.apply(v / v_th - BETA * a - 1.0)
             spikes.append(z)
         f, outputs = torch.zeros(shape[0], shape[4]), []
-        for drive in (torch.stack(spikes) @ p["w_out"]).unbind(0):
+        z = torch.stack(spikes)
+        for drive in (z @ p["w_out"]).unbind(0):
             f = KAPPA * f + drive
             outputs.append(f)
-        logits = torch.stack(outputs) + p["b_out"]
-        loss = -(y * torch.log_softmax(logits, -1)).sum(-1).mean()
-        loss.backward()
-        optimizer.step()
-        return loss.item()
+        return torch.stack(outputs) + p["b_out"], z
 
-    return step
+    return steps_torch.training(forward, p.values(), shape)
 
 
-def products(shape: tuple[int, ...]) -> Callable[[], float]:
-    """The matrix products of that step alone, forward and backward."""
+def products(shape: tuple[int, ...], v_th: float, recurrent_backward: bool) -> Steps:
+    """The matrix products of a step alone: of BPTT, or without those that carry errors back through `w_rec`."""
     batch, time, _, n, _ = shape
-    x = torch.from_numpy(data(shape)[0]).transpose(0, 1).contiguous()
-    p = {name: torch.from_numpy(w) for name, w in weights(shape).items()}
+    x, _ = steps_torch.inputs(shape)
+    p = steps_torch.tensors(shape)
     z = torch.rand(time, batch, n)
     rows = time * batch
 
@@ -69,9 +63,10 @@ def products(shape: tuple[int, ...]) -> Callable[[], float]:
         y = z @ p["w_out"]
         y @ p["w_out"].T
         z.reshape(rows, -1).T @ y.reshape(rows, -1)
-        for z_t in z.unbind(0):
-            z_t @ p["w_rec"].T
+        if recurrent_backward:
+            for z_t in z.unbind(0):
+                z_t @ p["w_rec"].T
         z.reshape(rows, -1).T @ z.reshape(rows, -1)
         return float((x.reshape(rows, -1).T @ z.reshape(rows, -1))[0, 0])
 
-    return step
+    return Steps(step)

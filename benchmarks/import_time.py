@@ -15,8 +15,16 @@ def seconds(code: str) -> float:
     return time.perf_counter() - begin
 
 
+def measure(pairs: int = 21) -> dict[str, float]:
+    """Median seconds of ``import numpy``, of that and ``import neko``, and of the difference, pair by pair."""
+    found = [(seconds("import numpy"), seconds("import numpy, neko")) for _ in range(pairs)]
+    base, more = (statistics.median(column) for column in zip(*found, strict=True))
+    return {"numpy": base, "with neko": more, "difference": statistics.median(b - a for a, b in found)}
+
+
 if __name__ == "__main__":
-    pairs = [(seconds("import numpy"), seconds("import numpy, neko")) for _ in range(21)]
-    base, more = (statistics.median(column) for column in zip(*pairs, strict=True))
-    extra = statistics.median(b - a for a, b in pairs)
-    print(f"import numpy {base:.3f} s, with neko {more:.3f} s, median difference {extra:.3f} s")
+    row = measure()
+    print(
+        f"import numpy {row['numpy']:.3f} s, with neko {row['with neko']:.3f} s, "
+        f"median difference {row['difference']:.3f} s"
+    )

@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
 SHAPES = [(128, 28, 28, 128, 10), (32, 300, 39, 200, 61), (8, 2000, 39, 200, 61)]
 """(batch, time, inputs, hidden, outputs)."""
 
-TAU_M, TAU_A, TAU_OUT, BETA, V_TH, GAMMA = 20.0, 200.0, 20.0, 0.184, 1.0, 0.3
+TAU_M, TAU_A, TAU_OUT, BETA, GAMMA = 20.0, 200.0, 20.0, 0.184, 0.3
+"""Time constants in steps; a spike raises the threshold by the fraction BETA of its resting value."""
+
 ALPHA, RHO, KAPPA = (math.exp(-1.0 / tau) for tau in (TAU_M, TAU_A, TAU_OUT))
+LEARNING_RATE = 1e-6
+"""So small that a network fires at the end of a measurement as at its start; Adam's work does not depend on it."""
+
+
+class Steps(NamedTuple):
+    """What a contender gives for one shape and threshold: a training step that returns its loss, and the fraction of
+    neurons that spike in a time step, None for mere matrix products."""
+
+    step: Callable[[], float]
+    rate: Callable[[], float] | None = None
 
 
 def data(shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:

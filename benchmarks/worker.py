@@ -1,77 +1,90 @@
-"""One framework in one process with one thread: ``python -m benchmarks.worker torch`` prints times as JSON."""
+"""One contender in a process of its own: ``python -m benchmarks.worker TASK JSON`` prints what it measured as JSON."""
 
 from __future__ import annotations
 
-import importlib
 import json
+import math
 import os
 import resource
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from typing import Any
 
-from benchmarks import by_neko
-from benchmarks.shapes import SHAPES
+from benchmarks.contenders import CONTENDERS, Contender
 
-
-def median_times(steps: dict[str, Callable[[], float]], seconds: float) -> dict[str, float]:
-    """Median milliseconds of each step, taken in turn so that a drift of the machine meets all alike."""
-    for step in steps.values():
-        step()
-        step()
-    found: dict[str, list[float]] = {name: [] for name in steps}
-    end = time.perf_counter() + seconds * len(steps)
-    while time.perf_counter() < end or len(found[next(iter(found))]) < 5:
-        for name, step in steps.items():
-            begin = time.perf_counter()
-            step()
-            found[name].append(1e3 * (time.perf_counter() - begin))
-    return {name: statistics.median(times) for name, times in found.items()}
+LOWEST, HIGHEST = 0.01, 100.0
+"""Thresholds between which a firing rate is looked for."""
+SLOW = 5.0
+"""Steps are repeated at least twice, unless that takes so many times the time that a case is given."""
 
 
-def speed(framework: str, seconds: float) -> list[dict[str, float]]:
-    """Median milliseconds per step and the first loss, for each shape."""
-    one_thread(framework)
-    by_hand = importlib.import_module(f"benchmarks.by_hand_{framework}")
+def thresholds(contender: Contender, cases: list[dict[str, Any]]) -> list[float]:
+    """The threshold of each case at which neurons spike in the fraction `rate` of time steps, within 2 % of it."""
+    found = []
+    for case in cases:
+        low, high = math.log(LOWEST), math.log(HIGHEST)
+        for _ in range(20):
+            v_th = math.exp((low + high) / 2)
+            measured = contender.build(case["shape"], v_th).rate()
+            if abs(measured - case["rate"]) < 0.02 * case["rate"]:
+                break
+            low, high = (math.log(v_th), high) if measured > case["rate"] else (low, math.log(v_th))
+        found.append(v_th)
+    return found
+
+
+def speed(contender: Contender, cases: list[dict[str, Any]], seconds: float) -> list[dict[str, Any]]:
+    """Median milliseconds of a step, after the first, by CPU and by the clock; the first loss and the firing rate."""
     rows = []
-    for shape in SHAPES:
-        steps = {
-            "by hand": by_hand.training_step(shape),
-            "products": by_hand.products(shape),
-            "e-prop": by_neko.training_step(framework, shape),
-            "chunk=64": by_neko.training_step(framework, shape, chunk=64),
-        }
-        first = {name: step() for name, step in steps.items() if name != "products"}
-        if max(first.values()) - min(first.values()) > 1e-4 * abs(first["by hand"]):
-            raise RuntimeError(f"the steps do not compute the same loss: {first}")
-        rows.append({**median_times(steps, seconds), "loss": first["by hand"]})
+    for case in cases:
+        step, rate = contender.build(case["shape"], case["v_th"])
+        loss = step()
+        cpu, wall = [], []
+        start = time.perf_counter()
+        while not cpu or (spent := time.perf_counter() - start) < seconds or (len(cpu) < 3 and spent < SLOW * seconds):
+            begin = time.process_time(), time.perf_counter()
+            step()
+            cpu.append(1e3 * (time.process_time() - begin[0]))
+            wall.append(1e3 * (time.perf_counter() - begin[1]))
+        rows.append(
+            {
+                "cpu": statistics.median(cpu),
+                "wall": statistics.median(wall),
+                "steps": len(cpu),
+                "loss": loss,
+                "rate": None if rate is None else rate(),
+            }
+        )
     return rows
 
 
-def one_thread(framework: str) -> None:
-    """Keep a framework from starting more threads than one."""
-    if framework == "torch":
-        import torch
-
-        torch.set_num_threads(1)
-    if framework == "tensorflow":
-        import tensorflow as tf
-
-        tf.config.threading.set_intra_op_parallelism_threads(1)
-        tf.config.threading.set_inter_op_parallelism_threads(1)
-
-
-def peak_memory(framework: str, time_steps: int) -> float:
-    """Peak resident memory of this process in MiB after three steps of chunk=64."""
-    step = by_neko.training_step(framework, (8, time_steps, 39, 200, 61), chunk=64)
-    for _ in range(3):
+def memory(contender: Contender, cases: list[dict[str, Any]], steps: int) -> float:
+    """Peak resident memory in MiB of this process after `steps` steps of the one case."""
+    (case,) = cases
+    step = contender.build(case["shape"], case["v_th"]).step
+    for _ in range(steps):
         step()
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-if __name__ == "__main__":
-    name, task = sys.argv[1], sys.argv[2]
+def first(contender: Contender, cases: list[dict[str, Any]], began: float) -> dict[str, float]:
+    """Seconds from the start of the process to the end of its first step of the one case."""
+    (case,) = cases
+    contender.build(case["shape"], case["v_th"]).step()
+    return {"cpu": time.process_time(), "wall": time.time() - began}
+
+
+def pin(cores: int) -> None:
+    """Keep this process to its last cores, where the system can do that."""
     if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    print(json.dumps(speed(name, float(sys.argv[3])) if task == "speed" else peak_memory(name, int(sys.argv[3]))))
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-cores:])
+
+
+TASKS = {"thresholds": thresholds, "speed": speed, "memory": memory, "first": first}
+
+if __name__ == "__main__":
+    task, arguments = sys.argv[1], json.loads(sys.argv[2])
+    pin(arguments.pop("cores"))
+    arguments["contender"] = CONTENDERS[arguments["contender"]]
+    print(json.dumps(TASKS[task](**arguments)))
