@@ -200,7 +200,7 @@ class Objective:
         """The outputs for the loss: at every step, or pooled over time for a sequence-level target."""
         if batch.pooling is None:
             return outputs
-        return xp.sum(outputs * xp.expand_dims(batch.pooling, axis=-1), axis=0)
+        return xp.weighted_sum(outputs, batch.pooling)
 
     def penalty(self, xp: Backend, counts: tuple[Array | None, ...], valid: Array, dt: float) -> Any:
         """Sum of the rate penalties of the spiking layers; 0.0 without a regularizer."""
@@ -211,7 +211,7 @@ class Objective:
 
 def spike_count(xp: Backend, z: Array, valid: Array) -> Array:
     """Spikes of each neuron in each sequence over the valid frames, shape (batch, n)."""
-    return xp.sum(z * xp.expand_dims(valid, axis=-1), axis=0)
+    return xp.weighted_sum(z, valid)
 
 
 def spike_counts(

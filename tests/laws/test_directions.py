@@ -10,7 +10,6 @@ import pytest
 import neko
 from neko import backend
 from neko.models.directions import BACKWARD, FORWARD
-from neko.rules.cuts import without_reset
 from neko.verification.cases import gradients, made, max_relative_error, on_host, relative_error
 from neko.verification.reference import rate_penalty, unrolled
 
@@ -61,7 +60,7 @@ def by_autodiff(xp, both, x, y, mask, cut):
     turned = both.batch(xp.asarray(mirrored(x)), xp.asarray(y), xp.asarray(mirrored(mask)))
     rows = [[length - 1 - t if t < length else t for length in LENGTHS] for t in range(TIME)]
     readout = both.network.readout
-    cells = [without_reset(cell) for cell in both.network.cells] if cut else both.network.cells
+    cells = [cell.without_reset() for cell in both.network.cells] if cut else both.network.cells
     cuts = {"cut_recurrent": cut, "cut_upward": cut, "kappa": readout.kappa, "gain": readout.gain}
 
     def run(params):

@@ -10,7 +10,8 @@ import pytest
 
 import neko
 from neko.cells import CELLS
-from neko.models.network import layer_step
+from neko.models.layer import layer_step, layer_weights
+from neko.models.network import layer_params
 from neko.rules.jacobian import step_jacobians
 from neko.rules.reverse import layer_blocks
 from neko.rules.synapses import presynaptic, weight_gradients
@@ -151,7 +152,7 @@ def test_true_credit_in_place_of_the_learning_signal_gives_bptt(xp, variant):
     network, params = evaluator.network, evaluator.params
     batch = evaluator.batch(xp.asarray(x), xp.asarray(y), xp.asarray(mask))
     cell, start = network.cells[0], network.initial_state(xp, BATCH)
-    step, feed = layer_step(xp, cell, {k.split(".")[-1]: p for k, p in params.items() if "layers.0" in k}, batch.x)
+    step, feed = layer_step(xp, cell, layer_weights(xp, cell, layer_params(params, 0)), batch.x)
 
     def loss(pushes):
         """The loss with a push on each spike that only readout and recurrence see."""

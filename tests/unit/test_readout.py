@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from neko.models.readout import BLOCK, block_weights, leaky_filter
+from neko.backend.blocks import BLOCK, block_weights
+from neko.models.readout import leaky_filter
 
 KAPPAS = [0.95, 1.0 - 1e-9, 1e-3, 1e-30, 1e-300]
 

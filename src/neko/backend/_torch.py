@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import contextvars
 from collections.abc import Callable
 from typing import Any
 
@@ -11,12 +12,16 @@ import numpy as np
 import torch
 
 from neko import tree
-from neko.backend import names
+from neko.backend import generated, names
+from neko.backend.blocks import filter_by_blocks
 from neko.backend.foreign import host, unavailable
+from neko.backend.generated import Offer
 from neko.backend.protocol import Compiled, Framework, scan_length
 from neko.backend.random import Random
 
 FLOATS = {"float32": torch.float32, "float64": torch.float64}
+PLAIN = contextvars.ContextVar("plain", default=False)
+"""Whether operations must be PyTorch's own: a generated kernel has one derivative, and only in reverse mode."""
 RAW = """
     abs cos exp floor log log1p matmul ones_like reshape sign sin sqrt square tanh where zeros_like isfinite
     round
@@ -97,7 +102,7 @@ class TorchBackend(Framework):
             flat = tree.leaves(params)
             with self.scope():
                 inputs, make = self._differentiable_copies(flat)
-                with torch.enable_grad():
+                with torch.enable_grad(), plain(make):
                     out = f(tree.rebuild(params, iter(inputs)), *args)
                     value = out[0] if has_aux else out
                     found = self._grad([value], inputs, None, make)
@@ -118,13 +123,14 @@ class TorchBackend(Framework):
             shape[:] = [f(*tree.rebuild(tuple(primals), iter(inputs)))]
             return tuple(tree.leaves(shape[0]))
 
-        out, tangent = torch.func.jvp(g, tuple(flat), tuple(tree.leaves(tangents)))
+        with plain(True):
+            out, tangent = torch.func.jvp(g, tuple(flat), tuple(tree.leaves(tangents)))
         return tree.rebuild(shape[0], iter(out)), tree.rebuild(shape[0], iter(tangent))
 
     def vjp(self, f: Callable[..., Any], *primals: Any) -> Any:
         flat = tree.leaves(primals)
         inputs, make = self._differentiable_copies(flat)
-        with torch.enable_grad():
+        with torch.enable_grad(), plain(make):
             out = f(*tree.rebuild(primals, iter(inputs)))
         outputs = tree.leaves(out)
 
@@ -179,6 +185,43 @@ class TorchBackend(Framework):
             ys.reverse()
         return carry, tree.rebuild(y, iter([torch.stack(column) for column in zip(*ys, strict=True)]))
 
+    def _fused(self, *arrays: Any) -> Any:
+        """Generated kernels for arrays that nothing is differentiated by; None where PyTorch's operations are used."""
+        if self.device.type != "cpu" or generated.unavailable() or any(a.dtype != self.dtype for a in arrays):
+            return None
+        if PLAIN.get() or (torch.is_grad_enabled() and any(a.requires_grad for a in arrays)):
+            return None
+        return generated.kernels("torch")
+
+    def outer_sum(self, pre: Any, post: Any) -> Any:
+        fused = self._fused(pre, post)
+        return super().outer_sum(pre, post) if fused is None else fused.outer_sum(pre, post)
+
+    def project(self, a: Any, w: Any) -> Any:
+        fused = self._fused(a, w)
+        return super().project(a, w) if fused is None else fused.project(a, w)
+
+    def weighted_sum(self, a: Any, weight: Any) -> Any:
+        fused = self._fused(a, weight)
+        return super().weighted_sum(a, weight) if fused is None else fused.weighted_sum(a, weight)
+
+    def leaky_filter(self, kappa: float, drive: Any, start: Any, reverse: bool) -> Any:
+        fused = self._fused(drive, start)
+        if fused is None:
+            return filter_by_blocks(self, kappa, drive, start, reverse)
+        return fused.leaky_filter(kappa, drive, start, reverse)
+
+    def kernels(self, cell: Any, state: Any) -> Offer:
+        reason = generated.unavailable()
+        if self.device.type != "cpu":
+            reason = f"kernels are generated for the CPU, and arrays are on {self.device}"
+        if PLAIN.get():
+            reason = "kernels are differentiated once, in reverse mode"
+        if reason:
+            return Offer(None, reason)
+        offer: Offer = generated.kernels("torch").offer(self.whole, cell, state)
+        return offer
+
     def jit(self, f: Callable[..., Any]) -> Callable[..., Any]:
         return Compiled(self, eager, f)
 
@@ -186,6 +229,16 @@ class TorchBackend(Framework):
         from neko.backend import _torch_optimizers
 
         return _torch_optimizers.resolve(self, spec)
+
+
+@contextlib.contextmanager
+def plain(wanted: bool) -> Any:
+    """Where operations are PyTorch's own, if `wanted`."""
+    token = PLAIN.set(wanted or PLAIN.get())
+    try:
+        yield
+    finally:
+        PLAIN.reset(token)
 
 
 def eager(f: Any) -> Any:

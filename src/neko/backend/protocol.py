@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
+from neko.backend.generated import Offer
 from neko.backend.random import Random
 from neko.typing import Array
 
@@ -28,6 +29,8 @@ class Backend(Protocol):
     """Whether the element-wise work of a scan step compiles into few kernels: computing it again then beats memory."""
     differentiable: bool
     """Whether spikes carry a surrogate gradient; False in the view of `forward_only`."""
+    whole: Backend
+    """The backend itself, of which this may be the view of `forward_only`."""
     random: Random
 
     def __getattr__(self, name: str) -> Any:
@@ -85,6 +88,21 @@ class Backend(Protocol):
     def jit(self, f: Callable[..., Any]) -> Callable[..., Any]:
         """f, compiled where the framework compiles."""
 
+    def outer_sum(self, pre: Array, post: Array) -> Array:
+        """``Σ_t Σ_b pre ⊗ post`` of arrays (time, batch, …), a matrix."""
+
+    def project(self, a: Array, w: Array) -> Array:
+        """``a @ w`` of arrays (time, batch, p) and (p, n), fast if most entries of `a` are zero."""
+
+    def weighted_sum(self, a: Array, weight: Array) -> Array:
+        """``Σ_t weight_t a_t`` of arrays (time, batch, n) and (time, batch)."""
+
+    def leaky_filter(self, kappa: float, drive: Array, start: Array, reverse: bool) -> tuple[Array, Array]:
+        """``f_t = κ f_{t-1} + drive_t`` along the leading axis, or from its end; the last f and all of them."""
+
+    def kernels(self, cell: Any, state: Any) -> Offer:
+        """The layer of a cell by generated kernels, for states with the fields of `state`, or why there is none."""
+
     def optimizer(self, spec: Any) -> Any:
         """An update from a name or from an optimizer of the framework."""
 
@@ -130,7 +148,29 @@ class Framework:
         self.place = place
         self.device = device
         self.differentiable = True
+        self.whole: Any = self
         self.forward_view: Any = None
+
+    def outer_sum(self: Any, pre: Any, post: Any) -> Any:
+        rows = pre.shape[0] * pre.shape[1]
+        columns = self.matrix_transpose(self.reshape(pre, (rows, pre.shape[2])))
+        return columns @ self.reshape(post, (rows, post.shape[2]))
+
+    def project(self, a: Any, w: Any) -> Any:
+        return a @ w
+
+    def weighted_sum(self: Any, a: Any, weight: Any) -> Any:
+        return self.sum(a * self.expand_dims(weight, axis=-1), axis=0)
+
+    def leaky_filter(self: Any, kappa: float, drive: Any, start: Any, reverse: bool) -> Any:
+        def step(f: Any, d: Any) -> tuple[Any, Any]:
+            f = kappa * f + d
+            return f, f
+
+        return self.scan(step, start, drive, reverse=reverse)
+
+    def kernels(self, cell: Any, state: Any) -> Offer:
+        return Offer(None, f"no kernels are generated for {self.name}")
 
     def _creating(self, function: Callable[..., Any], **place: Any) -> Callable[..., Any]:
         def create(*args: Any, dtype: Any = None) -> Any:

@@ -138,6 +138,12 @@ class Cell(ABC):
         """Number of currents per neuron, *k*; a class whose last currents nothing feeds overrides it."""
         return 1 + max(self.input_currents + self.recurrent_currents)
 
+    def without_reset(self) -> Cell:
+        """The cell without credit through its reset, as in e-prop of Bellec et al. (2020): a copy with
+        ``detach_reset=True``, if the cell has such a field."""
+        declared = any(field.name == "detach_reset" for field in dataclasses.fields(self))
+        return dataclasses.replace(self, detach_reset=True) if declared else self  # type: ignore[call-arg]
+
     def initial_state(self, xp: Backend, batch: int) -> Any:
         """The state before the first step: zeros, unless a class overrides it."""
         return self.State(*(xp.zeros((batch, self.units)) for _ in self.State._fields))

@@ -9,6 +9,7 @@ import numpy as np
 
 from neko import containers, identity, tree
 from neko.arguments import check_choice
+from neko.backend.generated import Offer
 from neko.backend.protocol import Backend
 from neko.models.directions import Direction
 from neko.typing import Array
@@ -119,6 +120,11 @@ class Trainable(ABC):
     def bidirectional(self) -> bool:
         """Whether a sequence is also read from its end, so that no output is known before the last step."""
         return len(self.directions) > 1
+
+    @property
+    def kernels(self) -> tuple[Offer, ...]:
+        """For every layer of cells, whether kernels are generated from its step or, if not, the reason."""
+        return tuple(self.xp.kernels(cell, cell.initial_state(self.xp, 1)) for cell in self.cells)
 
     @abstractmethod
     def clone(self) -> Any:

@@ -14,7 +14,8 @@ from neko.cells.base import Cell
 from neko.cells.surrogates import check_derivative
 from neko.models.base import Pass, Trainable, check_task
 from neko.models.directions import BACKWARD, FORWARD
-from neko.models.network import Network, NetworkState, Params, following
+from neko.models.layer import following, scanned
+from neko.models.network import Network, NetworkState, Params
 from neko.models.readout import LeakyReadout
 from neko.typing import Array
 
@@ -175,9 +176,9 @@ class Model(Trainable):
             x, states = self.arrange(x), []
             for direction in self.directions:
                 turn, own = direction.turn(xp, None), direction.own(self.params)
-                last, _, traces = self.network.record(xp.forward_only(), own, turn(x), self.rest(x))
+                last, _, traces = self.network.record(xp.forward_only(), own, turn(x), self.rest(x), scanned)
                 for trace, h in zip(traces, last.layers, strict=True):
-                    after = tree.map(lambda a, b: following(xp, a, b), trace.before, h)
+                    after = tree.map(lambda a, b: following(xp, a, b), trace.steps.before, h)
                     states.append(tree.map(turn, after))
             return tree.map(lambda a: xp.to_numpy(a).swapaxes(0, 1), states)
 

@@ -10,6 +10,7 @@ import numpy as np
 from neko.backend.protocol import Backend
 from neko.cells.base import Cell
 from neko.models import initializers
+from neko.models.layer import LayerTrace, layer_of, layer_weights
 from neko.models.readout import LeakyReadout
 from neko.typing import Array
 
@@ -21,15 +22,6 @@ class NetworkState(NamedTuple):
 
     layers: tuple[Any, ...]
     readout: Array
-
-
-class LayerTrace(NamedTuple):
-    """One layer over time, (time, batch, …): the states before each step, currents, inputs and emissions."""
-
-    before: Any
-    currents: tuple[Array, ...]
-    x: Array
-    z: Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,86 +77,29 @@ class Network:
         """Outputs (time, batch, n_out) and the emissions of every layer (time, batch, n)."""
         last, emissions = [], []
         for i, cell in enumerate(self.cells):
-            step, feed = layer_step(xp, cell, layer_params(params, i), x)
-
-            def emit(h: Any, drive: Any, step: Any = step) -> tuple[Any, Array]:
-                h, _ = step(h, drive)
-                return h, h[-1]
-
-            h, x = xp.scan(emit, state.layers[i], feed)
+            weights = layer_weights(xp, cell, layer_params(params, i))
+            h, x = layer_of(xp, cell, weights, x, state.layers[i]).unroll(weights, x, state.layers[i])
             last.append(h)
             emissions.append(x)
         f, y = self.readout.outputs(xp, params, x, state.readout)
         return NetworkState(tuple(last), f), y, tuple(emissions)
 
     def record(
-        self, xp: Backend, params: Params, x: Array, state: NetworkState
+        self, xp: Backend, params: Params, x: Array, state: NetworkState, layer: Any = layer_of
     ) -> tuple[NetworkState, Array, tuple[LayerTrace, ...]]:
-        """As `unroll`, but with every state and current, for online rules and plots."""
+        """As `unroll`, but with what online rules need of every layer; with ``layer=scanned`` all its states."""
         last, traces = [], []
         for i, cell in enumerate(self.cells):
-            step, feed = layer_step(xp, cell, layer_params(params, i), x)
-
-            def keep(h: Any, drive: Any, step: Any = step) -> tuple[Any, Any]:
-                after, currents = step(h, drive)
-                return after, (h, currents)
-
-            h, (before, currents) = xp.scan(keep, state.layers[i], feed)
+            weights = layer_weights(xp, cell, layer_params(params, i))
+            h, emitted, z, steps = layer(xp, cell, weights, x, state.layers[i]).record(weights, x, state.layers[i])
             last.append(h)
-            z = following(xp, before[-1], h[-1])
-            traces.append(LayerTrace(before, currents, x, z))
+            traces.append(LayerTrace(x, emitted, z, steps))
             x = z
         f, y = self.readout.outputs(xp, params, x, state.readout)
         return NetworkState(tuple(last), f), y, tuple(traces)
-
-
-def following(xp: Backend, before: Array, last: Array) -> Array:
-    """The sequence one step later: all but the first of `before`, then `last`."""
-    return xp.concat([before[1:], xp.expand_dims(last, axis=0)], axis=0)
 
 
 def layer_params(params: Params, index: int) -> Params:
     """The parameters of one layer, by their short names."""
     prefix = f"layers.{index}."
     return {name.removeprefix(prefix): p for name, p in params.items() if name.startswith(prefix)}
-
-
-def layer_step(xp: Backend, cell: Cell, params: Params, x: Array) -> tuple[Any, tuple[Array | None, ...]]:
-    """The step ``(h, drive) -> (h, currents)`` of a layer, and the drive of all steps at once.
-
-    The input's product needs no recurrence, so it is one matrix product over the whole sequence.
-    """
-    w_rec = recurrent_weights(xp, cell, params["w_rec"]) if cell.recurrent_currents else None
-    projected = split(x @ params["w_in"], len(cell.input_currents))
-    bias = split(params["b"], cell.n_currents) if "b" in params else None
-    feed: list[Array | None] = [None] * cell.n_currents
-    for current, drive in zip(cell.input_currents, projected, strict=True):
-        feed[current] = drive if bias is None else drive + bias[current]
-    for current in set(range(cell.n_currents)) - {*cell.input_currents, *cell.recurrent_currents}:
-        nothing = xp.zeros_like(projected[0])
-        feed[current] = nothing if bias is None else nothing + bias[current]
-
-    def step(h: Any, drive: tuple[Array | None, ...]) -> tuple[Any, tuple[Array, ...]]:
-        currents = list(drive)
-        recurrent = () if w_rec is None else split(h[-1] @ w_rec, len(cell.recurrent_currents))
-        for current, block in zip(cell.recurrent_currents, recurrent, strict=True):
-            fed = currents[current]
-            if fed is None:
-                fed = None if bias is None else bias[current]
-            currents[current] = block if fed is None else fed + block
-        return cell.dynamics(xp, h, *currents), tuple(currents)
-
-    return step, tuple(feed)
-
-
-def recurrent_weights(xp: Backend, cell: Cell, w_rec: Array) -> Array:
-    """``w_rec``, with a zero diagonal where the cell has no autapses."""
-    if cell.autapses:
-        return w_rec
-    return w_rec * xp.concat([1.0 - xp.eye(cell.units)] * len(cell.recurrent_currents), axis=1)
-
-
-def split(a: Array, count: int) -> tuple[Array, ...]:
-    """`count` equal blocks of the last axis."""
-    n = a.shape[-1] // count
-    return (a,) if count == 1 else tuple(a[..., i * n : (i + 1) * n] for i in range(count))

@@ -5,15 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import KW_ONLY, dataclass
 
-import numpy as np
-
 from neko.arguments import check_integer
 from neko.backend.protocol import Backend
 from neko.cells.constants import flag, positive, settle
 from neko.typing import Array
-
-BLOCK = 32
-"""Number of steps in a block of `filter_by_blocks`."""
 
 
 @dataclass(frozen=True)
@@ -60,14 +55,18 @@ class LeakyReadout:
 
     def outputs(self, xp: Backend, params: dict[str, Array], z: Array, f: Array) -> tuple[Array, Array]:
         """Outputs y (time, batch, units) for emissions `z` (time, batch, n); also the last f."""
-        drive = self.gain * (z @ params["readout.w_out"])
+        drive = self.scaled(xp.project(z, params["readout.w_out"]))
         f, filtered = leaky_filter(xp, self.kappa, drive, f)
         return f, filtered + params["readout.b_out"]
+
+    def scaled(self, drive: Array) -> Array:
+        """The drive times c."""
+        return self.gain * drive if self.input_scaling else drive
 
     def credit(self, xp: Backend, error: Array, later: Array | None = None) -> Array:
         """Future credit ∂E/∂(z_t W_out), (time, batch, units): the error at step t and its filtered later ones; `later`
         (batch, units) is the credit of the step after the last, zero at the end of a sequence."""
-        scaled = self.gain * error
+        scaled = self.scaled(error)
         later = xp.zeros_like(scaled[0]) if later is None else later
         return leaky_filter(xp, self.kappa, scaled, later, reverse=True)[1]
 
@@ -78,43 +77,4 @@ def leaky_filter(
     """``f_t = κ f_{t-1} + drive_t`` along the leading axis; the last f and all of them."""
     if kappa == 0.0:
         return (drive[0] if reverse else drive[-1]), drive
-    if not xp.compiles:
-        return filter_by_blocks(xp, kappa, drive, start, reverse)
-
-    def step(f: Array, d: Array) -> tuple[Array, Array]:
-        f = kappa * f + d
-        return f, f
-
-    return xp.scan(step, start, drive, reverse=reverse)
-
-
-def filter_by_blocks(xp: Backend, kappa: float, drive: Array, start: Array, reverse: bool) -> tuple[Array, Array]:
-    """As `leaky_filter`, by one matrix product over blocks of steps: a loop that is not compiled costs more than its
-    arithmetic."""
-    time, shape = drive.shape[0], drive.shape[1:]
-    length = min(BLOCK, time)
-    missing = -time % length
-    if missing:  # zero drive, in the block that the filter reaches last
-        nothing = xp.zeros((missing, *shape))
-        drive = xp.concat([nothing, drive] if reverse else [drive, nothing], axis=0)
-    blocks = xp.reshape(drive, (-1, length, math.prod(shape)))
-    weights = block_weights(kappa, length, xp.dtype_name)
-    whole_block = float(weights[-1, 0])
-    matrix = xp.asarray(weights[::-1, ::-1] if reverse else weights)
-    ends = (matrix[:1, :-1] if reverse else matrix[-1:, 1:]) @ blocks
-
-    def join(f: Array, end: Array) -> tuple[Array, Array]:
-        return whole_block * f + end, f
-
-    _, starts = xp.scan(join, xp.reshape(start, (1, math.prod(shape))), ends, reverse=reverse)
-    f = xp.reshape(matrix @ xp.concat([blocks, starts] if reverse else [starts, blocks], axis=1), drive.shape)
-    f = f[missing:] if reverse else f[:time]
-    return (f[0] if reverse else f[-1]), f
-
-
-def block_weights(kappa: float, length: int, dtype: str) -> np.ndarray:
-    """``κ^{t-s}`` of f at step t of a block from f before it (s = -1) and its drive at steps s = 0, 1, … ≤ t,
-    (length, 1 + length); 0 where a precision has no normal number as small, with which arithmetic would be slow."""
-    ages = np.subtract.outer(np.arange(length), np.arange(-1, length))
-    powers = kappa ** np.maximum(ages, 0.0)
-    return np.where((ages >= 0) & (powers >= np.finfo(dtype).tiny), powers, 0.0)
+    return xp.leaky_filter(kappa, drive, start, reverse)

@@ -1,8 +1,7 @@
 r"""Eligibility traces, and the sums of traces that make up a gradient.
 
 The eligibility vector ``ε_t = A_t ε_{t-1} + b_t ⊗ pre_t`` of every synapse is carried forward by `stepwise_gradient`.
-`chunk_gradient` and `sequence_gradient` give the same sums by the backward recurrence of `neko.rules.jacobian` and
-matrix products.
+`chunk_gradient` gives the same sums by the backward recurrence of `neko.rules.jacobian` and matrix products.
 """
 
 from __future__ import annotations
@@ -12,9 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from neko.backend.protocol import Backend
-from neko.rules.jacobian import Jacobians, StepJacobian, adjoint
+from neko.cells.jacobian import StepJacobian
+from neko.rules.jacobian import Jacobians
 from neko.rules.signals import LearningSignal
-from neko.rules.synapses import Inputs
 from neko.typing import Array
 
 
@@ -50,22 +49,6 @@ def initial_traces(
     return tuple(traces)
 
 
-def sequence_gradient(xp: Backend, jacobians: Jacobians, pre: tuple[Inputs, ...], future: Array) -> tuple[Array, ...]:
-    """Gradient (n_pre, n) per current of a whole sequence, from the future credit of each emission."""
-    nothing = xp.zeros_like(future[0])
-    end = tuple(nothing if alive else None for alive in jacobians.alive)
-    _, delta = adjoint(xp, jacobians, future, end)
-    # One product per array: joining them first would copy the whole input.
-    pairs = zip(pre, delta, strict=True)
-    return tuple(xp.concat([outer_sum(xp, a, d) for a in arrays], axis=0) for arrays, d in pairs)
-
-
-def outer_sum(xp: Backend, pre: Array, post: Array) -> Array:
-    """``Σ_t Σ_b pre ⊗ post`` of (time, batch, …) arrays, as one matrix product."""
-    rows = pre.shape[0] * pre.shape[1]
-    return xp.matrix_transpose(xp.reshape(pre, (rows, pre.shape[2]))) @ xp.reshape(post, (rows, post.shape[2]))
-
-
 def chunk_gradient(
     xp: Backend,
     jacobians: Jacobians,
@@ -98,7 +81,7 @@ def chunk_gradient(
         if keep:
             unit[first + alive.index(i)] = nothing[0] + 1.0
         ends[i] = xp.stack(unit, axis=0)
-    start, delta = adjoint(xp, jacobians, xp.stack(rows, axis=1), tuple(ends))
+    start, delta = jacobians.adjoint(xp.stack(rows, axis=1), tuple(ends))
 
     credited = {i: credit for i, credit in enumerate(start) if credit is not None}
     weights, rates, later = [], [], []
@@ -111,7 +94,7 @@ def chunk_gradient(
 
         def total(row: int, vectors: dict[int, Array] = vectors, p: Array = p, d: Array = d) -> Array:
             """The sum over time and batch of a row, (n_pre, n)."""
-            return outer_sum(xp, p, d[:, row]) + sum(
+            return xp.outer_sum(p, d[:, row]) + sum(
                 xp.einsum("bn,bpn->pn", credited[j][row], eps) for j, eps in vectors.items()
             )
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import NamedTuple
 
 from neko.backend.protocol import Backend
 from neko.cells.base import Cell
 from neko.evaluator import Evaluator
 from neko.models.directions import Direction
-from neko.models.network import LayerTrace, NetworkState, Params
+from neko.models.layer import LayerTrace
+from neko.models.network import Network, NetworkState, Params
 from neko.objective import Batch
 from neko.rules.jacobian import Jacobians, step_jacobians
 from neko.typing import Array
@@ -39,11 +41,12 @@ def record(
 ) -> tuple[NetworkState, Recorded]:
     """Run a network of one direction; differentiate the loss by the outputs, and each step of each layer with the
     paths removed that `cut` cuts from its cell; `later` is the readout's credit from after the batch."""
+    network = without_paths(model.network, cut)
     # No derivative is taken through this pass, so spikes need no surrogate.
-    state, y, traces = model.network.record(xp.forward_only(), params, batch.x, state)
+    state, y, traces = network.record(xp.forward_only(), params, batch.x, state)
     loss, error = model.objective.error(xp, y, batch)
     outputs = model.objective.pooled(xp, y, batch)
-    return state, differentiated(xp, model, loss, outputs, error, traces, cut, later)
+    return state, differentiated(xp, network, loss, outputs, error, traces, later)
 
 
 def record_directions(
@@ -56,7 +59,7 @@ def record_directions(
 ) -> list[tuple[Direction, Batch, Recorded]]:
     """As `record`, by default from rest, for each direction of the network: the batch and all that was recorded are in
     the order of the direction, the loss and its outputs are those of the whole network."""
-    network, objective, passes = model.network, model.objective, []
+    network, objective, passes = without_paths(model.network, cut), model.objective, []
     state = network.initial_state(xp, batch.x.shape[1]) if state is None else state
     for direction in model.model.directions:
         turn = direction.turn(xp, batch.valid)
@@ -67,23 +70,26 @@ def record_directions(
     loss, error = objective.error(xp, y, batch)
     outputs = objective.pooled(xp, y, batch)
     return [
-        (direction, own, differentiated(xp, model, loss, outputs, turn(error), traces, cut))
+        (direction, own, differentiated(xp, network, loss, outputs, turn(error), traces))
         for direction, turn, own, _, traces in passes
     ]
 
 
+def without_paths(network: Network, cut: Callable[[Cell], Cell]) -> Network:
+    """The network of cut cells, whose values are the same."""
+    return replace(network, cells=tuple(map(cut, network.cells)))
+
+
 def differentiated(
     xp: Backend,
-    model: Evaluator,
+    network: Network,
     loss: Array,
     outputs: Array,
     error: Array,
     traces: tuple[LayerTrace, ...],
-    cut: Callable[[Cell], Cell],
     later: Array | None = None,
 ) -> Recorded:
     """A forward pass with the Jacobians of its steps and the credit of its readout."""
-    pairs = zip(model.network.cells, traces, strict=True)
-    jacobians = tuple(step_jacobians(xp, cut(cell), trace) for cell, trace in pairs)
-    credit = model.network.readout.credit(xp, error, later)
-    return Recorded(loss, outputs, error, credit, traces, jacobians)
+    pairs = zip(network.cells, traces, strict=True)
+    jacobians = tuple(step_jacobians(xp, cell, trace) for cell, trace in pairs)
+    return Recorded(loss, outputs, error, network.readout.credit(xp, error, later), traces, jacobians)

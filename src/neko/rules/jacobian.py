@@ -13,22 +13,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from neko import tree
 from neko.backend.protocol import Backend
 from neko.cells.base import Cell
-from neko.models.network import LayerTrace
+from neko.cells.jacobian import Entries, StepJacobian, live
+from neko.models.layer import LayerTrace, States
 from neko.typing import Array
-
-Entries = tuple[Array | None, ...]
-
-
-class StepJacobian(NamedTuple):
-    """``state[i][j]`` = ∂h_t[i]/∂h_{t-1}[j] and ``current[i][c]`` = ∂h_t[i]/∂I_t[c], each (time, batch, n)."""
-
-    state: tuple[Entries, ...]
-    current: tuple[Entries, ...]
 
 
 def fields(state: Any) -> tuple[Array, ...]:
@@ -38,33 +30,68 @@ def fields(state: Any) -> tuple[Array, ...]:
 
 @dataclass(frozen=True, eq=False)
 class Jacobians:
-    """Step Jacobians A_t and b_t of a layer over time, for a scan.
+    """Step Jacobians A_t and b_t of a layer over time, for a scan; generated kernels have the same methods.
 
     ``xs`` are the arrays of the scan, and ``at`` returns the `StepJacobian` of one step from a slice of them. ``alive``
     marks the state fields that influence an emission at a later step: only these carry credit. ``all_steps`` returns
     the `StepJacobian` of all steps at once.
     """
 
+    xp: Backend
     xs: Any
     at: Callable[[Any], StepJacobian]
     alive: tuple[bool, ...]
     all_steps: Callable[[], StepJacobian]
 
+    def slopes(self) -> Entries:
+        """∂z_t/∂I_t of every current, (time, batch, n)."""
+        return self.all_steps().current[-1]
 
-def step_jacobians(xp: Backend, cell: Cell, trace: LayerTrace) -> Jacobians:
+    def adjoint(self, signal: Array, end: Entries) -> tuple[Entries, tuple[Array, ...]]:
+        r"""The backward recurrence from credit at emissions to credit at currents.
+
+        .. math::
+            λ_t = A_{t+1}^T λ_{t+1} + signal_t e_z, \qquad δ_t = b_t^T λ_t
+
+        Parameters
+        ----------
+        signal : Array (time, …, batch, n)
+            Learning signal at each emission; axes between time and batch are independent problems.
+        end : tuple of Array (…, batch, n) or None
+            Credit at the last state from after the sequence, None for fields that are not alive.
+
+        Returns
+        -------
+        tuple
+            Credit at the state before the first step, and δ per current, (time, …, batch, n).
+        """
+
+        def step(carry: Entries, xs: Any) -> tuple[Entries, tuple[Array, ...]]:
+            columns, at_emission = xs
+            state, current = self.at(columns)
+            credit = (*carry[:-1], at_emission if carry[-1] is None else carry[-1] + at_emission)
+            earlier = tuple(None if carry[j] is None else combine(column(state, j), credit) for j in range(len(carry)))
+            delta = [combine(column(current, c), credit) for c in range(len(current[0]))]
+            return earlier, tuple(self.xp.zeros_like(at_emission) if e is None else e for e in delta)
+
+        return self.xp.scan(step, end, (self.xs, signal), reverse=True)
+
+
+def step_jacobians(xp: Backend, cell: Cell, trace: LayerTrace) -> Any:
     """The Jacobians of a cell's step along a trace.
 
     Given the states, the steps are independent of each other, so that one call differentiates all of them; where the
     compiler fuses the step of a scan, it is cheaper to differentiate there than to read the results from memory.
     """
-    state_type, unused = type(trace.before), [field is None for field in trace.before]
-    before = fields(trace.before)
+    if not isinstance(trace.steps, States):
+        return trace.steps
+    state, currents = trace.steps
+    before = fields(state)
     d = len(before)
 
     def step(*columns: Array) -> tuple[Array, ...]:
-        used = iter(columns[:d])
-        state = state_type(*(None if skip else next(used) for skip in unused))
-        return fields(cell.dynamics(xp, state, *columns[d:]))
+        used = iter(columns)
+        return fields(cell.dynamics(xp, type(state)(*(None if f is None else next(used) for f in state)), *used))
 
     def at(columns: tuple[Array, ...]) -> StepJacobian:
         jacobian = xp.columnwise_jacobian(step, *columns)
@@ -72,27 +99,19 @@ def step_jacobians(xp: Backend, cell: Cell, trace: LayerTrace) -> Jacobians:
 
     def all_steps() -> StepJacobian:
         shape = before[0].shape
-        flat = tuple(xp.reshape(a, (shape[0] * shape[1], shape[2])) for a in (*before, *trace.currents))
+        flat = tuple(xp.reshape(a, (shape[0] * shape[1], shape[2])) for a in (*before, *currents))
         return tree.map(lambda e: xp.reshape(e, shape), at(flat))
 
     if xp.fuses:
-        columns = (*before, *trace.currents)
-        return Jacobians(columns, at, live(at(tuple(a[0] for a in columns))), all_steps)
+        columns = (*before, *currents)
+        return Jacobians(xp, columns, at, alive(at(tuple(a[0] for a in columns))), all_steps)
     jacobian = all_steps()
-    return Jacobians(jacobian, lambda now: now, live(jacobian), lambda: jacobian)
+    return Jacobians(xp, jacobian, lambda now: now, alive(jacobian), lambda: jacobian)
 
 
-def live(jacobian: StepJacobian) -> tuple[bool, ...]:
+def alive(jacobian: StepJacobian) -> tuple[bool, ...]:
     """Which state fields influence an emission at a later step."""
-    fields = range(len(jacobian.state))
-    reach = [False] * (len(fields) - 1) + [True]
-
-    def influences(i: int) -> bool:
-        return any(reach[o] and jacobian.state[o][i] is not None for o in fields)
-
-    for _ in fields:
-        reach = [i == fields[-1] or influences(i) for i in fields]
-    return tuple(influences(i) for i in fields)
+    return live([[entry is not None for entry in row] for row in jacobian.state])
 
 
 def combine(entries: Entries, values: Entries) -> Array | None:
@@ -107,33 +126,3 @@ def combine(entries: Entries, values: Entries) -> Array | None:
 def column(rows: tuple[Entries, ...], j: int) -> Entries:
     """Column j of a matrix given by rows."""
     return tuple(row[j] for row in rows)
-
-
-def adjoint(xp: Backend, jacobians: Jacobians, signal: Array, end: Entries) -> tuple[Entries, tuple[Array, ...]]:
-    r"""The backward recurrence from credit at emissions to credit at currents.
-
-    .. math::
-        λ_t = A_{t+1}^T λ_{t+1} + signal_t e_z, \qquad δ_t = b_t^T λ_t
-
-    Parameters
-    ----------
-    signal : Array (time, …, batch, n)
-        Learning signal at each emission; axes between time and batch are independent problems.
-    end : tuple of Array (…, batch, n) or None
-        Credit at the last state from after the sequence, None for fields that are not alive.
-
-    Returns
-    -------
-    tuple
-        Credit at the state before the first step, and δ per current, (time, …, batch, n).
-    """
-
-    def step(carry: Entries, xs: Any) -> tuple[Entries, tuple[Array, ...]]:
-        columns, at_emission = xs
-        state, current = jacobians.at(columns)
-        credit = (*carry[:-1], at_emission if carry[-1] is None else carry[-1] + at_emission)
-        earlier = tuple(None if carry[j] is None else combine(column(state, j), credit) for j in range(len(carry)))
-        delta = [combine(column(current, c), credit) for c in range(len(current[0]))]
-        return earlier, tuple(xp.zeros_like(at_emission) if e is None else e for e in delta)
-
-    return xp.scan(step, end, (jacobians.xs, signal), reverse=True)

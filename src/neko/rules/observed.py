@@ -9,7 +9,7 @@ import numpy as np
 from neko import tree
 from neko.backend.protocol import Backend
 from neko.evaluator import Evaluator
-from neko.models.network import LayerTrace
+from neko.models.layer import LayerTrace
 from neko.objective import Batch, spike_count
 from neko.rules.eligibility import forward_vectors, initial_traces
 from neko.rules.forward import Recorded

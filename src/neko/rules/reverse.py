@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from neko.backend.protocol import Backend
-from neko.rules.eligibility import outer_sum
-from neko.rules.jacobian import Entries, Jacobians, adjoint
+from neko.cells.jacobian import Entries
+from neko.rules.jacobian import Jacobians
 from neko.rules.synapses import Inputs
 from neko.typing import Array
 
@@ -30,7 +30,7 @@ def layer_blocks(
     if later is None:
         nothing = xp.zeros_like(future[0])
         later = tuple(nothing if alive else None for alive in jacobians.alive)
-    before, delta = adjoint(xp, jacobians, future, later)
+    before, delta = jacobians.adjoint(future, later)
     # One product per array: joining them first would copy the whole input.
     pairs = zip(pre, delta, strict=True)
-    return before, tuple(xp.concat([outer_sum(xp, a, d) for a in arrays], axis=0) for arrays, d in pairs)
+    return before, tuple(xp.concat([xp.outer_sum(a, d) for a in arrays], axis=0) for arrays, d in pairs)

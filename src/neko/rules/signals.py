@@ -2,34 +2,45 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+import functools
+import operator
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from neko.backend.protocol import Backend
 from neko.evaluator import Evaluator
 from neko.models import initializers
-from neko.models.network import Params, split
+from neko.models.layer import split
+from neko.models.network import Params
 from neko.objective import Batch, Objective
 from neko.rules.forward import Recorded
 from neko.rules.jacobian import Jacobians
 from neko.typing import Array
 
 
-class LearningSignal(NamedTuple):
+@dataclass(frozen=True)
+class LearningSignal:
     """The learning signal of a layer, and the other weights of its traces.
 
-    ``signal`` (time, batch, n) is L_t of step t; ``future`` (time, batch, n) is the future credit ``L_t + κ L_{t+1} +
-    …`` of an emission; ``valid`` (time, batch) marks the frames that count in a firing rate, None without a rate term;
-    ``per_sequence`` is True for rates of each sequence; ``kappa`` is the decay of the filtered trace
-    ``ē_t = κ ē_{t-1} + e_t``.
+    ``signal`` (time, batch, n) is L_t of step t, computed by ``at_step`` when it is read, since the gradient of a whole
+    sequence needs only its filtered form (None: it is not filtered); ``future`` (time, batch, n) is the future credit
+    ``L_t + κ L_{t+1} + …`` of an emission; ``valid`` (time, batch) marks the frames that count in a firing rate, None
+    without a rate term; ``per_sequence`` is True for rates of each sequence; ``kappa`` is the decay of the filtered
+    trace ``ē_t = κ ē_{t-1} + e_t``.
     """
 
-    signal: Array
+    at_step: Callable[[], Array] | None
     future: Array
     valid: Array | None
     per_sequence: bool
     kappa: float
+
+    @functools.cached_property
+    def signal(self) -> Array:
+        return self.future if self.at_step is None else self.at_step()
 
 
 def random_feedback(xp: Backend, model: Evaluator, seed: int) -> Params:
@@ -52,7 +63,11 @@ def broadcast(
     """The error through a separate feedback matrix of each layer, ``L_t = B c err_t``."""
     kappa, error = network.readout.kappa, network.readout.gain * recorded.error
     weights = [feedback[f"feedback.{i}"] for i in range(len(network.cells))]
-    return [LearningSignal(error @ b, recorded.credit @ b, *rate_term(objective, batch), kappa) for b in weights]
+    term = rate_term(objective, batch)
+    return [
+        LearningSignal(functools.partial(operator.matmul, error, b), xp.project(recorded.credit, b), *term, kappa)
+        for b in weights
+    ]
 
 
 def symmetric(
@@ -62,12 +77,14 @@ def symmetric(
     the layers above, ``L^l_t = (L^{l+1}_t ∂z_t/∂I_t) W_in^T``."""
     term = rate_term(objective, batch)
     w_out = xp.matrix_transpose(params["readout.w_out"])
-    error = network.readout.gain * recorded.error
-    result = [LearningSignal(error @ w_out, recorded.credit @ w_out, *term, network.readout.kappa)]
-    instant = result[0].signal
+
+    def top() -> Array:
+        return (network.readout.gain * recorded.error) @ w_out
+
+    result = [LearningSignal(top, xp.project(recorded.credit, w_out), *term, network.readout.kappa)]
     for i in range(len(network.cells) - 1, 0, -1):
-        instant = through(xp, network.cells[i], params[f"layers.{i}.w_in"], recorded.jacobians[i], instant)
-        result.insert(0, LearningSignal(instant, instant, *term, 0.0))
+        instant = through(xp, network.cells[i], params[f"layers.{i}.w_in"], recorded.jacobians[i], result[0].signal)
+        result.insert(0, LearningSignal(None, instant, *term, 0.0))
     return result
 
 
@@ -80,7 +97,7 @@ def rate_term(objective: Objective, batch: Batch) -> tuple[Array | None, bool]:
 
 def through(xp: Backend, cell: Any, w_in: Array, jacobians: Jacobians, signal: Array) -> Array:
     """Signal at a layer's input in the same step: ``Σ_c (signal ∂z_t/∂I_t[c]) W_in[c]^T``."""
-    total, slopes = None, jacobians.all_steps().current[-1]
+    total, slopes = None, jacobians.slopes()
     for current, weights in zip(cell.input_currents, split(w_in, len(cell.input_currents)), strict=True):
         slope = slopes[current]
         if slope is not None:

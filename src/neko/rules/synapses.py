@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from neko.backend.protocol import Backend
 from neko.cells.base import Cell
-from neko.models.network import LayerTrace, Network, Params, recurrent_weights
+from neko.models.layer import LayerTrace, recurrent_weights
+from neko.models.network import Network, Params
 from neko.typing import Array
 
 Inputs = tuple[Array, ...]
@@ -17,7 +18,7 @@ Inputs = tuple[Array, ...]
 
 def presynaptic(xp: Backend, cell: Cell, trace: LayerTrace) -> tuple[Inputs, ...]:
     """Presynaptic activity of the weights onto each current."""
-    emitted = trace.before[-1]
+    emitted = trace.emitted
     result = []
     for current in range(cell.n_currents):
         arrays = [trace.x] if current in cell.input_currents else []

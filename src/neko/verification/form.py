@@ -9,7 +9,6 @@ import numpy as np
 from neko.backend.protocol import Backend
 from neko.cells.base import Cell
 from neko.models import Model
-from neko.rules.cuts import without_reset
 
 BATCH, STEPS, COLUMN = 3, 30, 2
 LONG = 300
@@ -174,7 +173,7 @@ def check_finite(xp: Backend, cell: Cell, scale: float, seed: int) -> float:
 
 def check_cut(xp: Backend, cell: Cell, scale: float, seed: int) -> float:
     """The cell with ``detach_reset=True`` has the values of the cell itself."""
-    cut = without_reset(cell)
+    cut = cell.without_reset()
     for state, currents, after in visited(xp, cell, scale, STEPS, seed):
         same = cut.dynamics(xp, state, *currents)
         for name, a, b in zip(names(cell), after, same, strict=True):

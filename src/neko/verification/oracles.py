@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from neko.rules.cuts import without_reset
 from neko.verification.cases import Case, gradients, max_relative_error, relative_error
 from neko.verification.reference import by_autodiff, eprop_by_autodiff
 
@@ -28,7 +27,7 @@ def bptt(case: Case, rule: Any) -> float:
 
 def cut_autodiff(case: Case, rule: Any) -> float:
     """e-prop against automatic differentiation of the network with exactly its cuts."""
-    cells = [without_reset(cell) for cell in case.evaluator.network.cells]
+    cells = [cell.without_reset() for cell in case.evaluator.network.cells]
     found = rule.gradients(*case.data)[1]
     feedback = [rule.feedback[f"feedback.{i}"] for i in range(len(cells))] if rule.feedback else None
     expected = eprop_by_autodiff(case.xp, case.evaluator, cells, *case.data, feedback=feedback)

@@ -6,12 +6,13 @@ from typing import Any, NamedTuple
 
 from neko.backend.protocol import Backend
 from neko.cells.base import Cell
-from neko.models.network import Network, Params, layer_params, recurrent_weights, split
+from neko.cells.jacobian import StepJacobian
+from neko.models.layer import recurrent_weights, split
+from neko.models.network import Network, Params, layer_params
 from neko.objective import Batch, Forward, mean_rates, spike_counts
 from neko.rules.base import RULES, Gradient, GradientRule
-from neko.rules.eligibility import outer_sum
 from neko.rules.forward import Recorded, record_directions
-from neko.rules.jacobian import Jacobians, StepJacobian
+from neko.rules.jacobian import Jacobians
 from neko.rules.synapses import joined, layer_gradients, presynaptic
 from neko.typing import Array
 
@@ -63,7 +64,7 @@ class RTRL(GradientRule):
         pre = tuple(joined(xp, presynaptic(xp, c, t)) for c, t in zip(cells, traces, strict=True))
         blocks = self.influence(params, recorded.jacobians, pre, signals)
         gradients = {
-            "readout.w_out": outer_sum(xp, traces[-1].z, recorded.credit),
+            "readout.w_out": xp.outer_sum(traces[-1].z, recorded.credit),
             "readout.b_out": xp.sum(recorded.error, axis=(0, 1)),
         }
         for i, trace in enumerate(traces):

@@ -10,7 +10,6 @@ from neko.models.network import Params
 from neko.objective import Batch
 from neko.rules import signals
 from neko.rules.base import RULES
-from neko.rules.cuts import without_reset
 from neko.rules.forward import Recorded
 from neko.rules.online.three_factor import ThreeFactor, readout_gradients
 from neko.rules.signals import LearningSignal
@@ -110,7 +109,7 @@ class Eprop(ThreeFactor):
         return dict.fromkeys((*readouts, *self.learnt_feedback()), self.feedback_decay)
 
     def cut(self, cell: Cell) -> Cell:
-        return without_reset(cell)
+        return cell.without_reset()
 
     def kappas(self) -> list[float]:
         kappa, layers = self.model.network.readout.kappa, len(self.model.network.cells)

@@ -10,13 +10,14 @@ from typing import Any
 from neko import tree
 from neko.backend.protocol import Backend
 from neko.cells.base import Cell
-from neko.models.network import LayerTrace, NetworkState, Params
+from neko.models.layer import LayerTrace, States
+from neko.models.network import NetworkState, Params
 from neko.models.readout import LeakyReadout, leaky_filter
 from neko.objective import Batch, Forward, mean_rates, spike_count
 from neko.rules import eligibility
 from neko.rules.base import Gradient, GradientRule
 from neko.rules.chunking import Carry, Chunk, by_chunks, parted
-from neko.rules.forward import Recorded, record, record_directions
+from neko.rules.forward import Recorded, record, record_directions, without_paths
 from neko.rules.jacobian import step_jacobians
 from neko.rules.observed import LayerTraces, observed
 from neko.rules.reverse import Blocks, Later, layer_blocks
@@ -108,7 +109,7 @@ class ThreeFactor(GradientRule):
         A forward pass keeps only the network's state at the start of every chunk. Each chunk is then run again from
         its start and differentiated with the credit of the later ones. The last is run once.
         """
-        xp, network = self.xp, self.model.network
+        xp, network = self.xp, without_paths(self.model.network, self.cut)
         earlier, last = parted(xp, batch, length)
 
         def advance(old: Any, timed: Any) -> tuple[Any, NetworkState]:
@@ -246,7 +247,7 @@ class ThreeFactor(GradientRule):
             before = tree.map(lambda a: xp.expand_dims(a, axis=0), cell.initial_state(xp, size))
             nothing = xp.zeros_like(before[-1])
             x = xp.zeros((1, size, int(self.model.params[f"layers.{i}.w_in"].shape[0])))
-            trace = LayerTrace(before, (nothing,) * cell.n_currents, x, nothing)
+            trace = LayerTrace(x, before[-1], nothing, States(before, (nothing,) * cell.n_currents))
             jacobians = step_jacobians(xp, self.cut(cell), trace)
             pre = joined(xp, presynaptic(xp, cell, trace))
             traces.append(eligibility.initial_traces(xp, jacobians, pre, cell.units, kappa))
@@ -267,7 +268,7 @@ def readout_gradients(
     is the κ-filtered emission (batch, n) of each layer before this chunk, None at the start of a sequence."""
     gradients = []
     for i, trace in enumerate(recorded.traces):
-        gradient = eligibility.outer_sum(xp, trace.z, recorded.credit)
+        gradient = xp.outer_sum(trace.z, recorded.credit)
         if filtered is not None:
             gradient = gradient + xp.matrix_transpose(filtered[i]) @ (readout.kappa * recorded.credit[0])
         gradients.append(gradient)

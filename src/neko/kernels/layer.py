@@ -1,0 +1,280 @@
+"""A layer of neurons over time by generated kernels: forward, the recurrence of credit backward, step Jacobians.
+
+Arrays are NumPy's, with time leading: drives (time, batch, blocks n), emissions (time + 1, batch, n) from the one
+before the first step, recorded values (…, time, batch, n).
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from neko.cells.base import Cell
+from neko.cells.jacobian import live
+from neko.kernels import numba, threads
+from neko.kernels.buffers import BUFFERS
+from neko.kernels.derivative import pullback, recorded
+from neko.kernels.trace import Graph, Symbol, Trace, trace
+
+BLOCK = 32
+"""Steps between two looks at how many neurons spike."""
+SPARSE = 0.4
+"""Share of neurons that spike up to which the recurrent product is faster by events than as a dense product."""
+
+Product = Callable[[np.ndarray, np.ndarray, np.ndarray], None]
+"""``(a, b, out)``: the dense matrix product of the framework."""
+
+
+class Drive(NamedTuple):
+    """What a layer receives: the input's currents (time, batch, blocks n), recurrent weights (n, blocks n) and bias
+    (k n), of no blocks and entries where it has none."""
+
+    feed: np.ndarray
+    w_rec: np.ndarray
+    bias: np.ndarray
+
+
+class Run(NamedTuple):
+    """A layer over time: the last state's fields but the emission (fields, batch, n), all emissions
+    (time + 1, batch, n), and what the backward pass needs (values, time, batch, n)."""
+
+    last: np.ndarray
+    z: np.ndarray
+    tape: np.ndarray
+
+
+class Plan:
+    """The kernels of a step, whatever its constants: their text, and the structure of the step's Jacobian.
+
+    ``alive`` marks the fields that influence an emission at a later step; ``structure[i][j]`` whether field i after the
+    step depends on argument j of the step, fields then currents.
+    """
+
+    def __init__(self, traced: Trace, cell: Cell) -> None:
+        self.graph = traced.graph
+        self.fields, self.currents, self.after = traced.fields, traced.currents, traced.after
+        self.inputs = {c: k for k, c in enumerate(cell.input_currents)}
+        self.recurrent = {c: k for k, c in enumerate(cell.recurrent_currents)}
+        self.bias, self.spiking = cell.bias, cell.spiking
+        one, self.zero = self.graph.constant(1.0), self.graph.constant(0.0)
+        self.rows = [pullback(self.graph, {i: one}, (*self.fields, *self.currents)) for i in traced.smooth]
+        self.alive = live([[e is not None for e in row[: len(self.fields)]] for row in self.rows])
+        self._plan_backward(traced)
+
+    def _plan_backward(self, traced: Trace) -> None:
+        graph, last = self.graph, len(self.fields) - 1
+        self.carried = [i for i, alive in enumerate(self.alive) if alive or i == last]
+        self.credits = {i: graph.input(f"credit{i}") for i in self.carried}
+        seeds: dict[int, Symbol] = {}
+        for i, credit in self.credits.items():
+            node = traced.smooth[i]
+            seeds[node] = seeds[node] + credit if node in seeds else credit
+        found = pullback(graph, seeds, (*self.fields, *self.currents))
+        self.earlier, self.delta = found[: last + 1], found[last + 1 :]
+        outputs = [s.index for s in found if s is not None]
+        free = {self.fields[-1], self.after[-1]}
+        self.tape = recorded(graph, outputs, [c.index for c in self.credits.values()], free)
+
+    @property
+    def kept(self) -> dict[int, str]:
+        """Where the backward pass finds values of the forward pass."""
+        tape = {i: f"tape{k}[r, j]" for k, i in enumerate(self.tape)}
+        return {**tape, self.fields[-1]: "z[r, j]", self.after[-1]: "z[r + batch, j]"}
+
+    @functools.cached_property
+    def forward(self) -> numba.Text:
+        """The forward pass."""
+        leaves = {i: f"h{k}[b, j]" for k, i in enumerate(self.fields[:-1])} | {self.fields[-1]: "z[r, j]"}
+        leaves |= {i: self.current(c) for c, i in enumerate(self.currents)}
+        outputs = {f"h{k}[b, j]": i for k, i in enumerate(self.after[:-1])} | {"z[r + batch, j]": self.after[-1]}
+        outputs |= {f"tape{k}[r, j]": i for k, i in enumerate(self.tape)}
+        arrays = named("h", len(self.fields) - 1) + named("tape", len(self.tape))
+        return numba.write(numba.FORWARD, self.graph, arrays, outputs, leaves)
+
+    def current(self, c: int) -> str:
+        """The current of a neuron: its input, its bias, and what reaches it from other neurons."""
+        terms = [f"drive[r, {self.inputs[c]} * n + j]"] if c in self.inputs else []
+        terms += [f"bias[{c} * n + j]"] if self.bias else []
+        terms += [f"rec[b, {self.recurrent[c]} * n + j]"] if c in self.recurrent else []
+        return " + ".join(terms) or "drive[r, j] - drive[r, j]"
+
+    @functools.cached_property
+    def backward(self) -> numba.Text:
+        """The recurrence of credit from the last step to the first."""
+        last = len(self.fields) - 1
+        place = {i: f"credit{k}[a, j]" for k, i in enumerate(self.carried)}
+        leaves = dict(self.kept)
+        for i, credit in self.credits.items():
+            fed = f"{place[i]} + " if self.alive[i] else ""
+            leaves[credit.index] = place[i] if i != last else f"{fed}signal[q, j] + back[a, j]"
+        outputs = {place[i]: self.or_zero(self.earlier[i]) for i in self.carried if self.alive[i]}
+        outputs |= {f"delta{c}[q, j]": self.or_zero(d) for c, d in enumerate(self.delta)}
+        arrays = named("tape", len(self.tape)) + named("credit", len(self.carried)) + named("delta", len(self.delta))
+        return numba.write(numba.BACKWARD, self.graph, arrays, outputs, leaves)
+
+    def or_zero(self, credit: Symbol | None) -> int:
+        """The node of a credit; where no path of derivatives leads to it, of zero."""
+        return (self.zero if credit is None else credit).index
+
+    @functools.cache  # noqa: B019 (plans live as long as the process)
+    def entries(self, wanted: tuple[tuple[int, int], ...]) -> numba.Text:
+        """Entries of the step's Jacobian, each (field after, argument)."""
+        outputs = {f"entry{k}[r, j]": self.or_zero(self.rows[i][j]) for k, (i, j) in enumerate(wanted)}
+        arrays = named("tape", len(self.tape)) + named("entry", len(wanted))
+        return numba.write(numba.ENTRIES, self.graph, arrays, outputs, self.kept)
+
+
+def named(name: str, count: int) -> list[str]:
+    return [f"{name}{k}" for k in range(count)]
+
+
+class Kernels:
+    """The kernels of one cell, with its constants.
+
+    Parameters
+    ----------
+    plan : Plan
+        What does not depend on the constants.
+    graph : Graph
+        The graph of this cell; its constants stand for those of the plan's.
+    product : callable
+        The dense matrix product.
+    count : int
+        The number of threads to use.
+    """
+
+    def __init__(self, plan: Plan, graph: Graph, product: Product, count: int) -> None:
+        self.plan = plan
+        self.dtype = graph.dtype
+        self.units = graph.units
+        self.constants = [*graph.constants[: graph.traced], *plan.graph.constants[plan.graph.traced :]]
+        self.product = product
+        self.threads = count
+
+    def kernel(self, text: numba.Text) -> tuple[Callable[..., Any], np.ndarray, np.ndarray]:
+        """A kernel with its constants: numbers, and rows (…, n)."""
+        run = numba.compiled(text.text, self.dtype.name)
+        # At least one of each, since an array of no rows would be another type.
+        numbers = np.array([self.constants[p] for p in text.numbers] or [np.zeros(())], self.dtype)
+        rows = [self.constants[p] for p in text.rows] or [np.zeros(self.units)]
+        return run, numbers, np.array(rows, self.dtype)
+
+    def forward(self, drive: Drive, state: list[np.ndarray], *, record: bool) -> Run:
+        """The layer from a state, whose fields are (batch, n) each; `record` keeps what the backward pass needs."""
+        kernel, *constants = self.kernel(self.plan.forward)
+        (time, batch, _), n = drive.feed.shape, self.units
+        z = BUFFERS.empty((time + 1, batch, n), self.dtype)
+        z[0] = state[-1]
+        h = np.empty((len(state) - 1, batch, n), self.dtype)
+        for field, value in zip(h, state[:-1], strict=True):
+            field[:] = value
+        tape = BUFFERS.empty((len(self.plan.tape), time if record else min(time, BLOCK), batch, n), self.dtype)
+        rec = np.zeros((batch, drive.w_rec.shape[1]), self.dtype)
+        fixed = (drive.bias, drive.w_rec, rec, *constants, *h, *stacked(tape))
+
+        def steps(begin: int, end: int, by_events: bool) -> None:
+            # What is not recorded is written to the same place in every block.
+            first = 0 if record else begin
+            arrays = (batch, n, by_events, stacked(drive.feed[first:]), stacked(z[first:]), *fixed)
+            work = (end - begin) * batch * n
+            threads.shared(
+                batch, work, self.threads, lambda b0, b1: kernel(begin - first, end - first, b0, b1, *arrays)
+            )
+
+        begin, recurrent = 0, bool(self.plan.recurrent)
+        while begin < time:
+            by_events = recurrent and self.plan.spiking and np.count_nonzero(z[begin]) <= SPARSE * batch * n
+            end = min(begin + BLOCK, time) if by_events or not recurrent else begin + 1
+            if recurrent and not by_events:
+                self.product(z[begin], drive.w_rec, rec)
+            steps(begin, end, bool(by_events))
+            begin = end
+        return Run(h, z, tape)
+
+    def backward(
+        self, run: Run, signal: np.ndarray, end: np.ndarray, w_rec: np.ndarray | None = None
+    ) -> tuple[list[np.ndarray | None], list[np.ndarray]]:
+        r"""``λ_t = A_{t+1}^T λ_{t+1} + signal_t e_z`` and ``δ_t = b_t^T λ_t``, backward in time.
+
+        Parameters
+        ----------
+        run : Run
+            The forward pass, with its tape.
+        signal : array (time, rows, batch, n)
+            Credit of each emission; rows are independent problems.
+        end : array (carried, rows, batch, n)
+            λ after the last step of the fields `Plan.carried`; it is overwritten.
+        w_rec : array (n, blocks n), optional
+            Recurrent weights, if credit passes through them; then there is one row.
+
+        Returns
+        -------
+        tuple
+            λ of every field before the first step, None where it is not alive, and δ of every current,
+            (time, rows, batch, n).
+        """
+        kernel, *constants = self.kernel(self.plan.backward)
+        time, rows, batch, n = signal.shape
+        delta = BUFFERS.empty((len(self.plan.currents), time, rows, batch, n), self.dtype)
+        back = np.zeros((rows * batch, n), self.dtype)
+        fixed = (rows, batch, n, signal.reshape(-1, n), back, stacked(run.z), *constants, *stacked(run.tape))
+        arrays = (*fixed, *end.reshape(len(end), -1, n), *delta.reshape(len(delta), -1, n))
+
+        def steps(t0: int, t1: int) -> None:
+            work = (t1 - t0) * rows * batch * n
+            threads.shared(batch, work, self.threads, lambda b0, b1: kernel(t0, t1, b0, b1, *arrays))
+
+        if w_rec is None:
+            steps(0, time)
+        else:
+            blocks = np.ascontiguousarray(w_rec.T).reshape(-1, n, n)
+            part = np.empty((batch, n), self.dtype)
+            for t in range(time - 1, -1, -1):
+                steps(t, t + 1)
+                back[:] = 0.0
+                for c, k in self.plan.recurrent.items():
+                    self.product(delta[c, t, 0], blocks[k], part)
+                    back += part
+        place = {i: k for k, i in enumerate(self.plan.carried)}
+        start = [end[place[i]] if alive else None for i, alive in enumerate(self.plan.alive)]
+        if w_rec is not None:
+            start[-1] = back[None] if start[-1] is None else start[-1] + back
+        return start, list(delta)
+
+    def entries(self, run: Run, wanted: tuple[tuple[int, int], ...]) -> list[np.ndarray]:
+        """Entries of the step's Jacobian along a run, (time, batch, n) each."""
+        kernel, *constants = self.kernel(self.plan.entries(wanted))
+        (time, batch, n), z = run.z[1:].shape, run.z.reshape(-1, self.units)
+        found = np.empty((len(wanted), time * batch, n), self.dtype)
+
+        def part(r0: int, r1: int) -> None:
+            kernel(r0, r1, batch, n, z, *constants, *stacked(run.tape), *found)
+
+        threads.shared(time * batch, time * batch * n, self.threads, part)
+        return list(found.reshape(len(wanted), time, batch, n))
+
+
+def stacked(a: np.ndarray) -> np.ndarray:
+    """An array (…, time, batch, n) with time and batch as one axis."""
+    return a.reshape(*a.shape[:-3], a.shape[-3] * a.shape[-2], a.shape[-1])
+
+
+PLANS: dict[Any, Plan] = {}
+
+
+def kernels_of(cell: Cell, dtype: str, used: tuple[bool, ...], product: Product, count: int) -> Kernels:
+    """The kernels of a cell whose state has the arrays marked by `used`; Untraceable with the reason if it has none.
+
+    The cell is traced at each call, since its constants may have changed.
+    """
+    traced = trace(cell, dtype, used)
+    wiring = (cell.input_currents, cell.recurrent_currents, cell.bias, cell.spiking)
+    nodes = (traced.fields, traced.currents, traced.after, traced.smooth)
+    key = (dtype, tuple(traced.graph.nodes), nodes, wiring)
+    if key not in PLANS:
+        # The plan goes on to build in the graph of a trace of its own.
+        PLANS[key] = Plan(trace(cell, dtype, used), cell)
+    return Kernels(PLANS[key], traced.graph, product, count)

@@ -1,0 +1,214 @@
+"""Generated kernels on PyTorch's arrays on the CPU, whose memory they share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numba.core.errors import NumbaError
+
+from neko.backend.generated import Offer
+from neko.backend.protocol import Backend
+from neko.cells.base import Cell
+from neko.cells.jacobian import StepJacobian
+from neko.kernels import products
+from neko.kernels.buffers import BUFFERS
+from neko.kernels.check import STEPS, difference
+from neko.kernels.layer import Drive, Kernels, Plan, Run, kernels_of
+from neko.kernels.trace import Untraceable
+from neko.typing import Array
+
+
+def view(a: Array) -> np.ndarray:
+    """The memory of a tensor."""
+    return a.detach().contiguous().numpy()
+
+
+def dense(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
+    """``out = a @ b``."""
+    torch.mm(*map(torch.from_numpy, (a, b)), out=torch.from_numpy(out))
+
+
+def product(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
+    """``out = a @ b`` by events if few entries of `a` are not zero."""
+    if products.is_sparse(a):
+        products.product(a, b, out, torch.get_num_threads())
+    else:
+        dense(a, b, out)
+
+
+def outer_sum(pre: Array, post: Array) -> Array:
+    """``Σ_t Σ_b pre ⊗ post`` of arrays (time, batch, …)."""
+    a, b = (view(p).reshape(-1, p.shape[-1]) for p in (pre, post))
+    if products.is_sparse(a):
+        return torch.from_numpy(products.outer_sum(a, b, torch.get_num_threads()))
+    return torch.from_numpy(a).T @ torch.from_numpy(b)
+
+
+Weights = tuple[Array, Array | None, Array | None]
+"""Input weights, recurrent weights and bias."""
+
+REFUSED: dict[tuple[Plan, type[Cell]], str] = {}
+"""Result of the comparison with live data: empty if the kernels agree with the step."""
+
+
+def offer(xp: Backend, cell: Cell, state: Any) -> Offer:
+    """The kernels of a cell for states like this one."""
+    used = tuple(field is not None for field in state)
+    try:
+        kernels = kernels_of(cell, xp.dtype_name, used, dense, torch.get_num_threads())
+    except Untraceable as error:
+        return Offer(None, str(error))
+    reason = REFUSED.get((kernels.plan, type(cell)), "")
+    return Offer(None, reason) if reason else Offer(Layer(xp, cell, kernels))
+
+
+def project(a: Array, w: Array) -> Array:
+    """``a @ w`` of arrays (time, batch, p) and (p, n)."""
+    out = BUFFERS.empty((*a.shape[:-1], w.shape[-1]), view(a).dtype)
+    product(view(a).reshape(-1, a.shape[-1]), view(w), out.reshape(-1, w.shape[-1]))
+    return torch.from_numpy(out)
+
+
+def weighted_sum(a: Array, weight: Array) -> Array:
+    """``Σ_t weight_t a_t`` of arrays (time, batch, n) and (time, batch)."""
+    return torch.from_numpy(products.weighted_sum(view(a), view(weight), torch.get_num_threads()))
+
+
+def leaky_filter(kappa: float, drive: Array, start: Array, reverse: bool) -> tuple[Array, Array]:
+    """``f_t = κ f_{t-1} + drive_t`` along the leading axis; the last f and all of them."""
+    f, given = view(start).copy(), view(drive)
+    out = BUFFERS.empty(given.shape, given.dtype)
+    flat = (given.reshape(len(given), -1), f.reshape(-1))
+    products.leaky_filter(kappa, *flat, reverse, out.reshape(len(out), -1), torch.get_num_threads())
+    return torch.from_numpy(f), torch.from_numpy(out)
+
+
+class Layer:
+    """A layer of a cell over time; `neko.models.network` asks its backend for it."""
+
+    def __init__(self, xp: Backend, cell: Cell, kernels: Kernels) -> None:
+        self.xp = xp
+        self.cell = cell
+        self.kernels = kernels
+
+    def agrees(self, weights: Weights, x: Array, state: Any) -> bool:
+        """Whether the kernels agree with the cell's own step on these data; asked of the data once."""
+        key = self.kernels.plan, type(self.cell)
+        if key not in REFUSED:
+            drive = drive_of(x[:STEPS], *weights, kernels=self.kernels)
+            try:
+                with torch.no_grad():
+                    REFUSED[key] = difference(self.xp, self.cell, self.kernels, drive, state)
+            except NumbaError as error:
+                REFUSED[key] = f"Numba cannot compile it: {' '.join(str(error).split())[:200]}"
+        return not REFUSED[key]
+
+    def unroll(self, weights: Weights, x: Array, state: Any) -> tuple[Any, Array]:
+        """The last state, and the emissions (time, batch, n), differentiable by weights, input and state."""
+        fields = [field for field in state if field is not None]
+        if torch.is_grad_enabled() and any(a is not None and a.requires_grad for a in (*weights, x, *fields)):
+            *last, z = Unrolled.apply(self.kernels, x, *weights, *fields)
+        else:
+            run = self.run(weights, x, fields, record=False)
+            last, z = map(torch.from_numpy, run.last), torch.from_numpy(run.z[1:])
+        return self.rebuilt(state, [*last, z[-1]]), z
+
+    def record(self, weights: Weights, x: Array, state: Any) -> tuple[Any, Array, Array, Tape]:
+        """The last state, the emissions before and after each step, and the step Jacobians."""
+        run = self.run(weights, x, [field for field in state if field is not None], record=True)
+        last = [*map(torch.from_numpy, run.last), torch.from_numpy(run.z[-1])]
+        z = torch.from_numpy(run.z)
+        return self.rebuilt(state, last), z[:-1], z[1:], Tape(self.kernels, run)
+
+    def run(self, weights: Any, x: Array, fields: list[Array], *, record: bool) -> Run:
+        drive = drive_of(x, *weights, kernels=self.kernels)
+        return self.kernels.forward(drive, [view(f) for f in fields], record=record)
+
+    def rebuilt(self, state: Any, arrays: list[Array]) -> Any:
+        left = iter(arrays)
+        return type(state)(*(None if field is None else next(left) for field in state))
+
+
+def drive_of(x: Array, w_in: Array, w_rec: Array | None, bias: Array | None, *, kernels: Kernels) -> Drive:
+    """The currents by the input, all steps in one product, and the other weights."""
+    a, w = view(x), view(w_in)
+    feed = BUFFERS.empty((*a.shape[:2], w.shape[1]), kernels.dtype)
+    product(a.reshape(-1, a.shape[2]), w, feed.reshape(-1, w.shape[1]))
+    nothing = np.zeros((kernels.units, 0), kernels.dtype)
+    return Drive(feed, nothing if w_rec is None else view(w_rec), nothing[0] if bias is None else view(bias))
+
+
+class Tape:
+    """Step Jacobians of a layer along a run; as `neko.rules.jacobian.Jacobians`, by generated kernels."""
+
+    def __init__(self, kernels: Kernels, run: Run) -> None:
+        self.kernels, self.run = kernels, run
+        self.plan: Plan = kernels.plan
+        self.alive = self.plan.alive
+
+    def adjoint(self, signal: Array, end: Any) -> tuple[tuple[Array | None, ...], tuple[Array, ...]]:
+        batch, n = self.run.z.shape[1:]
+        by_rows = view(signal).reshape(signal.shape[0], -1, batch, n)
+        shape = (len(self.plan.carried), *by_rows.shape[1:])
+        credit = np.zeros(shape, self.kernels.dtype)
+        for k, i in enumerate(self.plan.carried):
+            if end[i] is not None:
+                credit[k] = view(end[i]).reshape(shape[1:])
+        start, delta = self.kernels.backward(self.run, by_rows, credit)
+        first = tuple(None if s is None else torch.from_numpy(s).reshape(signal.shape[1:]) for s in start)
+        return first, tuple(torch.from_numpy(d).reshape(signal.shape) for d in delta)
+
+    def slopes(self) -> tuple[Array | None, ...]:
+        """∂z_t/∂I_t of every current, (time, batch, n)."""
+        last, d = len(self.alive) - 1, len(self.alive)
+        return tuple(self.entries([(last, d + c) for c in range(len(self.plan.currents))]))
+
+    def all_steps(self) -> StepJacobian:
+        d, k = len(self.alive), len(self.plan.currents)
+        found = self.entries([(i, j) for i in range(d) for j in range(d + k)])
+        rows = [tuple(found[i * (d + k) : (i + 1) * (d + k)]) for i in range(d)]
+        return StepJacobian(tuple(row[:d] for row in rows), tuple(row[d:] for row in rows))
+
+    @property
+    def xs(self) -> StepJacobian:
+        return self.all_steps()
+
+    def at(self, columns: StepJacobian) -> StepJacobian:
+        return columns
+
+    def entries(self, wanted: list[tuple[int, int]]) -> list[Array | None]:
+        there = [w for w in wanted if self.plan.rows[w[0]][w[1]] is not None]
+        found = dict(zip(there, self.kernels.entries(self.run, tuple(there)), strict=True))
+        return [torch.from_numpy(found[w]) if w in found else None for w in wanted]
+
+
+class Unrolled(torch.autograd.Function):
+    """A layer over time as one differentiable operation: last fields, then emissions."""
+
+    @staticmethod
+    def forward(ctx: Any, kernels: Kernels, x: Any, w_in: Any, w_rec: Any, bias: Any, *fields: Any) -> Any:
+        run = kernels.forward(drive_of(x, w_in, w_rec, bias, kernels=kernels), [view(f) for f in fields], record=True)
+        ctx.kernels, ctx.run, ctx.given = kernels, run, (x, w_in, w_rec, bias)
+        return (*map(torch.from_numpy, run.last), torch.from_numpy(run.z[1:]))
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, *credits: Any) -> Any:
+        kernels, plan, (x, w_in, w_rec, bias) = ctx.kernels, ctx.kernels.plan, ctx.given
+        *last, signal = map(view, credits)
+        end = np.zeros((len(plan.carried), 1, *signal.shape[1:]), kernels.dtype)
+        for k, i in enumerate(plan.carried[:-1]):
+            end[k] = last[i]
+        weights = None if w_rec is None else view(w_rec)
+        start, found = kernels.backward(ctx.run, signal[:, None], end, weights)
+        delta = [torch.from_numpy(d[:, 0]) for d in found]
+        pre = torch.from_numpy(ctx.run.z[:-1])
+        to_input = [delta[c] for c in plan.inputs]
+        d_in = torch.cat([outer_sum(x, d) for d in to_input], dim=1)
+        d_rec = None if w_rec is None else torch.cat([outer_sum(pre, delta[c]) for c in plan.recurrent], dim=1)
+        d_bias = None if bias is None else torch.cat([d.sum((0, 1)) for d in delta])
+        d_x = torch.cat(to_input, dim=2) @ w_in.T if ctx.needs_input_grad[1] else None
+        d_state = [None if s is None else torch.from_numpy(s[0]) for s in start]
+        return None, d_x, d_in, d_rec, d_bias, *d_state

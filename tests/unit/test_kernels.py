@@ -1,0 +1,192 @@
+"""The parts of generated kernels: traces, refusals, the comparison with live data, polynomials, memory that is kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+
+import neko
+from neko import backend
+from neko.cells import Cell
+
+pytest.importorskip("numba")
+torch = pytest.importorskip("torch")
+
+
+class State(NamedTuple):
+    v: Any
+    z: Any
+
+
+@dataclass(frozen=True, eq=False)
+class Leaky(Cell):
+    """A leaky integrator, of which a test replaces the step."""
+
+    State = State
+
+    def dynamics(self, xp: Any, state: State, current: Any) -> State:
+        v = 0.9 * state.v + current
+        return State(v, xp.tanh(v))
+
+
+def offered(cell: Cell) -> Any:
+    xp = backend.get("torch")
+    return xp.kernels(cell, cell.initial_state(xp, 2))
+
+
+class Positions(Leaky):
+    def dynamics(self, xp: Any, state: State, current: Any) -> State:
+        return State(xp.flip(state.v, axis=1), xp.tanh(current))
+
+
+class Branches(Leaky):
+    def dynamics(self, xp: Any, state: State, current: Any) -> State:
+        return State(state.v, current if current > 0.0 else -current)
+
+
+class Methods(Leaky):
+    def dynamics(self, xp: Any, state: State, current: Any) -> State:
+        return State(state.v.clamp(0.0), current)
+
+
+class Neighbours(Leaky):
+    def dynamics(self, xp: Any, state: State, current: Any) -> State:
+        return State(state.v[:, ::-1], current)
+
+
+class Foreign(Leaky):
+    def dynamics(self, xp: Any, state: State, current: Any) -> State:
+        return State(state.v, torch.sigmoid(current))
+
+
+@pytest.mark.parametrize(
+    ("cell", "reason"),
+    [
+        (Positions, "xp.flip"),
+        (Branches, "the truth of a value"),
+        (Methods, r"\.clamp"),
+        (Neighbours, "a part of a value"),
+        (Foreign, "sigmoid"),
+    ],
+)
+def test_a_step_that_is_no_graph_of_element_wise_operations_is_refused_by_name(cell: Any, reason: str) -> None:
+    found = offered(cell(4))
+    assert found.layer is None
+    with pytest.raises(AssertionError, match=reason):
+        raise AssertionError(found.reason)
+
+
+class Mistaken(Leaky):
+    """Takes another branch on symbols than on arrays."""
+
+    def dynamics(self, xp: Any, state: State, current: Any) -> State:
+        gain = 0.9 if isinstance(state.v, torch.Tensor) else 0.8
+        v = gain * state.v + current
+        return State(v, xp.tanh(v))
+
+
+class MistakenSlope(Leaky):
+    """Has other derivatives on symbols than on arrays."""
+
+    def dynamics(self, xp: Any, state: State, current: Any) -> State:
+        v = 0.9 * state.v + current
+        return State(v, xp.tanh(v if isinstance(v, torch.Tensor) else xp.stop_gradient(v)))
+
+
+@pytest.mark.parametrize("cell", [Mistaken, MistakenSlope])
+def test_live_data_show_that_a_trace_took_another_branch(cell: Any) -> None:
+    x, y = np.random.default_rng(0).normal(size=(3, 9, 4)), np.eye(2)[[0, 1, 1]]
+    found = []
+    for kind in (cell, Leaky):
+        model = neko.Evaluator(neko.Model(kind(5), 2, "torch"), loss="categorical_crossentropy")
+        _, gradients = neko.Eprop(model).gradients(x, y)
+        found.append({name: np.asarray(g) for name, g in gradients.items()})
+        assert ("differ" in model.model.kernels[0].reason) == (kind is cell)
+    for name, g in found[1].items():
+        np.testing.assert_allclose(found[0][name], g, rtol=1e-5, atol=1e-7)
+        assert np.abs(g).max() > 0.0
+
+
+def test_a_model_says_which_layers_have_kernels() -> None:
+    model = neko.Model([neko.cells.LIF(4), Branches(4)], 2, "torch")
+    generated, refused = model.kernels
+    assert generated.generated
+    assert not generated.reason
+    assert not refused.generated
+    assert "the truth of a value" in refused.reason
+
+
+def test_kernels_can_be_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NEKO_KERNELS", "off")
+    assert "NEKO_KERNELS" in offered(Leaky(3)).reason
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", ["exp", "tanh"])
+def test_polynomials_are_within_two_units_in_the_last_place(name: str, dtype: str) -> None:
+    from neko.kernels import numba
+
+    form = f"def kernel(x, out):\n    for i in range(x.shape[0]):\n        out[i] = {name}(x[i])\n"
+    kernel, rng = numba.compiled("\n" + form, dtype), np.random.default_rng(0)
+    largest = {"exp": {"float32": 87.0, "float64": 708.0}, "tanh": {"float32": 20.0, "float64": 20.0}}[name][dtype]
+    x = np.concatenate(
+        [rng.uniform(-largest, largest, 100_000), rng.uniform(-2.0, 2.0, 100_000), rng.normal(size=10_000) * 1e-3]
+    ).astype(dtype)
+    found = np.empty_like(x)
+    kernel(x, found)
+    expected = getattr(np, name)(x.astype(np.longdouble))
+    unit = np.spacing(np.abs(expected).astype(dtype)).astype(np.longdouble)
+    assert float(np.max(np.abs(found - expected) / unit)) <= 2.0
+    special = np.array([np.nan, np.inf, -np.inf, 0.0, 1e5, -1e5], dtype)
+    found = np.empty_like(special)
+    kernel(special, found)
+    with np.errstate(over="ignore"):
+        np.testing.assert_array_equal(found, getattr(np, name)(special))
+
+
+def test_memory_is_used_again_only_when_nobody_has_it() -> None:
+    from neko.kernels.buffers import Buffers
+
+    buffers, size = Buffers(), (8, 16)
+    first = buffers.empty(size, np.dtype("float32"))
+    first[:] = 1.0
+    place = first.ctypes.data
+    tensor = torch.from_numpy(first)[2:]
+    del first
+    assert buffers.empty(size, np.dtype("float32")).ctypes.data != place
+    assert float(tensor.min()) == 1.0
+    del tensor
+    assert buffers.empty(size, np.dtype("float32")).ctypes.data == place
+
+
+def test_a_sparse_product_is_the_dense_one() -> None:
+    xp, rng = backend.get("torch", dtype="float64"), np.random.default_rng(0)
+    for share in (0.0, 0.05, 0.5, 1.0):
+        pre, post = (rng.random((7, 3, 9)) < share) * rng.normal(size=(7, 3, 9)), rng.normal(size=(7, 3, 5))
+        found = xp.to_numpy(xp.outer_sum(xp.asarray(pre), xp.asarray(post)))
+        np.testing.assert_allclose(found, np.einsum("tbi,tbj->ij", pre, post), rtol=1e-12, atol=1e-12)
+
+
+def test_a_derivative_of_a_derivative_is_taken_without_kernels() -> None:
+    xp, cell = backend.get("torch", dtype="float64"), Leaky(3)
+    weights = {"w": xp.asarray(np.random.default_rng(0).normal(size=(2, 3)))}
+    network = neko.Model(cell, 1, xp).network
+    x, state = xp.asarray(np.ones((4, 1, 2))), network.initial_state(xp, 1)
+
+    def value(p: Any) -> Any:
+        params = {"layers.0.w_in": p["w"], "layers.0.w_rec": 0.1 * xp.ones((3, 3))}
+        params |= {"readout.w_out": xp.ones((3, 1)), "readout.b_out": xp.zeros((1,))}
+        return xp.sum(network.unroll(xp, params, x, state)[1])
+
+    def slope(p: Any) -> Any:
+        return xp.sum(xp.square(xp.value_and_grad(value)(p)[1]["w"]))
+
+    _, second = xp.value_and_grad(slope)(weights)
+    step = 1e-6
+    for i in range(2):
+        up, down = ({"w": weights["w"] + s * step * xp.asarray(np.eye(2)[:, [i]])} for s in (1.0, -1.0))
+        numeric = (float(slope(up)) - float(slope(down))) / (2.0 * step)
+        assert float(xp.sum(second["w"][i])) == pytest.approx(numeric, rel=1e-5)
