@@ -14,7 +14,8 @@ import braintrace
 import jax
 import jax.numpy as jnp
 
-from benchmarks.shapes import ALPHA, BETA, GAMMA, KAPPA, LEARNING_RATE, RHO, Steps, data, weights
+from benchmarks import steps_jax
+from benchmarks.shapes import ALPHA, BETA, GAMMA, KAPPA, LEARNING_RATE, RHO, Steps
 
 OPTIONS = {"EProp": {"kappa_filter_decay": KAPPA}, "pp_prop": {"decay_or_rank": ALPHA}}
 
@@ -26,7 +27,7 @@ class Network(brainstate.nn.Module):
         super().__init__()
         batch, _, n_in, n, outputs = shape
         self.sizes, self.v_th = (batch, n, outputs), v_th
-        w = {name: jnp.asarray(value) for name, value in weights(shape).items()}
+        w = steps_jax.arrays(shape)
         stacked = jnp.concatenate([w["w_in"], w["w_rec"]])
         mask = jnp.concatenate([jnp.ones((n_in, n)), 1.0 - jnp.eye(n)])
         self.drive = braintrace.nn.Linear(n_in + n, n, w_init=stacked, b_init=None, w_mask=mask)
@@ -56,8 +57,7 @@ class Network(brainstate.nn.Module):
 def training(shape: tuple[int, ...], v_th: float, algorithm: str) -> Steps:
     """Forward, loss, online gradients added over the steps, Adam: one compiled program."""
     batch = shape[0]
-    x, y = (jnp.asarray(a) for a in data(shape))
-    x = jnp.swapaxes(x, 0, 1)
+    x, y = steps_jax.inputs(shape)
     network = Network(shape, v_th)
     learner = braintrace.compile(network, getattr(braintrace, algorithm), x[0], batch_size=batch, **OPTIONS[algorithm])
     optimizer = braintools.optim.Adam(LEARNING_RATE)

@@ -7,9 +7,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
-from benchmarks.shapes import ALPHA, BETA, GAMMA, KAPPA, LEARNING_RATE, RHO, Steps, data, weights
+from benchmarks import steps_jax
+from benchmarks.shapes import ALPHA, BETA, GAMMA, KAPPA, RHO, Steps
 
 
 @jax.custom_jvp
@@ -26,9 +26,6 @@ def _spike_jvp(primals: Any, tangents: Any) -> Any:
 
 def training(shape: tuple[int, ...], v_th: float) -> Steps:
     """Forward, loss, BPTT, Adam."""
-    x, y = (jnp.asarray(a) for a in data(shape))
-    params = {name: jnp.asarray(w) for name, w in weights(shape).items()}
-    optimizer = optax.adam(LEARNING_RATE)
     mask = 1.0 - jnp.eye(shape[3])
 
     def forward(p: Any, x: Any) -> tuple[Any, Any]:
@@ -46,33 +43,17 @@ def training(shape: tuple[int, ...], v_th: float) -> Steps:
             return f, f
 
         rest = jnp.zeros((shape[0], shape[3]))
-        _, spikes = jax.lax.scan(advance, (rest, rest, rest), jnp.swapaxes(x, 0, 1) @ p["w_in"])
+        _, spikes = jax.lax.scan(advance, (rest, rest, rest), x @ p["w_in"])
         _, filtered = jax.lax.scan(integrate, jnp.zeros((shape[0], shape[4])), spikes @ p["w_out"])
         return filtered + p["b_out"], spikes
 
-    def loss_of(p: Any, x: Any, y: Any) -> Any:
-        return -jnp.mean(jnp.sum(y * jax.nn.log_softmax(forward(p, x)[0]), -1))
-
-    @jax.jit
-    def update(p: Any, state: Any, x: Any, y: Any) -> Any:
-        loss, gradients = jax.value_and_grad(loss_of)(p, x, y)
-        changes, state = optimizer.update(gradients, state)
-        return optax.apply_updates(p, changes), state, loss
-
-    held = [params, optimizer.init(params)]
-
-    def step() -> float:
-        held[0], held[1], loss = update(*held, x, y)
-        return float(loss)
-
-    return Steps(step, lambda: float(jax.jit(forward)(held[0], x)[1].mean()))
+    return steps_jax.training(forward, steps_jax.arrays(shape), shape)
 
 
 def products(shape: tuple[int, ...], v_th: float, recurrent_backward: bool) -> Steps:
     """The matrix products of a step alone: of BPTT, or without those that carry errors back through `w_rec`."""
     batch, time, _, n, _ = shape
-    x = jnp.swapaxes(jnp.asarray(data(shape)[0]), 0, 1)
-    p = {name: jnp.asarray(w) for name, w in weights(shape).items()}
+    (x, _), p = steps_jax.inputs(shape), steps_jax.arrays(shape)
     z = jnp.asarray(np.random.default_rng(2).uniform(size=(time, batch, n)), jnp.float32)
 
     @jax.jit

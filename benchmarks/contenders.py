@@ -71,7 +71,7 @@ def _own() -> dict[str, Contender]:
 
 
 RULES = {"BPTT": "BPTT", "e-prop": "Eprop"}
-CONTENDERS = _own() | {
+STEPS = _own() | {
     "snnTorch": Contender("by_snntorch", peer="snntorch", network="snntorch"),
     "Norse": Contender("by_norse", peer="norse", network="norse"),
     "SpikingJelly": Contender("by_spikingjelly", peer="spikingjelly", network="spikingjelly"),
@@ -79,4 +79,14 @@ CONTENDERS = _own() | {
     "BrainTrace pp_prop": Contender("by_braintrace", options={"algorithm": "pp_prop"}, peer="braintrace"),
     "BrainTrace EProp": Contender("by_braintrace", options={"algorithm": "EProp"}, peer="braintrace"),
 }
-"""By the names that tables show; those of the library begin with the framework."""
+"""Whole training steps, by the names that tables show; those of the library begin with the framework."""
+TORCH = {"backend": "torch"}
+SPREAD = {"dg_min_dtod": 0.3, "dg_min_std": 0.3}
+OTHERS = {
+    "torch gradient": Contender("by_neko", "gradient", TORCH),
+    "torch Manhattan": Contender("by_neko", "devices", TORCH),
+    "torch Manhattan, noise and spread": Contender("by_neko", "devices", TORCH | SPREAD),
+    "torch Langevin": Contender("by_neko", "langevin", TORCH),
+}
+"""Other steps with the same gradient."""
+CONTENDERS = STEPS | OTHERS

@@ -7,9 +7,15 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from benchmarks.contenders import CONTENDERS
-from benchmarks.figures import median, number, percent, rate, ratio, table
+from benchmarks.figures import Rows, median, number, percent, rate, ratio, table
 from benchmarks.peers import PEERS
 
+OTHER_RATIOS = [
+    ("torch Manhattan", "torch e-prop", "1.5"),
+    ("torch Manhattan, noise and spread", "torch e-prop", "3"),
+    ("torch Langevin", "torch gradient", "1.3"),
+]
+PRODUCTS = ("e-prop", "BPTT")
 PEERS_SHOWN = [name for name, contender in CONTENDERS.items() if contender.peer is not None]
 RATIOS: list[tuple[str, str, str]] = [
     ("torch e-prop", "torch e-prop, no kernels", "0.35, 0.25, 0.15"),
@@ -69,11 +75,7 @@ def speed(found: dict[str, Any]) -> Iterator[str]:
     yield "### Ratios\n\nCPU time of the first by that of the second; the most that is aimed at."
     yield table(
         ["", *shapes, "aim"],
-        (
-            [f"{a} / {b}", *over(cases, lambda i, a=a, b=b: number(ratio(rows, a, b, i))), aim]
-            for a, b, aim in RATIOS
-            if a in rows and b in rows
-        ),
+        compared(rows, cases, RATIOS),
     )
     yield "### The other libraries\n\nEach in an environment of its own (`python -m benchmarks.peers`)."
     yield table(
@@ -94,13 +96,41 @@ def rates(found: dict[str, Any]) -> Iterator[str]:
     yield f"## Firing rates\n\nMs of CPU time (measured rate) on PyTorch. {rounds_of(found)}"
     for size in dict.fromkeys(map(str, (case["shape"] for case in cases))):
         span = [i for i, case in enumerate(cases) if str(case["shape"]) == size]
+        pairs = [(rule, f"torch products of {of}") for rule in ("torch e-prop", "torch BPTT") for of in PRODUCTS]
         yield table(
             [shape(cases[span[0]]["shape"]), *(percent(cases[i]["rate"]) for i in span)],
-            (
-                [name, *(f"{number(median(rows, name, i))} ({percent(rate(rows, name, i))})" for i in span)]
-                for name in rows
-            ),
+            [
+                *(
+                    [name, *(f"{number(median(rows, name, i))} ({percent(rate(rows, name, i))})" for i in span)]
+                    for name in rows
+                ),
+                *([f"{a} / {b}", *(number(ratio(rows, a, b, i)) for i in span)] for a, b in pairs),
+            ],
         )
+
+
+def updates(found: dict[str, Any]) -> Iterator[str]:
+    rows, cases = found["rows"], cases_of(found)
+    yield "## Devices and samplers"
+    yield (
+        f"Ms of CPU time at {percent(cases[0]['rate'])} firing: a step of e-prop with Adam, its gradient alone, with a "
+        "pulse to the two devices of every weight instead of Adam, and a transition of a Langevin chain that follows "
+        f"this gradient. {rounds_of(found)}"
+    )
+    yield table(
+        ["(batch, T, in, hidden, out)", *over(cases, lambda i: shape(cases[i]["shape"])), "aim"],
+        [
+            *([name, *over(cases, lambda i, name=name: number(median(rows, name, i))), ""] for name in rows),
+            *compared(rows, cases, OTHER_RATIOS),
+        ],
+    )
+
+
+def compared(rows: Rows, cases: list[dict[str, Any]], pairs: list[tuple[str, str, str]]) -> Iterator[list[str]]:
+    """A line of a table for each pair that was measured."""
+    for a, b, aim in pairs:
+        if a in rows and b in rows:
+            yield [f"{a} / {b}", *over(cases, lambda i, a=a, b=b: number(ratio(rows, a, b, i))), aim]
 
 
 def growth(found: dict[str, Any], axis: int, title: str, held: str) -> Iterator[str]:
@@ -205,6 +235,7 @@ def imports(found: dict[str, float]) -> Iterator[str]:
 PARTS: dict[str, Callable[[Any], Iterator[str]]] = {
     "speed": speed,
     "rates": rates,
+    "updates": updates,
     "length": length,
     "width": width,
     "memory": memory,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.contenders import CONTENDERS, FRAMEWORKS
+from benchmarks.contenders import CONTENDERS, FRAMEWORKS, OTHERS, STEPS
 from benchmarks.peers import PEERS
 from benchmarks.processes import call, work
 from benchmarks.rounds import calibrated, measure
@@ -43,10 +43,7 @@ class Effort:
 
 def speed(effort: Effort) -> dict[str, Any]:
     """A training step by every contender."""
-    own = [name for name, contender in CONTENDERS.items() if contender.peer is None]
-    peers = [name for name, contender in CONTENDERS.items() if contender.peer is not None]
-    shapes = effort.few(SHAPES)
-    found = effort.measure([*own, *peers], shapes)
+    found = effort.measure([*STEPS], effort.few(SHAPES))
     return found | {"missing": {name: peer.missing for name, peer in PEERS.items() if not peer.installed}}
 
 
@@ -54,6 +51,11 @@ def rates(effort: Effort) -> dict[str, Any]:
     """The same on PyTorch at other firing rates."""
     names = ["torch by hand", "torch products of e-prop", "torch products of BPTT", "torch BPTT", "torch e-prop"]
     return effort.measure([*names, "torch e-prop, no kernels"], effort.few(SHAPES), effort.few(RATES))
+
+
+def updates(effort: Effort) -> dict[str, Any]:
+    """Pulses to devices and a chain's transitions beside Adam and the gradient alone."""
+    return effort.measure(["torch e-prop", *OTHERS], effort.few(SHAPES))
 
 
 def length(effort: Effort) -> dict[str, Any]:
@@ -139,6 +141,7 @@ def imports(effort: Effort) -> dict[str, float]:
 SECTIONS = {
     "speed": speed,
     "rates": rates,
+    "updates": updates,
     "length": length,
     "width": width,
     "memory": memory,

@@ -20,11 +20,19 @@ LEARNING_RATE = 1e-6
 
 
 class Steps(NamedTuple):
-    """What a contender gives for one shape and threshold: a training step that returns its loss, and the fraction of
-    neurons that spike in a time step, None for mere matrix products."""
+    """What a contender gives for one shape and threshold.
+
+    Parameters
+    ----------
+    step : callable
+        Does a training step, or `count` of them, and returns the loss.
+    rate : callable or None
+        The fraction of neurons that spike in a time step; None for who computes another number than the loss.
+    """
 
     step: Callable[[], float]
     rate: Callable[[], float] | None = None
+    count: int = 1
 
 
 def data(shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:

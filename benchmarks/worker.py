@@ -38,7 +38,7 @@ def speed(contender: Contender, cases: list[dict[str, Any]], seconds: float) -> 
     """Median milliseconds of a step, after the first, by CPU and by the clock; the first loss and the firing rate."""
     rows = []
     for case in cases:
-        step, rate = contender.build(case["shape"], case["v_th"])
+        step, rate, count = contender.build(case["shape"], case["v_th"])
         loss = step()
         cpu, wall = [], []
         start = time.perf_counter()
@@ -49,8 +49,8 @@ def speed(contender: Contender, cases: list[dict[str, Any]], seconds: float) -> 
             wall.append(1e3 * (time.perf_counter() - begin[1]))
         rows.append(
             {
-                "cpu": statistics.median(cpu),
-                "wall": statistics.median(wall),
+                "cpu": statistics.median(cpu) / count,
+                "wall": statistics.median(wall) / count,
                 "steps": len(cpu),
                 "loss": loss,
                 "rate": None if rate is None else rate(),

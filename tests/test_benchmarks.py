@@ -21,7 +21,7 @@ ROWS = {
 def losses(name, rate, monkeypatch):
     """The losses of the first steps at a learning rate that shows in them."""
     contender = CONTENDERS[name]
-    for module in {contender.module, "steps_torch"}:
+    for module in {contender.module, f"steps_{name.split()[0]}"} - {"steps_tensorflow"}:
         module = importlib.import_module(f"benchmarks.{module}")
         if hasattr(module, "LEARNING_RATE"):
             monkeypatch.setattr(module, "LEARNING_RATE", rate)
@@ -95,6 +95,7 @@ def made_up():
     found = {
         "speed": steps,
         "rates": steps,
+        "updates": steps,
         "length": steps,
         "width": steps,
         "memory": [{"contender": "torch BPTT", "shape": [3, 1200, 4, 7, 3], "peak": 900.0, "idle": 300.0}],
