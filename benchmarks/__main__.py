@@ -14,7 +14,7 @@ from benchmarks import machine
 from benchmarks.sections import SECTIONS, Effort
 
 RESULTS = Path(__file__).parent / "results" / "speed.json"
-ROUNDS, SECONDS = 5, 1.0
+ROUNDS, SECONDS = 3, 1.0
 """Rounds, and seconds that a contender is given for each case in a round."""
 
 

@@ -157,7 +157,7 @@ def width(found: dict[str, Any]) -> Iterator[str]:
 def memory(found: list[dict[str, Any]]) -> Iterator[str]:
     yield (
         "## Peak memory\n\nMiB above a process that has built the network for one time step and done nothing "
-        "(peak, and that of this process), after three steps; each in a process of its own."
+        "(peak, and that of this process), after two steps; each in a process of its own."
     )
     shapes = list(dict.fromkeys(tuple(row["shape"]) for row in found))
     names = dict.fromkeys(row["contender"] for row in found)

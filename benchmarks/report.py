@@ -32,22 +32,22 @@ step, gradient, Adam, in single precision, of a layer of recurrent ALIF neurons 
 """
 
 
-def where(kept: dict[str, Any]) -> str:
-    """The sentence that tells how numbers came about."""
+def machine(kept: dict[str, Any]) -> str:
+    """On what a section was measured."""
     m = kept["machine"]
     versions = ", ".join(f"{name} {version}" for name, version in m["versions"].items() if version)
-    return (
-        f"`{kept['command']}`, {m['date']}, {m['cores']} cores of {m['cpu']}, {m['system']}; {versions}; "
-        f"{kept['took']:,} s."
-    )
+    return f"{m['cores']} cores of {m['cpu']}, {m['system']}; {versions}"
 
 
 def page(results: dict[str, Any]) -> str:
     """The page of all sections that were measured."""
-    parts = [INTRODUCTION.rstrip()]
-    for name, write in PARTS.items():
-        if name in results and results[name]["found"]:
-            parts += [*write(results[name]["found"]), where(results[name])]
+    found = {name: results[name] for name in PARTS if name in results and results[name]["found"]}
+    usual = machine(next(iter(found.values())))
+    parts = [INTRODUCTION.rstrip(), f"Measured on {usual}."]
+    for name, kept in found.items():
+        other = "" if machine(kept) == usual else f", on {machine(kept)}"
+        parts += PARTS[name](kept["found"])
+        parts.append(f"`{kept['command']}`, {kept['machine']['date']}, {kept['took']:,} s{other}.")
     return "\n\n".join(parts) + "\n"
 
 

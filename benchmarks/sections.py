@@ -71,7 +71,7 @@ def width(effort: Effort) -> dict[str, Any]:
 
 
 def memory(effort: Effort) -> list[dict[str, Any]]:
-    """Peak memory of three steps, and of a process that has only built a network of one time step."""
+    """Peak memory of two steps, and of a process that has only built a network of one time step."""
     names = [*TORCH, *PLAIN, *(f"jax {way}" for way in ("BPTT", "e-prop", "chunk=64"))]
     shapes = [(8, steps, 39, 200, 61) for steps in effort.few((1000, 4000, 16000))]
     shapes += [] if effort.quick else [(8, steps, 39, 2048, 61) for steps in (1000, 2000)]
@@ -85,7 +85,7 @@ def memory(effort: Effort) -> list[dict[str, Any]]:
             width = rest[1]
             if width not in idle:
                 idle[width] = work(name, "memory", cases=[case | {"shape": [batch, 1, *rest]}], steps=0)
-            peak = work(name, "memory", cases=[case], steps=3)
+            peak = work(name, "memory", cases=[case], steps=2)
             rows.append({"contender": name, "shape": case["shape"], "peak": peak, "idle": idle[width]})
         effort.say(name)
     return rows

@@ -121,7 +121,10 @@ def test_the_report_shows_every_section_with_how_it_came_about():
     assert "Norse failed: a reason." in page
     assert "spyx was not installed: no wheel." in page
     for name in results:
-        assert f"`measure {name}`, a day, 2 cores of a processor, a system; torch 1.0; 7 s." in page
+        assert f"`measure {name}`, a day, 7 s." in page
+    assert page.count("Measured on 2 cores of a processor, a system; torch 1.0.") == 1
+    results["width"]["machine"] = results["width"]["machine"] | {"cores": 4}
+    assert "`measure width`, a day, 7 s, on 4 cores of a processor, a system; torch 1.0." in report.page(results)
     without = report.page({name: of for name, of in results.items() if name != "memory"})
     assert "Peak memory" in page
     assert "Peak memory" not in without
