@@ -241,11 +241,6 @@ def plain(wanted: bool) -> Any:
         PLAIN.reset(token)
 
 
-def eager(f: Any) -> Any:
-    """`f` itself: nothing is compiled."""
-    return f
-
-
 def find_device(device: str | None) -> torch.device:
     """The device of a name; ValueError where it does not exist."""
     if device is None:
