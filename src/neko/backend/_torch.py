@@ -13,6 +13,7 @@ import torch
 
 from neko import tree
 from neko.backend import generated, names
+from neko.backend._torch_eager import eager
 from neko.backend.blocks import filter_by_blocks
 from neko.backend.foreign import host, unavailable
 from neko.backend.generated import Offer
