@@ -199,13 +199,19 @@ def compiled(text: str, dtype: str) -> Callable[..., Any]:
         part = path.with_suffix(f".{os.getpid()}.part")
         part.write_text(whole)
         part.replace(path)
-        logger.warning("compiling a kernel (once on this machine; kept in %s)", path.parent)
+        announce(path.parent)
     spec = importlib.util.spec_from_file_location(f"neko_{path.stem}", path)
     module = importlib.util.module_from_spec(spec)  # type: ignore[arg-type]
     sys.modules[module.__name__] = module  # Numba looks it up when it loads what it has kept
     spec.loader.exec_module(module)  # type: ignore[union-attr]
     found: Callable[..., Any] = module.kernel
     return found
+
+
+@functools.cache
+def announce(place: Path) -> None:
+    """Say once in a process why its first steps take seconds."""
+    logger.warning("neko compiles kernels for this network, once on this machine (kept in %s)", place)
 
 
 def folder() -> Path:
