@@ -39,8 +39,8 @@ class LearningRule(Learner):
     clip_norm : float, optional
         Largest L2 norm of the whole gradient; a longer one is scaled down to it.
     chunk : int, optional
-        Number of steps in a chunk, of a rule that streams: memory then does not grow with the length of a sequence. For
-        BPTT this truncates the credit; other rules give the same numbers.
+        Number of steps in a chunk, of a rule that streams. For BPTT this truncates the credit; other rules give the
+        same numbers, with memory for one chunk besides inputs, outputs and one state of the network per chunk.
     online : bool
         Update the weights after every chunk (``chunk=1``: after every step) instead of at the end of a batch.
     stream : bool

@@ -37,7 +37,9 @@ class Eprop(ThreeFactor):
     top; no credit passes through the past of the layers above, nor of the readout.
 
     A whole sequence is computed at once, by an element-wise backward scan and matrix products. In chunks (see
-    `neko.LearningRule`) the gradient is the same, with memory that does not depend on the length of the sequence.
+    `neko.LearningRule`) the gradient is the same: from the last chunk to the first, each is run a second time from a
+    kept state of the network, with one of them in memory. A stream, an update after every chunk and `stepwise` run in
+    the order of time instead, and carry ε and ē of every synapse, arrays (batch, n_pre, n).
 
     Parameters
     ----------

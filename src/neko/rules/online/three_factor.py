@@ -33,6 +33,8 @@ class ThreeFactor(GradientRule):
         \frac{dE}{dW} = \sum_t L_t ē_t
 
     A subclass defines the learning signals, the gradient of the readout, and the paths of a neuron that it cuts.
+    Credit runs backward over the whole sequence, or over its chunks from the last to the first. With a carry, and
+    stepwise, chunks run in the order of time and carry traces.
 
     Parameters
     ----------
