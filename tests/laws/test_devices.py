@@ -55,6 +55,7 @@ def test_linear_steps_follow_their_recurrence(xp):
     close(soft, same)
 
 
+@pytest.mark.quick("torch", "jax")
 @pytest.mark.parametrize("start", [5e-6, 90e-6])
 def test_alternating_pulses_pull_soft_bounds_to_the_symmetry_point(xp, start):
     asymmetry = 0.3
@@ -104,6 +105,7 @@ def test_spread_is_drawn_once_for_every_device(xp):
     assert xp.to_numpy(state.step_up).min() >= 0.0
 
 
+@pytest.mark.quick("torch", "jax")
 @pytest.mark.parametrize("name", sorted(DEVICES))
 def test_bounds_hold_pulses_count_and_no_pulse_moves_nothing(xp, name):
     device = get(name)(**RANGE, dg_min_std=2.0, dg_min_dtod=0.5, g_max_dtod=0.3, up_down=0.2)

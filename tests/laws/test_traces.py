@@ -68,6 +68,7 @@ def test_signals_times_traces_are_the_gradient_of_every_cell(cell, mode):
         assert_moves(gradient_of([found[0]._replace(rate_signal=0.0 * found[0].rate_signal)]), expected)
 
 
+@pytest.mark.quick("torch", "tensorflow")
 def test_signals_times_traces_are_the_gradient_of_a_stack_on_every_backend(xp):
     rule = neko.Eprop(evaluator_of("alif", xp), jit=False)
     found, expected = assert_sums_to_the_gradient(rule, data_of())

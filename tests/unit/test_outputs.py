@@ -25,6 +25,7 @@ def absolute(xp, y, t):
     return xp.sum(xp.abs(y - t), axis=-1)
 
 
+@pytest.mark.quick("torch", "jax")
 @pytest.mark.parametrize("backend", ["torch", "jax", "tensorflow"])
 def test_predictions_go_by_the_link_of_the_loss(backend):
     model = spiking(backend=backend)
@@ -179,6 +180,7 @@ def test_squared_error_beside_a_cross_entropy_is_of_probabilities():
         assert model.evaluate(X, y)["mean_squared_error"] == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.quick("torch", "tensorflow")
 @pytest.mark.parametrize("backend", ["torch", "jax", "tensorflow"])
 def test_a_target_at_every_step_has_a_prediction_at_every_step(backend):
     model = neko.Evaluator(spiking(backend=backend), loss="mse")

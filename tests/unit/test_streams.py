@@ -24,6 +24,7 @@ def online(model, chunk, **options):
     return neko.Eprop(model, chunk=chunk, online=True, optimizer="sgd", learning_rate=0.0, **options)
 
 
+@pytest.mark.quick("torch", "tensorflow")
 @pytest.mark.parametrize(
     ("backend", "reduction"), [("torch", "mean"), ("torch", "sum"), ("jax", "sum"), ("tensorflow", "sum")]
 )
