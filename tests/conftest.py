@@ -66,7 +66,9 @@ def xp(request):
 
 
 def pytest_configure(config):
-    config.addinivalue_line("markers", "quick(*backends): where one of them is installed, other backends are left to `make proofs`")
+    config.addinivalue_line(
+        "markers", "quick(*backends): where one of them is installed, other backends are left to `make proofs`"
+    )
 
 
 @pytest.hookimpl(tryfirst=True)
