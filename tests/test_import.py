@@ -42,6 +42,19 @@ def test_all_backends_live_in_one_process_and_change_no_global_state():
     assert run(code).splitlines()[-1] == "torch.float32 False float32"
 
 
+@pytest.mark.parametrize("optimizer", ["adam", "sgd", "adamw"])
+def test_training_on_pytorch_does_not_load_its_compiler(optimizer):
+    pytest.importorskip("torch")
+    code = (
+        "import sys, numpy as np, neko;"
+        "model = neko.Evaluator(neko.LIF(4, 2, 'torch'), loss='categorical_crossentropy');"
+        f"trainer = neko.Trainer(neko.Eprop(model, optimizer={optimizer!r}));"
+        "trainer.train(np.ones((6, 5, 3)), np.eye(2)[[0, 1, 1] * 2], batch_size=3, epochs=2, progress=False);"
+        "print('torch.optim' in sys.modules, 'torch._dynamo' in sys.modules)"
+    )
+    assert run(code) == "True False"
+
+
 def test_a_missing_framework_says_what_to_install(monkeypatch):
     monkeypatch.setattr(backend.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ImportError, match=r"pip install 'neko-learning\[torch\]'"):

@@ -24,7 +24,7 @@ ARROWS = {
     "io": {"", "errors", "identity"},
     "backend": {"typing", "tree", "errors", "identity", "io"},
     "cells": {"backend", "typing", "registry"},
-    "kernels": {"backend", "typing", "cells"},
+    "kernels": {"backend", "typing", "tree", "cells"},
     "losses": {"typing", "backend", "registry"},
     "metrics": {"backend", "typing", "losses", "registry"},
     "objective": {"typing", "backend", "losses"},

@@ -189,6 +189,24 @@ def test_scan_is_the_loop(xp, reverse, compiled):
     assert float(xp.to_numpy(gradient)[1, 2]) == pytest.approx(slope, rel=1e-7)
 
 
+def test_finite_asks_every_entry_and_what_is_known_is_true(xp):
+    largest = np.finfo(np.float64).max
+    for values, expected in (
+        ([largest, largest], True),
+        ([0.0, np.nan], False),
+        ([np.inf, -np.inf, 1.0], False),
+        ([-1.0, np.inf], False),
+        ([], True),
+    ):
+        found = xp.finite(xp.asarray(np.array(values)))
+        assert bool(found) is expected
+        assert xp.known(found) in (None, expected)
+    a = xp.asarray(A)
+    assert xp.same(a, xp.asarray(A.copy())) in (None, True)
+    assert xp.same(a, a + xp.asarray(np.eye(3, 4))) in (None, False)
+    assert xp.same(xp.asarray(np.array([np.nan])), xp.asarray(np.array([np.nan]))) in (None, False)
+
+
 def test_jit_changes_nothing(xp):
     f = smooth(xp)
     a, b = xp.asarray(A), xp.asarray(B)

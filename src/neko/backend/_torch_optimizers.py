@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import inspect
 import sys
 from dataclasses import dataclass
 from typing import Any
@@ -15,15 +16,25 @@ from torch.optim.lr_scheduler import LRScheduler
 from neko.backend.update import Update, choose
 from neko.errors import CheckpointError
 
+
+def eager(name: str) -> Any:
+    """An optimizer of torch.optim without the hooks of torch.compile, whose import takes seconds at the first step."""
+    optimizer = getattr(torch.optim, name)
+    hooked = ("add_param_group", "load_state_dict", "state_dict", "step")
+    methods = {method: inspect.unwrap(getattr(optimizer, method)) for method in hooked}
+    return type(name, (optimizer,), {"__module__": __name__, "__doc__": optimizer.__doc__, **methods})
+
+
+SGD, Adam, AdamW, Adamax, RMSprop, Adagrad = map(eager, ("SGD", "Adam", "AdamW", "Adamax", "RMSprop", "Adagrad"))
 NAMED = {
-    "sgd": torch.optim.SGD,
-    "momentum": functools.partial(torch.optim.SGD, momentum=0.9),
-    "nesterov": functools.partial(torch.optim.SGD, momentum=0.9, nesterov=True),
-    "adam": functools.partial(torch.optim.Adam, betas=(0.9, 0.999), eps=1e-8),
-    "adamw": functools.partial(torch.optim.AdamW, betas=(0.9, 0.999), eps=1e-8, weight_decay=1e-2),
-    "adamax": functools.partial(torch.optim.Adamax, betas=(0.9, 0.999), eps=1e-8),
-    "rmsprop": functools.partial(torch.optim.RMSprop, alpha=0.99, eps=1e-8),
-    "adagrad": functools.partial(torch.optim.Adagrad, initial_accumulator_value=0.1, eps=0.0),
+    "sgd": SGD,
+    "momentum": functools.partial(SGD, momentum=0.9),
+    "nesterov": functools.partial(SGD, momentum=0.9, nesterov=True),
+    "adam": functools.partial(Adam, betas=(0.9, 0.999), eps=1e-8),
+    "adamw": functools.partial(AdamW, betas=(0.9, 0.999), eps=1e-8, weight_decay=1e-2),
+    "adamax": functools.partial(Adamax, betas=(0.9, 0.999), eps=1e-8),
+    "rmsprop": functools.partial(RMSprop, alpha=0.99, eps=1e-8),
+    "adagrad": functools.partial(Adagrad, initial_accumulator_value=0.1, eps=0.0),
 }
 EXAMPLE = "for example functools.partial(torch.optim.SGD, lr=0.1)"
 
@@ -64,7 +75,8 @@ class TorchUpdate(Update):
         if self.injected:
             for group in optimizer.param_groups:
                 group["lr"] = float(rate)
-        optimizer.step()
+        with torch.no_grad():
+            optimizer.step()
         if scheduler is not None:
             scheduler.step()
         return {name: p.detach().clone() for name, p in own.items()}, state

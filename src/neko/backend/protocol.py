@@ -103,6 +103,22 @@ class Backend(Protocol):
     def kernels(self, cell: Any, state: Any) -> Offer:
         """The layer of a cell by generated kernels, for states with the fields of `state`, or why there is none."""
 
+    def elementwise(self, f: Callable[..., Any], constants: Any, key: Any, *arrays: Any) -> Any:
+        """``f(xp, constants, key, *arrays)`` of an element-wise function, in one pass over memory where possible.
+
+        Arrays are trees of tuples, all of one shape beside scalars, and nothing is differentiated. f draws random
+        numbers of that shape from `key` or None; its other constants are the attributes of the object `constants`.
+        """
+
+    def finite(self, x: Array) -> Array:
+        """Whether all entries are finite, a scalar."""
+
+    def known(self, condition: Array) -> bool | None:
+        """The truth of a scalar if the host can read it now, without waiting for the device; else None."""
+
+    def same(self, a: Array, b: Array) -> bool | None:
+        """Whether all entries of two arrays are equal, if the host can tell now; else None."""
+
     def optimizer(self, spec: Any) -> Any:
         """An update from a name or from an optimizer of the framework."""
 
@@ -171,6 +187,18 @@ class Framework:
 
     def kernels(self, cell: Any, state: Any) -> Offer:
         return Offer(None, f"no kernels are generated for {self.name}")
+
+    def elementwise(self, f: Callable[..., Any], constants: Any, key: Any, *arrays: Any) -> Any:
+        return f(self, constants, key, *arrays)
+
+    def finite(self: Any, x: Any) -> Any:
+        return self.all(self.isfinite(x))
+
+    def known(self, condition: Any) -> bool | None:
+        return None
+
+    def same(self, a: Any, b: Any) -> bool | None:
+        return None
 
     def _creating(self, function: Callable[..., Any], **place: Any) -> Callable[..., Any]:
         def create(*args: Any, dtype: Any = None) -> Any:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from neko.backend import generated
 from neko.typing import Array
 
 ROTATIONS = (13, 15, 26, 6, 17, 29, 16, 24)
@@ -96,3 +98,33 @@ class Random:
     def _rotate(self, x: Array, bits: int) -> Array:
         left = self._low(self.xp.bitwise_left_shift(x, self.constants[bits]))
         return self.xp.bitwise_or(left, self._right(x, 32 - bits))
+
+
+class HostRandom(Random):
+    """The same numbers for arrays in the host's memory, drawn there at once and not by operations of the framework.
+
+    `array` makes an array of the framework from a NumPy array, whose memory it may share.
+    """
+
+    def __init__(self, xp: Any, word: Any, array: Callable[[np.ndarray], Array]) -> None:
+        super().__init__(xp, word)
+        self.array = array
+
+    def split(self, key: Array, count: int = 2) -> Array:
+        found = self._drawn("words", key, count)
+        return super().split(key, count) if found is None else found
+
+    def uniform(self, key: Array, shape: tuple[int, ...]) -> Array:
+        found = self._drawn("uniform", key, math.prod(shape), self.xp.dtype_name)
+        return super().uniform(key, shape) if found is None else found.reshape(shape)
+
+    def normal(self, key: Array, shape: tuple[int, ...]) -> Array:
+        found = self._drawn("normal", key, math.prod(shape), self.xp.dtype_name)
+        return super().normal(key, shape) if found is None else found.reshape(shape)
+
+    def _drawn(self, name: str, key: Array, *options: Any) -> Array | None:
+        try:
+            words = key.tolist()
+        except RuntimeError:  # a key that stands for many, in torch.func.vmap
+            return None
+        return self.array(getattr(generated.kernels("threefry"), name)(words, *options))

@@ -14,7 +14,8 @@ from neko.typing import Array
 
 class DeviceState(NamedTuple):
     """Devices of one array: conductance `g`, steps `step_up` and `step_down` at mid-range, bounds `lower` and
-    `upper`, all in siemens, and the number of `pulses` each device has had."""
+    `upper`, all in siemens, and the number of `pulses` each device has had. What does not differ from device to device
+    is a scalar."""
 
     g: Array
     step_up: Array
@@ -109,9 +110,9 @@ class Device(ABC):
         return state._replace(g=xp.maximum(xp.minimum(g, state.upper), state.lower))
 
     def spread(self, xp: Backend, key: Array, relative: float, size: tuple[int, ...]) -> Array:
-        """Random factors with mean 1 and standard deviation `relative`, clipped at 0."""
+        """Random factors with mean 1 and standard deviation `relative`, clipped at 0, or 1 alone."""
         if relative == 0.0:
-            return xp.ones(size)
+            return xp.ones(())
         return xp.maximum(1.0 + relative * xp.random.normal(key, size), 0.0)
 
     def pulse(self, xp: Backend, key: Array, state: DeviceState, direction: Array) -> DeviceState:

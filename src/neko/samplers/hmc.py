@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from neko import tree
 from neko.backend.protocol import Backend
+from neko.backend.update import choose
 from neko.samplers.proposals import Position, Target, accept, normals, scales
 from neko.typing import Array
 
@@ -75,8 +75,7 @@ def step(
         change = change + 0.5 * xp.sum((after[name] - p) * (after[name] + p) / m[name])
     energy_error = change - (proposed.logdensity - state.logdensity)
     probability, accepted = accept(xp, key_accept, -energy_error)
-    chosen = tree.map(lambda new, old: xp.where(accepted, new, old), proposed, state)
-    return chosen, Info(probability, accepted, energy_error)
+    return choose(xp, accepted, proposed, state), Info(probability, accepted, energy_error)
 
 
 def leapfrog(

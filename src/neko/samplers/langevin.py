@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from neko import tree
 from neko.backend.protocol import Backend
+from neko.backend.update import choose
 from neko.samplers.proposals import Position, Target, accept, normals, scales
 from neko.typing import Array
 
@@ -77,4 +77,4 @@ def step(
         correction = correction + 0.5 * xp.sum((forth - back) * (forth + back))
     probability, accepted = accept(xp, key_accept, logdensity - state.logdensity + correction)
     proposed = State(proposal, logdensity, drift)
-    return tree.map(lambda new, old: xp.where(accepted, new, old), proposed, state), Info(probability, accepted)
+    return choose(xp, accepted, proposed, state), Info(probability, accepted)

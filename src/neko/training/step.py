@@ -77,12 +77,13 @@ class Step:
         found += [learnt[name] for name in names]
         if any(learnt[name] is not updated[name] for name in names):
             after = self.stored(after)
-        finite = xp.stack([xp.all(xp.isfinite(a)) for a in found])
+        finite = xp.stack([xp.finite(a) for a in found])
         good = xp.logical_and(fault[0] < 0.0, xp.all(finite))
-        first = xp.astype(xp.argmax(1.0 - xp.astype(finite, xp.dtype), axis=0), xp.dtype)
-        # The number is on the host, and comes to the device by the sum.
-        found_now = xp.stack([number + 0.0 * first, first])
-        fault = xp.where(xp.logical_or(good, fault[0] >= 0.0), fault, found_now)
+        if not xp.known(good):
+            first = xp.astype(xp.argmax(1.0 - xp.astype(finite, xp.dtype), axis=0), xp.dtype)
+            # The number is on the host, and comes to the device by the sum.
+            found_now = xp.stack([number + 0.0 * first, first])
+            fault = xp.where(xp.logical_or(good, fault[0] >= 0.0), fault, found_now)
         params, feedback = (choose(xp, good, after[i], weights[i]) for i in range(2))
         weights = Weights(params, feedback, self.update.chosen(xp, good, after.update, kept))
         carry = choose(xp, good, result.carry, carry) if self.carries or model.model.persistent else None

@@ -151,41 +151,37 @@ class ManhattanUpdate(Update):
     def step(self, params: dict[str, Array], gradients: dict[str, Array], state: State, rate: Array) -> Any:
         """Weights after a step or a pulse, and the state."""
         xp, pair = self.xp, self.pair
-        direction, gathered, count = self.directions(gradients, state)
+        due, gathered, count = self.due(gradients, state)
         if pair is None or state.pairs is None:
-            moved = {name: w - rate * direction[name] for name, w in params.items()}
+            moved = {name: w - rate * sign(xp, self.rule, due[name]) for name, w in params.items()}
             return moved, State(None, state.key, gathered, count)
         names = sorted(params)
         keys = xp.unstack(xp.random.split(state.key, len(names) + 1))
         pairs = {
-            name: pair.pulse(xp, key, pair.write(xp, state.pairs[name], params[name]), -direction[name])
+            name: xp.elementwise(pulsed, self.rule, key, state.pairs[name], params[name], due[name])
             for name, key in zip(names, keys, strict=False)
         }
         return weights(pairs), State(pairs, keys[-1], gathered, count)
 
     def hold(self, params: dict[str, Array], state: State) -> tuple[dict[str, Array], State]:
         """The weights as stored in the devices after writing; without a device, unchanged."""
-        pair = self.pair
+        xp, pair = self.xp, self.pair
         if pair is None or state.pairs is None:
             return params, state
-        pairs = {name: pair.write(self.xp, state.pairs[name], w) for name, w in params.items()}
+        if all(xp.same(params[name], known.held) for name, known in state.pairs.items()):
+            return params, state
+        pairs = {name: pair.write(xp, state.pairs[name], w) for name, w in params.items()}
         return weights(pairs), state._replace(pairs=pairs)
 
-    def directions(self, gradients: dict[str, Array], state: State) -> tuple[dict[str, Array], Any, Array]:
-        """The sign of each gradient, 0 in the dead zone and while gradients are accumulated."""
+    def due(self, gradients: dict[str, Array], state: State) -> tuple[dict[str, Array], Any, Array]:
+        """The gradients that count now, zeros while they are accumulated; what is accumulated, and of how many."""
         xp = self.xp
         if state.gathered is None:
-            return tree.map(self.sign, gradients), None, state.count
+            return gradients, None, state.count
         gathered = tree.map(lambda a, g: a + g, state.gathered, {name: gradients[name] for name in state.gathered})
         due = xp.astype(state.count + 1.0 >= self.rule.accumulate, xp.dtype)
-        direction = tree.map(lambda g: due * self.sign(g), gathered)
-        return direction, tree.map(lambda g: (1.0 - due) * g, gathered), (1.0 - due) * (state.count + 1.0)
-
-    def sign(self, g: Array) -> Array:
-        """-1, 0 or 1."""
-        if not self.rule.dead_zone:
-            return self.xp.sign(g)
-        return self.xp.where(self.xp.abs(g) > self.rule.dead_zone, self.xp.sign(g), self.xp.zeros_like(g))
+        found = tree.map(lambda g: due * g, gathered)
+        return found, tree.map(lambda g: (1.0 - due) * g, gathered), (1.0 - due) * (state.count + 1.0)
 
     def report(self, state: State) -> dict[str, float]:
         """For the history: the mean number of pulses per device, and the fraction of devices at a bound."""
@@ -208,6 +204,19 @@ class ManhattanUpdate(Update):
         """g⁺ and g⁻ of every parameter as NumPy arrays, in siemens."""
         pairs = {} if state.pairs is None else state.pairs
         return {name: (self.xp.to_numpy(p.plus.g), self.xp.to_numpy(p.minus.g)) for name, p in pairs.items()}
+
+
+def sign(xp: Backend, rule: Manhattan, g: Array) -> Array:
+    """-1, 0 or 1; 0 in the dead zone."""
+    if not rule.dead_zone:
+        return xp.sign(g)
+    return xp.where(xp.abs(g) > rule.dead_zone, xp.sign(g), xp.zeros_like(g))
+
+
+def pulsed(xp: Backend, rule: Manhattan, key: Array, state: PairState, w: Array, g: Array) -> PairState:
+    """A pair that stores the weights, after a pulse against the gradient."""
+    pair = DifferentialPair(rule.device)  # type: ignore[arg-type]
+    return pair.pulse(xp, key, pair.write(xp, state, w), -sign(xp, rule, g))
 
 
 def weights(pairs: dict[str, PairState]) -> dict[str, Array]:
