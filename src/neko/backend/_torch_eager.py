@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from neko.backend.generated import offers
+
 DENORMAL = np.float32(1e-42)
 
 
@@ -23,7 +25,7 @@ def eager(f: Callable[..., Any]) -> Callable[..., Any]:
     """
 
     def run(*args: Any) -> Any:
-        with UNCOLLECTED, flushed():
+        with UNCOLLECTED, flushed(), offers():
             return f(*args)
 
     return run

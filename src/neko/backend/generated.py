@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
 import functools
 import importlib
 import importlib.util
 import os
+from collections.abc import Iterator
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -25,9 +28,13 @@ class Offer(NamedTuple):
         return "Offer(generated)" if self.generated else f"Offer({self.reason!r})"
 
 
+SWITCH = os.environ.get("NEKO_KERNELS", "on").lower()
+"""Whether kernels are used: 'on' or 'off', from the environment."""
+
+
 def unavailable() -> str:
     """Why no kernels can be generated here; empty if they can."""
-    if os.environ.get("NEKO_KERNELS", "on").lower() in ("off", "0", "false"):
+    if SWITCH == "off":
         return "switched off by the environment variable NEKO_KERNELS"
     return "" if installed() else "Numba is not installed: pip install 'neko-learning[numba]'"
 
@@ -41,3 +48,17 @@ def installed() -> bool:
 def kernels(name: str) -> ModuleType:
     """A module of `neko.kernels`."""
     return importlib.import_module(f"neko.kernels.{name}")
+
+
+OFFERS: contextvars.ContextVar[dict[Any, Offer] | None] = contextvars.ContextVar("offers", default=None)
+"""The offers of the step that is running, by cell: a step that runs a layer many times traces its cell once."""
+
+
+@contextlib.contextmanager
+def offers() -> Iterator[None]:
+    """A region in which the constants of cells do not change."""
+    token = OFFERS.set({} if OFFERS.get() is None else OFFERS.get())
+    try:
+        yield
+    finally:
+        OFFERS.reset(token)

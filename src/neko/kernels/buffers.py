@@ -16,29 +16,39 @@ def references(buffers: list[np.ndarray]) -> list[int]:
 
 UNUSED = references([np.empty(0)])[0]
 """References to a buffer that only its list holds."""
+LATELY = 1_000
+"""Number of requests after which a size is no longer in use."""
 
 
 class Buffers:
     """Memory for arrays; a buffer is free as soon as no array, view or tensor of it exists."""
 
     def __init__(self) -> None:
-        self._kept: list[np.ndarray] = []
+        self._kept: dict[int, list[np.ndarray]] = {}
+        self._asked: dict[int, int] = {}
+        self._requests = 0
         self._lock = threading.Lock()
 
     def empty(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
         """An array with arbitrary entries."""
         size = math.prod(shape) * dtype.itemsize
         with self._lock:
-            free = [k for k, count in enumerate(references(self._kept)) if count == UNUSED]
-            fitting = [k for k in free if size <= self._kept[k].size <= 2 * size]
-            if fitting:
-                buffer = self._kept[min(fitting, key=lambda k: self._kept[k].size)]
+            self._requests += 1
+            self._asked[size] = self._requests
+            kept = self._kept.setdefault(size, [])
+            free = [k for k, count in enumerate(references(kept)) if count == UNUSED]
+            if free:
+                buffer = kept[free[0]]
             else:
-                # Sizes have changed: what is not in use now will not fit later either.
-                self._kept = [b for k, b in enumerate(self._kept) if k not in free]
-                buffer = np.empty(max(size, 1), np.uint8)
-                self._kept.append(buffer)
-        return buffer[:size].view(dtype).reshape(shape)
+                self._forget()
+                buffer = np.empty(size, np.uint8)
+                self._kept[size] = [*kept, buffer]
+        return buffer.view(dtype).reshape(shape)
+
+    def _forget(self) -> None:
+        """Give back the free buffers of sizes that nobody has asked for lately."""
+        for size in [s for s, asked in self._asked.items() if self._requests - asked > LATELY]:
+            del self._kept[size], self._asked[size]
 
 
 BUFFERS = Buffers()

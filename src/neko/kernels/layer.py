@@ -156,7 +156,7 @@ class Kernels:
 
     def kernel(self, text: numba.Text) -> tuple[Callable[..., Any], np.ndarray, np.ndarray]:
         """A kernel with its constants: numbers, and rows (…, n)."""
-        run = numba.compiled(text.text, self.dtype.name)
+        run = numba.compiled(text.text, self.dtype)
         # At least one of each, since an array of no rows would be another type.
         numbers = np.array([self.constants[p] for p in text.numbers] or [np.zeros(())], self.dtype)
         rows = [self.constants[p] for p in text.rows] or [np.zeros(self.units)]

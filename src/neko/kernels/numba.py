@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pooch
 from numba.core.compiler import CompilerBase, DefaultPassBuilder
 
@@ -186,13 +187,13 @@ from neko.kernels.numba import Distinct
 
 
 @functools.cache
-def compiled(text: str, dtype: str) -> Callable[..., Any]:
+def compiled(text: str, dtype: np.dtype) -> Callable[..., Any]:
     """The kernel of a text: compiled at the first call on a machine, later loaded from the cache.
 
     Arrays that it takes must not overlap.
     """
     decorator = '@njit(nogil=True, cache=True, error_model="numpy", pipeline_class=Distinct)'
-    whole = f"{HEAD}{vector.text(dtype)}{GATHER}\n\n{decorator}{text}"
+    whole = f"{HEAD}{vector.text(dtype.name)}{GATHER}\n\n{decorator}{text}"
     name = hashlib.sha256(whole.encode()).hexdigest()[:24]
     path = folder() / f"kernel_{name}.py"
     if not path.exists():

@@ -8,7 +8,7 @@ from neko.kernels import numba, threads
 
 SPARSE = 0.2
 """Share of entries that are not zero up to which a product by events is faster than the dense one."""
-LOOK = 256
+LOOK = 32
 """Rows in which the share is measured."""
 
 
@@ -20,7 +20,7 @@ def is_sparse(pre: np.ndarray) -> bool:
 
 def outer_sum(pre: np.ndarray, post: np.ndarray, count: int) -> np.ndarray:
     """``pre^T @ post`` of arrays (rows, p) and (rows, n), by the entries of `pre` that are not zero."""
-    run = numba.compiled(numba.OUTER, pre.dtype.name)
+    run = numba.compiled(numba.OUTER, pre.dtype)
     found = np.zeros((pre.shape[1], post.shape[1]), pre.dtype)
 
     def part(i0: int, i1: int) -> None:
@@ -32,7 +32,7 @@ def outer_sum(pre: np.ndarray, post: np.ndarray, count: int) -> np.ndarray:
 
 def product(z: np.ndarray, w: np.ndarray, out: np.ndarray, count: int) -> None:
     """``out = z @ w`` of arrays (rows, n) and (n, m), by the entries of `z` that are not zero, in `count` threads."""
-    run = numba.compiled(numba.PRODUCT, z.dtype.name)
+    run = numba.compiled(numba.PRODUCT, z.dtype)
 
     def part(r0: int, r1: int) -> None:
         run(r0, r1, z, w, out)
@@ -42,7 +42,7 @@ def product(z: np.ndarray, w: np.ndarray, out: np.ndarray, count: int) -> None:
 
 def weighted_sum(a: np.ndarray, weight: np.ndarray, count: int) -> np.ndarray:
     """``Σ_t weight_t a_t`` of arrays (time, batch, n) and (time, batch)."""
-    run = numba.compiled(numba.WEIGHTED_SUM, a.dtype.name)
+    run = numba.compiled(numba.WEIGHTED_SUM, a.dtype)
     found = np.zeros(a.shape[1:], a.dtype)
     threads.shared(a.shape[1], a.size, count, lambda b0, b1: run(b0, b1, a, weight, found))
     return found
@@ -52,7 +52,7 @@ def leaky_filter(
     kappa: float, drive: np.ndarray, start: np.ndarray, reverse: bool, out: np.ndarray, count: int
 ) -> None:
     """``f_t = κ f_{t-1} + drive_t`` of arrays (time, n), from `start` (n,), which becomes the last f."""
-    run = numba.compiled(numba.FILTER, drive.dtype.name)
+    run = numba.compiled(numba.FILTER, drive.dtype)
     factor = np.array([kappa], drive.dtype)
     share = lambda j0, j1: run(j0, j1, reverse, factor, drive, start, out)  # noqa: E731
     threads.shared(drive.shape[1], drive.size, count, share)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numba.core.errors import NumbaError
 
-from neko.backend.generated import Offer
+from neko.backend.generated import OFFERS, Offer
 from neko.backend.protocol import Backend
 from neko.cells.base import Cell
 from neko.cells.jacobian import StepJacobian
@@ -22,7 +22,8 @@ from neko.typing import Array
 
 def view(a: Array) -> np.ndarray:
     """The memory of a tensor."""
-    return a.detach().contiguous().numpy()
+    a = a.detach() if a.requires_grad else a
+    return (a if a.is_contiguous() else a.contiguous()).numpy()
 
 
 def dense(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
@@ -56,6 +57,17 @@ REFUSED: dict[tuple[Plan, type[Cell]], str] = {}
 def offer(xp: Backend, cell: Cell, state: Any) -> Offer:
     """The kernels of a cell for states like this one."""
     used = tuple(field is not None for field in state)
+    known = OFFERS.get()
+    if known is None:
+        return made(xp, cell, used)
+    key = xp, cell, used
+    if key not in known:
+        known[key] = made(xp, cell, used)
+    return known[key]
+
+
+def made(xp: Backend, cell: Cell, used: tuple[bool, ...]) -> Offer:
+    """The offer of a cell as it is now."""
     try:
         kernels = kernels_of(cell, xp.dtype_name, used, dense, torch.get_num_threads())
     except Untraceable as error:
@@ -66,9 +78,10 @@ def offer(xp: Backend, cell: Cell, state: Any) -> Offer:
 
 def project(a: Array, w: Array) -> Array:
     """``a @ w`` of arrays (time, batch, p) and (p, n)."""
-    out = BUFFERS.empty((*a.shape[:-1], w.shape[-1]), view(a).dtype)
-    product(view(a).reshape(-1, a.shape[-1]), view(w), out.reshape(-1, w.shape[-1]))
-    return torch.from_numpy(out)
+    left, right = view(a).reshape(-1, a.shape[-1]), view(w)
+    out = BUFFERS.empty((len(left), w.shape[-1]), left.dtype)
+    product(left, right, out)
+    return torch.from_numpy(out).reshape(*a.shape[:-1], w.shape[-1])
 
 
 def weighted_sum(a: Array, weight: Array) -> Array:

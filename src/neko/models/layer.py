@@ -123,7 +123,9 @@ def recurrent_weights(xp: Backend, cell: Cell, w_rec: Array) -> Array:
     """``w_rec``, with a zero diagonal where the cell has no autapses."""
     if cell.autapses:
         return w_rec
-    return w_rec * xp.concat([1.0 - xp.eye(cell.units)] * len(cell.recurrent_currents), axis=1)
+    others = 1.0 - xp.eye(cell.units)
+    blocks = len(cell.recurrent_currents)
+    return w_rec * (others if blocks == 1 else xp.concat([others] * blocks, axis=1))
 
 
 def split(a: Array, count: int) -> tuple[Array, ...]:

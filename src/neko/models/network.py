@@ -74,15 +74,29 @@ class Network:
     def unroll(
         self, xp: Backend, params: Params, x: Array, state: NetworkState
     ) -> tuple[NetworkState, Array, tuple[Array, ...]]:
-        """Outputs (time, batch, n_out) and the emissions of every layer (time, batch, n)."""
+        """The last state, outputs (time, batch, n_out) and the emissions of every layer (time, batch, n)."""
+        last, emissions = self.emit(xp, params, x, state)
+        f, y = self.readout.outputs(xp, params, emissions[-1], state.readout)
+        return NetworkState(last, f), y, emissions
+
+    def advance(
+        self, xp: Backend, params: Params, x: Array, state: NetworkState
+    ) -> tuple[NetworkState, tuple[Array, ...]]:
+        """As `unroll`, without the outputs."""
+        last, emissions = self.emit(xp, params, x, state)
+        return NetworkState(last, self.readout.after(xp, params, emissions[-1], state.readout)), emissions
+
+    def emit(
+        self, xp: Backend, params: Params, x: Array, state: NetworkState
+    ) -> tuple[tuple[Any, ...], tuple[Array, ...]]:
+        """The last state and the emissions (time, batch, n) of every layer."""
         last, emissions = [], []
         for i, cell in enumerate(self.cells):
             weights = layer_weights(xp, cell, layer_params(params, i))
             h, x = layer_of(xp, cell, weights, x, state.layers[i]).unroll(weights, x, state.layers[i])
             last.append(h)
             emissions.append(x)
-        f, y = self.readout.outputs(xp, params, x, state.readout)
-        return NetworkState(tuple(last), f), y, tuple(emissions)
+        return tuple(last), tuple(emissions)
 
     def record(
         self, xp: Backend, params: Params, x: Array, state: NetworkState, layer: Any = layer_of

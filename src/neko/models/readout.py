@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import KW_ONLY, dataclass
 
+import numpy as np
+
 from neko.arguments import check_integer
 from neko.backend.protocol import Backend
 from neko.cells.constants import flag, positive, settle
@@ -58,6 +60,13 @@ class LeakyReadout:
         drive = self.scaled(xp.project(z, params["readout.w_out"]))
         f, filtered = leaky_filter(xp, self.kappa, drive, f)
         return f, filtered + params["readout.b_out"]
+
+    def after(self, xp: Backend, params: dict[str, Array], z: Array, f: Array) -> Array:
+        """The last f alone: a product of the emissions' weighted sum, ``κ^T f + c (Σ_t κ^{T-1-t} z_t) W_out``."""
+        ages = np.arange(z.shape[0] - 1, -1, -1.0)
+        weight = xp.zeros(z.shape[:2]) + xp.reshape(xp.asarray(self.kappa**ages), (-1, 1))
+        drive = xp.weighted_sum(z, weight) @ params["readout.w_out"]
+        return self.kappa ** z.shape[0] * f + self.scaled(drive)
 
     def scaled(self, drive: Array) -> Array:
         """The drive times c."""

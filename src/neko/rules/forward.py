@@ -33,15 +33,14 @@ class Recorded(NamedTuple):
 def record(
     xp: Backend,
     model: Evaluator,
+    network: Network,
     params: Params,
     batch: Batch,
     state: NetworkState,
-    cut: Callable[[Cell], Cell],
     later: Array | None = None,
 ) -> tuple[NetworkState, Recorded]:
-    """Run a network of one direction; differentiate the loss by the outputs, and each step of each layer with the
-    paths removed that `cut` cuts from its cell; `later` is the readout's credit from after the batch."""
-    network = without_paths(model.network, cut)
+    """Run a network of one direction, as `without_paths` returns it; differentiate the loss by the outputs, and each
+    step of each layer; `later` is the readout's credit from after the batch."""
     # No derivative is taken through this pass, so spikes need no surrogate.
     state, y, traces = network.record(xp.forward_only(), params, batch.x, state)
     loss, error = model.objective.error(xp, y, batch)

@@ -117,13 +117,13 @@ class ThreeFactor(GradientRule):
         def advance(old: Any, timed: Any) -> tuple[Any, NetworkState]:
             state, counts = old
             own = batch.with_timed(timed)
-            after, _, emissions = network.unroll(xp.forward_only(), params, own.x, state)
+            after, emissions = network.advance(xp.forward_only(), params, own.x, state)
             spikes = tuple(spike_count(xp, z, own.valid) for z in emissions)
             return (after, tree.map(operator.add, counts, spikes)), state
 
         start = network.initial_state(xp, batch.x.shape[1])
         (state, counts), starts = xp.scan(advance, (start, tuple(xp.zeros_like(h[-1]) for h in start.layers)), earlier)
-        _, recorded = record(xp, self.model, params, last, state, self.cut)
+        _, recorded = record(xp, self.model, network, params, last, state)
         counts = tree.map(operator.add, counts, self.counts(last, recorded))
         errors = self.rate_errors(counts, batch)
         later, found = self.credited(params, feedback, last, recorded, errors)
@@ -131,7 +131,7 @@ class ThreeFactor(GradientRule):
         def step(old: Any, xs: Any) -> tuple[Any, Array]:
             (later, total), (state, timed) = old, xs
             own = batch.with_timed(timed)
-            _, recorded = record(xp, self.model, params, own, state, self.cut, later.readout)
+            _, recorded = record(xp, self.model, network, params, own, state, later.readout)
             later, found = self.credited(params, feedback, own, recorded, errors, later)
             return (later, tree.map(operator.add, total, (recorded.loss, found))), recorded.outputs
 
@@ -194,8 +194,8 @@ class ThreeFactor(GradientRule):
 
     def chunk(self, params: Params, feedback: Params, batch: Batch, carry: Carry, keep: bool) -> tuple[Chunk, Carry]:
         """The contribution of one chunk, given the carry; `keep` requests the traces for the next chunk."""
-        xp, network = self.xp, self.model.network
-        state, recorded = record(xp, self.model, params, batch, carry.state, self.cut)
+        xp, network = self.xp, without_paths(self.model.network, self.cut)
+        state, recorded = record(xp, self.model, network, params, batch, carry.state)
         gradients = self.readout_gradients(recorded, carry.filtered)
         rates, traces = [], []
         gradient_of = eligibility.stepwise_gradient if self.stepwise else eligibility.chunk_gradient
