@@ -1,7 +1,7 @@
 """Online learning by BrainTrace: the same ALIF network, written as a module of BrainState.
 
-``EProp`` with filtered traces keeps an eligibility trace for every weight and example. ``pp_prop`` keeps one for every
-neuron, an approximation of its own.
+``EProp`` keeps an eligibility trace for every weight and example and filters it by κ, before the surrogate derivative
+and not after it. ``pp_prop`` keeps traces for every neuron, an approximation of its own.
 """
 
 from __future__ import annotations

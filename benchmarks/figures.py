@@ -42,8 +42,8 @@ def percent(value: float | None) -> str:
     return "–" if value is None else f"{100 * value:.1f} %"
 
 
-def table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    """A table in Markdown."""
+def table(header: Iterable[str], rows: Iterable[Iterable[str]], side: str = "---:") -> str:
+    """A table in Markdown, all columns but the first aligned by `side`."""
     lines = [list(header), *(list(row) for row in rows)]
-    lines.insert(1, ["---"] + ["---:"] * (len(lines[0]) - 1))
+    lines.insert(1, ["---"] + [side] * (len(lines[0]) - 1))
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

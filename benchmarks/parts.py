@@ -49,7 +49,7 @@ def cases_of(found: dict[str, Any]) -> list[dict[str, Any]]:
 
 def rounds_of(found: dict[str, Any]) -> str:
     lost = "".join(f" {name} failed: {reason}." for name, reason in found["failed"].items())
-    return f"{found['rounds']} rounds, at least {found['seconds']:g} s a contender and case in each.{lost}"
+    return f"Rounds: {found['rounds']}, of {found['seconds']:g} s or more a contender and case.{lost}"
 
 
 def over(cases: list[dict[str, Any]], cell: Callable[[int], str]) -> list[str]:
@@ -81,6 +81,7 @@ def speed(found: dict[str, Any]) -> Iterator[str]:
     yield table(
         ["library", "version", "what is trained", "what differs"],
         ([name, version_of(peer), peer.neuron, peer.differs] for name, peer in PEERS.items()),
+        side="---",
     )
     for name, reason in found["missing"].items():
         yield f"{name} was not installed: {reason}."

@@ -120,7 +120,7 @@ PEERS = {
             (*JAX, "braintrace==0.2.6"),  # later ones need Python 3.12
             (),
             "the same ALIF network as a module of its own, online learning in one compiled program",
-            "the same losses; `EProp` filters traces before ψ, `pp_prop` approximates them",
+            "the gradient, which `EProp` (a trace for every weight) and `pp_prop` (for every neuron) approximate",
         ),
     )
 }

@@ -62,7 +62,7 @@ def measure(
                 continue
             for row, kept in zip(found, rows[name], strict=True):
                 kept.append(row)
-        say(f"round {number + 1} of {rounds}")
+            say(f"round {number + 1} of {rounds}, {name}")
     check_losses(rows, len(cases))
     return {"cases": settled, "rows": rows, "failed": failed, "rounds": rounds, "seconds": seconds, "threads": threads}
 

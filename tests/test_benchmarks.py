@@ -80,6 +80,33 @@ def test_contenders_of_one_network_must_compute_the_same_loss():
     rounds.check_losses(ROWS | {"Spyx": [[{"loss": 2.0, "rate": 0.05}]]}, 1)
 
 
+def test_every_round_has_every_contender_in_a_process_and_one_that_fails_is_named(monkeypatch):
+    asked = []
+
+    def work(name, task, threads=1, **arguments):
+        asked.append((name, task, threads))
+        if task == "thresholds":
+            return [2.0 for _ in arguments["cases"]]
+        if name == "torch e-prop":
+            raise RuntimeError("a reason")
+        assert [case["v_th"] for case in arguments["cases"]] == [2.0, 2.0]
+        return [{"cpu": len(asked), "wall": 1.0, "loss": 1.0, "rate": 0.05} for _ in arguments["cases"]]
+
+    monkeypatch.setattr(rounds, "work", work)
+    cases = [{"shape": [3, time, 4, 7, 3], "rate": 0.05} for time in (10, 5000)]
+    names = ["torch by hand", "torch BPTT", "torch e-prop"]
+    found = rounds.measure(names, cases, rounds=3, seconds=0.0, say=lambda _: None, threads=2)
+    assert asked[0] == ("torch by hand", "thresholds", 1)
+    assert sorted(asked[1:]) == sorted(
+        [(name, "speed", 2) for name in names[:2] for _ in range(3)] + [("torch e-prop", "speed", 2)]
+    )
+    assert {name: [len(case) for case in rows] for name, rows in found["rows"].items()} == {
+        "torch by hand": [3, 3],
+        "torch BPTT": [3, 3],
+    }
+    assert found["failed"] == {"torch e-prop": "a reason"}
+
+
 def made_up():
     """Results of a few sections, as they are saved."""
     machine = {"date": "a day", "cpu": "a processor", "cores": 2, "system": "a system", "versions": {"torch": "1.0"}}
