@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import neko
+from neko import tree
 from neko.models.readout import LeakyReadout
 from neko.rules.online import three_factor
 from neko.rules.reverse import layer_blocks
@@ -87,3 +88,17 @@ def test_credit_passes_from_chunk_to_chunk(xp, cut, monkeypatch):
         credit = LeakyReadout.credit
         monkeypatch.setattr(LeakyReadout, "credit", lambda self, xp, error, later=None: credit(self, xp, error))
     assert_moves(gradients(made(neko.Eprop, evaluator, chunk=5), data), whole)
+
+
+@pytest.mark.parametrize("run", ["advance", "record"])
+@pytest.mark.parametrize("stack", STACKS)
+def test_the_state_of_a_chunk_holds_no_other_steps(stack, run):
+    """The state kept at the start of each chunk has its own memory; a view would keep all emissions of a chunk."""
+    xp = neko.backend.get("torch", dtype="float64")
+    evaluator, (x, y, mask) = case(xp, stack)
+    batch = evaluator.batch(*(xp.asarray(a) for a in (x, y, mask)))
+    network = evaluator.network
+    state = getattr(network, run)(xp.forward_only(), evaluator.params, batch.x, network.initial_state(xp, BATCH))[0]
+    kept = tree.leaves(state.layers)
+    assert kept
+    assert all(a.untyped_storage().nbytes() == a.nbytes for a in kept)

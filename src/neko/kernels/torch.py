@@ -126,12 +126,13 @@ class Layer:
         else:
             run = self.run(weights, x, fields, record=False)
             last, z = map(torch.from_numpy, run.last), torch.from_numpy(run.z[1:])
-        return self.rebuilt(state, [*last, z[-1]]), z
+        # A view of the last emission would keep all of them for as long as the state is kept.
+        return self.rebuilt(state, [*last, z[-1].clone()]), z
 
     def record(self, weights: Weights, x: Array, state: Any) -> tuple[Any, Array, Array, Tape]:
         """The last state, the emissions before and after each step, and the step Jacobians."""
         run = self.run(weights, x, [field for field in state if field is not None], record=True)
-        last = [*map(torch.from_numpy, run.last), torch.from_numpy(run.z[-1])]
+        last = [*map(torch.from_numpy, run.last), torch.from_numpy(run.z[-1].copy())]
         z = torch.from_numpy(run.z)
         return self.rebuilt(state, last), z[:-1], z[1:], Tape(self.kernels, run)
 
