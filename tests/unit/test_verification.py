@@ -260,3 +260,19 @@ def test_the_command_names_what_is_wrong(tmp_path, monkeypatch):
         code, output = command(*arguments)
         assert code == 2, output
         assert words in output
+
+
+def test_a_report_says_whether_kernels_are_generated():
+    pytest.importorskip("numba")
+    (check,) = (c for c in neko.verify(LIF, backends=["torch"]).checks if "kernels" in c.name)
+    assert check.name == "kernels = step"
+    assert check.value <= 1e-12
+
+    class Flipped(Own):
+        def dynamics(self, xp, state, current):
+            return super().dynamics(xp, state, xp.flip(xp.flip(current, axis=0), axis=0))
+
+    report = neko.verify(Flipped, backends=["torch"])
+    assert report.ok, report
+    (check,) = (c for c in report.checks if "kernels" in c.name)
+    assert "xp.flip" in check.reason

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import contextvars
 from collections.abc import Callable
 from typing import Any
 
@@ -21,8 +20,6 @@ from neko.backend.protocol import Compiled, Framework, scan_length
 from neko.backend.random import HostRandom, Random
 
 FLOATS = {"float32": torch.float32, "float64": torch.float64}
-PLAIN = contextvars.ContextVar("plain", default=False)
-"""Whether operations must be PyTorch's own: a generated kernel has one derivative, and only in reverse mode."""
 RAW = """
     abs cos exp floor log log1p matmul ones_like reshape sign sin sqrt square tanh where zeros_like isfinite
     round
@@ -104,7 +101,7 @@ class TorchBackend(Framework):
             flat = tree.leaves(params)
             with self.scope():
                 inputs, make = self._differentiable_copies(flat)
-                with torch.enable_grad(), plain(make):
+                with torch.enable_grad(), generated.plain(make):
                     out = f(tree.rebuild(params, iter(inputs)), *args)
                     value = out[0] if has_aux else out
                     found = self._grad([value], inputs, None, make)
@@ -125,14 +122,14 @@ class TorchBackend(Framework):
             shape[:] = [f(*tree.rebuild(tuple(primals), iter(inputs)))]
             return tuple(tree.leaves(shape[0]))
 
-        with plain(True):
+        with generated.plain(True):
             out, tangent = torch.func.jvp(g, tuple(flat), tuple(tree.leaves(tangents)))
         return tree.rebuild(shape[0], iter(out)), tree.rebuild(shape[0], iter(tangent))
 
     def vjp(self, f: Callable[..., Any], *primals: Any) -> Any:
         flat = tree.leaves(primals)
         inputs, make = self._differentiable_copies(flat)
-        with torch.enable_grad(), plain(make):
+        with torch.enable_grad(), generated.plain(make):
             out = f(*tree.rebuild(primals, iter(inputs)))
         outputs = tree.leaves(out)
 
@@ -191,7 +188,7 @@ class TorchBackend(Framework):
         """Generated kernels for arrays that nothing is differentiated by; None where PyTorch's operations are used."""
         if self.device.type != "cpu" or generated.unavailable() or any(a.dtype != self.dtype for a in arrays):
             return None
-        if PLAIN.get() or (torch.is_grad_enabled() and any(a.requires_grad for a in arrays)):
+        if generated.PLAIN.get() or (torch.is_grad_enabled() and any(a.requires_grad for a in arrays)):
             return None
         return generated.kernels("torch")
 
@@ -217,7 +214,7 @@ class TorchBackend(Framework):
         reason = generated.unavailable()
         if self.device.type != "cpu":
             reason = f"kernels are generated for the CPU, and arrays are on {self.device}"
-        if PLAIN.get():
+        if generated.PLAIN.get():
             reason = "kernels are differentiated once, in reverse mode"
         if reason:
             return Offer(None, reason)
@@ -252,16 +249,6 @@ class TorchBackend(Framework):
         from neko.backend import _torch_optimizers
 
         return _torch_optimizers.resolve(self, spec)
-
-
-@contextlib.contextmanager
-def plain(wanted: bool) -> Any:
-    """Where operations are PyTorch's own, if `wanted`."""
-    token = PLAIN.set(wanted or PLAIN.get())
-    try:
-        yield
-    finally:
-        PLAIN.reset(token)
 
 
 def find_device(device: str | None) -> torch.device:

@@ -62,3 +62,17 @@ def offers() -> Iterator[None]:
         yield
     finally:
         OFFERS.reset(token)
+
+
+PLAIN: contextvars.ContextVar[bool] = contextvars.ContextVar("plain", default=False)
+"""Whether operations must be the framework's own: a kernel has one derivative, and only in reverse mode."""
+
+
+@contextlib.contextmanager
+def plain(wanted: bool = True) -> Iterator[None]:
+    """A region in which operations are the framework's own, if `wanted`."""
+    token = PLAIN.set(wanted or PLAIN.get())
+    try:
+        yield
+    finally:
+        PLAIN.reset(token)

@@ -123,8 +123,14 @@ class Trainable(ABC):
 
     @property
     def kernels(self) -> tuple[Offer, ...]:
-        """For every layer of cells, whether kernels are generated from its step or, if not, the reason."""
-        return tuple(self.xp.kernels(cell, cell.initial_state(self.xp, 1)) for cell in self.cells)
+        """For every layer of cells, whether kernels are generated from its step, with and without its reset, or the
+        reason why not; one that a comparison with live data found is known after the first batch."""
+        found = []
+        for cell in self.cells:
+            state = cell.initial_state(self.xp, 1)
+            offers = [self.xp.kernels(form, state) for form in (cell, cell.without_reset())]
+            found.append(next((offer for offer in offers if not offer.generated), offers[0]))
+        return tuple(found)
 
     @abstractmethod
     def clone(self) -> Any:

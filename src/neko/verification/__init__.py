@@ -32,8 +32,8 @@ def verify(
     The form of the state, finite runs, the column law (by values and by derivatives), spikes in {0, 1}, a network that
     is active, gradients that are not zero; then, on data for which the network is active, in double precision: BPTT
     against automatic differentiation of a plain loop, RTRL against BPTT, e-prop against automatic differentiation with
-    its cuts, e-prop in chunks against the whole, and every backend against the first. A check that depends on a failed
-    one is not run.
+    its cuts, e-prop in chunks against the whole, generated kernels against the step, and every backend against the
+    first. A check that depends on a failed one is not run.
 
     Parameters
     ----------
@@ -103,6 +103,12 @@ def on_backend(
     for name, oracle in judged_rules():
         run(f"{name} = {oracle}", functools.partial(judged, case, oracle, resolve(name)), limit=EXACT)
     run("e-prop in chunks = whole", lambda: cases.forms(case), limit=EXACT)
+    if case is not None:
+        reasons = {offer.reason for offer in case.evaluator.model.kernels if not offer.generated}
+        if reasons:
+            run.note(Check("kernels", xp.name, True, reason=f"none, {'; '.join(sorted(reasons))}"))
+        else:
+            run("kernels = step", lambda: cases.kernels(case), limit=EXACT)
     if first is not None:
         other = first.xp.name
         run(

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from neko.backend.generated import plain
 from neko.backend.protocol import Backend
 from neko.evaluator import Evaluator
 from neko.objective import FiringRate
@@ -107,6 +108,15 @@ def forms(case: Case) -> float:
     pieces = gradients(made(Eprop, case.evaluator, chunk=6), case.data)
     steps = gradients(made(Eprop, case.evaluator, stepwise=True), case.data)
     return max(max_relative_error(pieces, whole), max_relative_error(steps, whole))
+
+
+def kernels(case: Case) -> float:
+    """BPTT and e-prop by generated kernels against the same by the framework's operations."""
+    rules = [made(rule, case.evaluator) for rule in (BPTT, Eprop)]
+    with plain():
+        expected = [gradients(rule, case.data) for rule in rules]
+    pairs = zip((gradients(rule, case.data) for rule in rules), expected, strict=True)
+    return max(max_relative_error(found, e) for found, e in pairs)
 
 
 def outputs(case: Case) -> Gradients:
