@@ -10,6 +10,7 @@ import torch
 
 from neko import backend as backends
 from neko import updates
+from neko.backend import generated
 from neko.devices import DEVICES, ConstantStep, SoftBounds
 from neko.updates import Manhattan
 
@@ -32,15 +33,17 @@ def steps(xp, rule, count=4):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("options", [{}, SPREAD], ids=["ideal", "spread"])
 @pytest.mark.parametrize("name", DEVICES)
-def test_pulses_through_every_device_have_the_same_bits(name, options, dtype, monkeypatch):
+def test_pulses_through_every_device_have_the_same_bits(name, options, dtype):
     xp = backends.get("torch", dtype=dtype)
     rule = Manhattan(device=DEVICES[name](**options), seed=3, dead_zone=0.1)
     elementwise.PLANS.clear()
     update, params, state = steps(xp, rule)
     assert None not in elementwise.PLANS.values()
     assert len(elementwise.PLANS) == len(params)
-    monkeypatch.setenv("NEKO_KERNELS", "off")
-    _, plain, expected = steps(xp, rule)
+    elementwise.PLANS.clear()
+    with generated.plain():
+        _, plain, expected = steps(xp, rule)
+    assert not elementwise.PLANS
     assert all(torch.equal(params[n], plain[n]) for n in params)
     np.testing.assert_equal(update.exported(xp, state), update.exported(xp, expected))
     assert update.report(state)["pulses"] > 0.5

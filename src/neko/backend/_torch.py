@@ -222,7 +222,7 @@ class TorchBackend(Framework):
         return offer
 
     def elementwise(self, f: Callable[..., Any], constants: Any, key: Any, *arrays: Any) -> Any:
-        if not self.on_host or generated.unavailable():
+        if not self.on_host or generated.PLAIN.get() or generated.unavailable():
             return f(self, constants, key, *arrays)
         return generated.kernels("elementwise").run(self, f, constants, key, arrays, torch.from_numpy)
 

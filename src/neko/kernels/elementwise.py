@@ -116,7 +116,7 @@ def plan(f: Function, constants: Any, arrays: Any, dtype: str, shape: tuple[int,
     text = numba.write(FORM, xp.graph, names, {f"o{k}[j]": i for k, i in enumerate(outputs)}, leaves)
     numbers = np.array([xp.graph.constants[p] for p in text.numbers], dtype=dtype)
     places = [given[s.index] if s.index in given else outputs.index(s.index) for s in symbols]
-    return Plan(numba.compiled(text.text, dtype), shape, numbers, xp.random.draws, places, result)
+    return Plan(numba.compiled(text.text, xp.graph.dtype), shape, numbers, xp.random.draws, places, result)
 
 
 def computed(xp: Any, found: Plan, key: Any, flat: list[Any]) -> list[np.ndarray]:
