@@ -28,6 +28,12 @@ PER_STEP = {"regularizer": neko.FiringRate(target=50.0, strength=3.0)}
 PER_SEQUENCE = {"regularizer": neko.FiringRate(target=50.0, strength=3.0, per_sequence=True), "reduction": "sum"}
 
 
+@pytest.fixture(autouse=True)
+def chunks_as_given(monkeypatch):
+    """Small ones too."""
+    monkeypatch.setattr(three_factor.ThreeFactor, "least", 0)
+
+
 def case(xp, stack, tau_out=7.0, frames=True, **options):
     """An evaluator, inputs, class numbers (or one-hot targets at every step) and a mask with a chunk of padding."""
     model = neko.Model(STACKS[stack](), OUT, xp, tau_out=tau_out, seed=3).build(N_IN)
@@ -102,3 +108,12 @@ def test_the_state_of_a_chunk_holds_no_other_steps(stack, run):
     kept = tree.leaves(state.layers)
     assert kept
     assert all(a.untyped_storage().nbytes() == a.nbytes for a in kept)
+
+
+def test_chunks_of_few_numbers_are_joined_where_nothing_compiles(monkeypatch):
+    evaluator, (x, y, mask) = case(neko.backend.get("torch"), "spiking")  # at most 7 neurons
+    batch = evaluator.batch(*(evaluator.xp.asarray(a) for a in (x, y, mask)))
+    rule = neko.rules.Eprop(evaluator)
+    for least, length in [(0, 4), (4 * BATCH * 7, 4), (4 * BATCH * 7 + 1, 8), (100 * BATCH * 7, 100)]:
+        monkeypatch.setattr(three_factor.ThreeFactor, "least", least)
+        assert rule.joined(batch, 4) == length

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from neko.backend.generated import offers
+from neko.backend.generated import step
 
 DENORMAL = np.float32(1e-42)
 
@@ -25,7 +25,7 @@ def eager(f: Callable[..., Any]) -> Callable[..., Any]:
     """
 
     def run(*args: Any) -> Any:
-        with UNCOLLECTED, flushed(), offers():
+        with UNCOLLECTED, flushed(), step():
             return f(*args)
 
     return run

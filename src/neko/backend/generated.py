@@ -8,7 +8,7 @@ import functools
 import importlib
 import importlib.util
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -50,18 +50,41 @@ def kernels(name: str) -> ModuleType:
     return importlib.import_module(f"neko.kernels.{name}")
 
 
-OFFERS: contextvars.ContextVar[dict[Any, Offer] | None] = contextvars.ContextVar("offers", default=None)
-"""The offers of the step that is running, by cell: a step that runs a layer many times traces its cell once."""
+KNOWN: contextvars.ContextVar[dict[Any, Any] | None] = contextvars.ContextVar("known", default=None)
+"""What the step that is running has computed, by what it was computed from; None outside of a step."""
 
 
 @contextlib.contextmanager
-def offers() -> Iterator[None]:
-    """A region in which the constants of cells do not change."""
-    token = OFFERS.set({} if OFFERS.get() is None else OFFERS.get())
+def step() -> Iterator[None]:
+    """A region in which neither the constants of cells nor weights change."""
+    token = KNOWN.set({} if KNOWN.get() is None else KNOWN.get())
     try:
         yield
     finally:
-        OFFERS.reset(token)
+        KNOWN.reset(token)
+
+
+class Same:
+    """An array as a part of a key: the same object, which is kept so that no other can take its place."""
+
+    def __init__(self, array: Any) -> None:
+        self.array = array
+
+    def __hash__(self) -> int:
+        return id(self.array)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Same) and other.array is self.array
+
+
+def once(key: Any, make: Callable[[], Any]) -> Any:
+    """``make()``, computed once in a step for a key, which must hold all that it is computed from."""
+    known = KNOWN.get()
+    if known is None:
+        return make()
+    if key not in known:
+        known[key] = make()
+    return known[key]
 
 
 PLAIN: contextvars.ContextVar[bool] = contextvars.ContextVar("plain", default=False)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numba.core.errors import NumbaError
 
-from neko.backend.generated import OFFERS, Offer
+from neko.backend.generated import Offer, once
 from neko.backend.protocol import Backend
 from neko.cells.base import Cell
 from neko.cells.jacobian import StepJacobian
@@ -57,13 +57,8 @@ REFUSED: dict[tuple[Plan, type[Cell]], str] = {}
 def offer(xp: Backend, cell: Cell, state: Any) -> Offer:
     """The kernels of a cell for states like this one."""
     used = tuple(field is not None for field in state)
-    known = OFFERS.get()
-    if known is None:
-        return made(xp, cell, used)
-    key = xp, cell, used
-    if key not in known:
-        known[key] = made(xp, cell, used)
-    return known[key]
+    found: Offer = once((xp, cell, used), lambda: made(xp, cell, used))
+    return found
 
 
 def made(xp: Backend, cell: Cell, used: tuple[bool, ...]) -> Offer:

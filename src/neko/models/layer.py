@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from neko.backend.generated import Same, once
 from neko.backend.protocol import Backend
 from neko.cells.base import Cell
 from neko.typing import Array
@@ -40,8 +41,11 @@ class States(NamedTuple):
 
 def layer_weights(xp: Backend, cell: Cell, params: dict[str, Array]) -> Weights:
     """The weights of a layer from its parameters."""
-    w_rec = recurrent_weights(xp, cell, params["w_rec"]) if cell.recurrent_currents else None
-    return Weights(params["w_in"], w_rec, params.get("b"))
+    if not cell.recurrent_currents:
+        return Weights(params["w_in"], None, params.get("b"))
+    w_rec = params["w_rec"]
+    masked = once(("masked", xp, Same(w_rec)), lambda: recurrent_weights(xp, cell, w_rec))
+    return Weights(params["w_in"], masked, params.get("b"))
 
 
 def layer_of(xp: Backend, cell: Cell, weights: Weights, x: Array, state: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import operator
 from abc import abstractmethod
-from typing import Any
+from typing import Any, ClassVar
 
 from neko import tree
 from neko.backend.protocol import Backend
@@ -45,6 +45,7 @@ class ThreeFactor(GradientRule):
     """
 
     streams = True
+    least: ClassVar[int] = 1 << 19
 
     def __init__(self, model: Any, *, stepwise: bool = False) -> None:
         super().__init__(model)
@@ -85,6 +86,9 @@ class ThreeFactor(GradientRule):
                 "stepwise and stream, or the whole sequence"
             )
         if from_end:
+            length = self.joined(batch, length)
+            if length >= batch.x.shape[0]:
+                return self.gradient(self.whole(params, feedback, batch), batch, None)
             return self.gradient(self.backward(params, feedback, batch, length), batch, None)
 
         start = self.initial_carry(batch.x.shape[1]) if carry is None else carry
@@ -92,6 +96,14 @@ class ThreeFactor(GradientRule):
         chunk, later = by_chunks(self.xp, step, batch, start, length, carry is not None)
         gradients = self.with_rate_term(chunk, batch)
         return self.gradient(chunk._replace(gradients=gradients), batch, None if carry is None else later)
+
+    def joined(self, batch: Batch, length: int) -> int:
+        """Steps of a chunk, a multiple of `length` with at least `least` neuron steps where nothing compiles: the
+        calls of a smaller one cost more than its arithmetic, and its memory is no gain."""
+        if self.xp.compiles:
+            return length
+        neurons = batch.x.shape[1] * max(cell.units for cell in self.model.network.cells)
+        return length * max(1, -(-self.least // (length * neurons)))
 
     def whole(self, params: Params, feedback: Params, batch: Batch) -> Chunk:
         """The whole sequence at once, without a carry."""
