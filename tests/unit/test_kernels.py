@@ -190,3 +190,18 @@ def test_a_derivative_of_a_derivative_is_taken_without_kernels() -> None:
         up, down = ({"w": weights["w"] + s * step * xp.asarray(np.eye(2)[:, [i]])} for s in (1.0, -1.0))
         numeric = (float(slope(up)) - float(slope(down))) / (2.0 * step)
         assert float(xp.sum(second["w"][i])) == pytest.approx(numeric, rel=1e-5)
+
+
+def test_a_number_that_is_none_is_not_lost() -> None:
+    xp, nan = backend.get("torch", dtype="float64"), float("nan")
+
+    class Limits(Leaky):
+        def dynamics(self, xp: Any, state: State, current: Any) -> State:
+            return State(xp.maximum(state.v, current), xp.minimum(state.v, current))
+
+    cell, state = Limits(3), State(xp.asarray([[nan, 1.0, 2.0]]), xp.zeros((1, 3)))
+    layer = xp.kernels(cell, state).layer
+    weights = (xp.asarray(np.eye(3)), xp.zeros((3, 3)), None)
+    last, _ = layer.unroll(weights, xp.asarray([[[1.0, nan, 3.0]]]), state)
+    np.testing.assert_array_equal(last.v, [[nan, nan, 3.0]])
+    np.testing.assert_array_equal(last.z, [[nan, nan, 2.0]])

@@ -57,11 +57,20 @@ KNOWN: contextvars.ContextVar[dict[Any, Any] | None] = contextvars.ContextVar("k
 @contextlib.contextmanager
 def step() -> Iterator[None]:
     """A region in which neither the constants of cells nor weights change."""
-    token = KNOWN.set({} if KNOWN.get() is None else KNOWN.get())
-    try:
+    if KNOWN.get() is not None:
         yield
-    finally:
-        KNOWN.reset(token)
+        return
+    with contextlib.ExitStack() as exits:
+        token = KNOWN.set({step: exits})
+        exits.callback(KNOWN.reset, token)
+        yield
+
+
+def until_the_end(region: Callable[[], contextlib.AbstractContextManager[Any]]) -> None:
+    """Enter a region, once in a step, and leave it at the step's end; nothing outside of a step."""
+    known = KNOWN.get()
+    if known is not None and region not in known:
+        known[region] = known[step].enter_context(region())
 
 
 class Same:

@@ -25,6 +25,15 @@ def shared(count: int, work: int, threads: int, run: Callable[[int, int], Any]) 
         future.result()
 
 
+PREPARED: list[Callable[[], Any]] = []
+"""What a new thread calls first: a framework's settings are often those of a thread."""
+
+
 @functools.cache
 def pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, thread_name_prefix="neko-kernels")
+    return ThreadPoolExecutor(threads, thread_name_prefix="neko-kernels", initializer=prepare)
+
+
+def prepare() -> None:
+    for call in PREPARED:
+        call()

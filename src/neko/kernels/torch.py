@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
+import functools
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import torch
 from numba.core.errors import NumbaError
 
-from neko.backend.generated import Offer, once
+from neko.backend.generated import Offer, once, until_the_end
 from neko.backend.protocol import Backend
 from neko.cells.base import Cell
 from neko.cells.jacobian import StepJacobian
-from neko.kernels import products
+from neko.kernels import products, threads
 from neko.kernels.buffers import BUFFERS
 from neko.kernels.check import STEPS, difference
 from neko.kernels.layer import Drive, Kernels, Plan, Run, kernels_of
@@ -26,15 +30,45 @@ def view(a: Array) -> np.ndarray:
     return (a if a.is_contiguous() else a.contiguous()).numpy()
 
 
+THREADS: contextvars.ContextVar[int | None] = contextvars.ContextVar("threads", default=None)
+threads.PREPARED.extend(
+    [functools.partial(torch.set_flush_denormal, True), functools.partial(torch.set_num_threads, 1)]
+)
+
+
+def count() -> int:
+    """The number of threads that the user has set."""
+    return THREADS.get() or torch.get_num_threads()
+
+
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """A region in which the threads belong to kernels, and PyTorch's own operations run in one.
+
+    Its threads wait for each other after every operation, which costs more than they gain in operations as short as
+    those of a layer's step.
+    """
+    before = torch.get_num_threads()
+    token = THREADS.set(THREADS.get() or before)
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+        THREADS.reset(token)
+
+
 def dense(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
     """``out = a @ b``."""
-    torch.mm(*map(torch.from_numpy, (a, b)), out=torch.from_numpy(out))
+    left, right, found = map(torch.from_numpy, (a, b, out))
+    work = a.shape[0] * b.size // PRODUCTS
+    threads.shared(len(a), work, count(), lambda i, j: torch.mm(left[i:j], right, out=found[i:j]))
 
 
 def product(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
     """``out = a @ b`` by events if few entries of `a` are not zero."""
     if products.is_sparse(a):
-        products.product(a, b, out, torch.get_num_threads())
+        products.product(a, b, out, count())
     else:
         dense(a, b, out)
 
@@ -43,10 +77,14 @@ def outer_sum(pre: Array, post: Array) -> Array:
     """``Σ_t Σ_b pre ⊗ post`` of arrays (time, batch, …)."""
     a, b = (view(p).reshape(-1, p.shape[-1]) for p in (pre, post))
     if products.is_sparse(a):
-        return torch.from_numpy(products.outer_sum(a, b, torch.get_num_threads()))
-    return torch.from_numpy(a).T @ torch.from_numpy(b)
+        return torch.from_numpy(products.outer_sum(a, b, count()))
+    found = np.empty((a.shape[1], b.shape[1]), a.dtype)
+    dense(a.T, b, found)
+    return torch.from_numpy(found)
 
 
+PRODUCTS = 16
+"""Products and sums in the time of one neuron's step."""
 Weights = tuple[Array, Array | None, Array | None]
 """Input weights, recurrent weights and bias."""
 
@@ -56,6 +94,7 @@ REFUSED: dict[tuple[Plan, type[Cell]], str] = {}
 
 def offer(xp: Backend, cell: Cell, state: Any) -> Offer:
     """The kernels of a cell for states like this one."""
+    until_the_end(alone)
     used = tuple(field is not None for field in state)
     found: Offer = once((xp, cell, used), lambda: made(xp, cell, used))
     return found
@@ -64,7 +103,7 @@ def offer(xp: Backend, cell: Cell, state: Any) -> Offer:
 def made(xp: Backend, cell: Cell, used: tuple[bool, ...]) -> Offer:
     """The offer of a cell as it is now."""
     try:
-        kernels = kernels_of(cell, xp.dtype_name, used, dense, torch.get_num_threads())
+        kernels = kernels_of(cell, xp.dtype_name, used, dense, count())
     except Untraceable as error:
         return Offer(None, str(error))
     reason = REFUSED.get((kernels.plan, type(cell)), "")
@@ -81,7 +120,7 @@ def project(a: Array, w: Array) -> Array:
 
 def weighted_sum(a: Array, weight: Array) -> Array:
     """``Σ_t weight_t a_t`` of arrays (time, batch, n) and (time, batch)."""
-    return torch.from_numpy(products.weighted_sum(view(a), view(weight), torch.get_num_threads()))
+    return torch.from_numpy(products.weighted_sum(view(a), view(weight), count()))
 
 
 def leaky_filter(kappa: float, drive: Array, start: Array, reverse: bool) -> tuple[Array, Array]:
@@ -89,7 +128,7 @@ def leaky_filter(kappa: float, drive: Array, start: Array, reverse: bool) -> tup
     f, given = view(start).copy(), view(drive)
     out = BUFFERS.empty(given.shape, given.dtype)
     flat = (given.reshape(len(given), -1), f.reshape(-1))
-    products.leaky_filter(kappa, *flat, reverse, out.reshape(len(out), -1), torch.get_num_threads())
+    products.leaky_filter(kappa, *flat, reverse, out.reshape(len(out), -1), count())
     return torch.from_numpy(f), torch.from_numpy(out)
 
 
