@@ -197,11 +197,11 @@ def test_a_number_that_is_none_is_not_lost() -> None:
 
     class Limits(Leaky):
         def dynamics(self, xp: Any, state: State, current: Any) -> State:
-            return State(xp.maximum(state.v, current), xp.minimum(state.v, current))
+            return State(xp.maximum(state.v, current), xp.minimum(current, state.v))
 
     cell, state = Limits(3), State(xp.asarray([[nan, 1.0, 2.0]]), xp.zeros((1, 3)))
     layer = xp.kernels(cell, state).layer
     weights = (xp.asarray(np.eye(3)), xp.zeros((3, 3)), None)
-    last, _ = layer.unroll(weights, xp.asarray([[[1.0, nan, 3.0]]]), state)
-    np.testing.assert_array_equal(last.v, [[nan, nan, 3.0]])
-    np.testing.assert_array_equal(last.z, [[nan, nan, 2.0]])
+    last, _ = layer.unroll(weights, xp.asarray([[[1.0, 5.0, 3.0]]]), state)
+    np.testing.assert_array_equal(last.v, [[nan, 5.0, 3.0]])
+    np.testing.assert_array_equal(last.z, [[nan, 1.0, 2.0]])
