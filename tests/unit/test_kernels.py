@@ -205,3 +205,17 @@ def test_a_number_that_is_none_is_not_lost() -> None:
     last, _ = layer.unroll(weights, xp.asarray([[[1.0, 5.0, 3.0]]]), state)
     np.testing.assert_array_equal(last.v, [[nan, 5.0, 3.0]])
     np.testing.assert_array_equal(last.z, [[nan, 1.0, 2.0]])
+
+
+def test_a_step_whose_derivative_needs_its_input_alone() -> None:
+    class Logarithm(Leaky):
+        def dynamics(self, xp: Any, state: State, current: Any) -> State:
+            return State(state.v, xp.log(current))
+
+    xp, cell = backend.get("torch", dtype="float64"), Logarithm(3)
+    state, weights = cell.initial_state(xp, 2), (xp.asarray(np.eye(3)), xp.zeros((3, 3)), None)
+    x = xp.asarray(np.random.default_rng(0).uniform(1.0, 2.0, (4, 2, 3)))
+    layer = xp.kernels(cell, state).layer
+    assert layer.agrees(weights, x, state)
+    *_, tape = layer.record(weights, x, state)
+    np.testing.assert_allclose(tape.slopes()[0], 1.0 / x, rtol=1e-15)

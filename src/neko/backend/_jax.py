@@ -11,8 +11,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from neko.backend import names
+from neko.backend import generated, names
 from neko.backend.foreign import host, unavailable
+from neko.backend.generated import Offer
 from neko.backend.protocol import Compiled, Framework
 from neko.backend.random import Random
 
@@ -128,6 +129,17 @@ class JaxBackend(Framework):
 
     def jit(self, f: Callable[..., Any]) -> Callable[..., Any]:
         return Compiled(self, jax.jit, f)
+
+    def kernels(self, cell: Any, state: Any) -> Offer:
+        reason = generated.unavailable()
+        if self.device.platform != "cpu":
+            reason = f"kernels are generated for the CPU, and arrays are on {self.device}"
+        if generated.PLAIN.get():
+            reason = "kernels are differentiated once, in reverse mode"
+        if reason:
+            return Offer(None, reason)
+        offer: Offer = generated.kernels("jax").offer(self.whole, cell, state)
+        return offer
 
     def optimizer(self, spec: Any) -> Any:
         from neko.backend import _jax_optimizers

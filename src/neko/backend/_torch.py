@@ -211,14 +211,16 @@ class TorchBackend(Framework):
         return fused.leaky_filter(kappa, drive, start, reverse)
 
     def kernels(self, cell: Any, state: Any) -> Offer:
-        reason = generated.unavailable()
-        if self.device.type != "cpu":
+        reason, module = generated.unavailable(), "torch"
+        if self.device.type == "cuda" and generated.SWITCH == "triton":
+            module = "triton"
+        elif self.device.type != "cpu":
             reason = f"kernels are generated for the CPU, and arrays are on {self.device}"
         if generated.PLAIN.get():
             reason = "kernels are differentiated once, in reverse mode"
         if reason:
             return Offer(None, reason)
-        offer: Offer = generated.kernels("torch").offer(self.whole, cell, state)
+        offer: Offer = generated.kernels(module).offer(self.whole, cell, state)
         return offer
 
     def elementwise(self, f: Callable[..., Any], constants: Any, key: Any, *arrays: Any) -> Any:

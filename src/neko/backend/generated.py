@@ -29,7 +29,7 @@ class Offer(NamedTuple):
 
 
 SWITCH = os.environ.get("NEKO_KERNELS", "on").lower()
-"""Whether kernels are used: 'on' or 'off', from the environment."""
+"""Whether kernels are used, from the environment: 'on', 'off', or 'triton' for the experimental ones on CUDA too."""
 
 
 def unavailable() -> str:

@@ -98,15 +98,15 @@ def recorded(graph: Graph, outputs: Iterable[int], credits: Iterable[int], free:
     for i in needed(graph, factors, free):
         if graph.nodes[i][0] == "input" or i in free or not varying.isdisjoint(operands(graph, i)):
             varying.add(i)
-    network = Flow()
+    network, unlimited = Flow(), len(varying) + 1
     for i in varying - set(free):
-        network.join((i, "in"), (i, "out"), len(varying) if graph.is_condition(i) else 1)
+        network.join((i, "in"), (i, "out"), unlimited if graph.is_condition(i) else 1)
         if graph.nodes[i][0] == "input":
-            network.join("start", (i, "in"), len(varying))
+            network.join("start", (i, "in"), unlimited)
         for a in set(operands(graph, i)) & varying - set(free):
-            network.join((a, "out"), (i, "in"), len(varying))
+            network.join((a, "out"), (i, "in"), unlimited)
         if i in factors:
-            network.join((i, "out"), "end", len(varying))
+            network.join((i, "out"), "end", unlimited)
     reached = network.saturate("start", "end")
     return tuple(sorted(i for i in varying if (i, "in") in reached and (i, "out") not in reached))
 
