@@ -14,9 +14,10 @@ def measure(
 ) -> dict[str, Any]:
     """(total, weight) of the loss, of every metric, and of the mean rate of every spiking layer."""
     loss, pooled = objective.loss, batch.pooling is not None
+    outputs = forward.outputs
     context = Context(
-        loss.prediction(xp, forward.outputs),
-        loss.unlinked(xp, forward.outputs),
+        loss.prediction(xp, outputs) if metrics else outputs,  # where nothing compiles, unread work is done too
+        loss.unlinked(xp, outputs) if metrics else outputs,
         batch.target[0] if pooled else batch.target,
         batch.closing if pooled else batch.valid,
         forward.rates,
