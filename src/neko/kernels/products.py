@@ -2,42 +2,80 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from neko.kernels import numba, threads
+from neko.kernels.buffers import BUFFERS
 
 SPARSE = 0.2
 """Share of entries that are not zero up to which a product by events is faster than the dense one."""
 LOOK = 32
 """Rows in which the share is measured."""
 
+FIND = """
+def kernel(z, first, index):
+    k = 0
+    for r in range(z.shape[0]):
+        first[r] = k
+        if k + z.shape[1] >= index.shape[0]:
+            return False
+        for i in range(z.shape[1]):
+            index[k] = i
+            k += z[r, i] != 0
+    first[z.shape[0]] = k
+    return True
+"""
+PRODUCT = """
+def kernel(r0, r1, z, first, index, w, out):
+    for r in range(r0, r1):
+        for j in range(w.shape[1]):
+            out[r, j] = 0
+        for e in range(first[r], first[r + 1]):
+            i = index[e]
+            for j in range(w.shape[1]):
+                out[r, j] += z[r, i] * w[i, j]
+"""
+OUTER = """
+def kernel(i0, i1, z, first, index, post, out):
+    for r in range(z.shape[0]):
+        for e in range(first[r], first[r + 1]):
+            i = index[e]
+            if i0 <= i < i1:
+                for j in range(post.shape[1]):
+                    out[i, j] += z[r, i] * post[r, j]
+"""
 
-def is_sparse(pre: np.ndarray) -> bool:
-    """Whether few entries of an array (rows, n) are not zero, judged by evenly spaced rows."""
-    looked_at = pre[:: max(1, len(pre) // LOOK)]
-    return bool(np.count_nonzero(looked_at) <= SPARSE * looked_at.size)
+
+class Events(NamedTuple):
+    """The entries of an array (rows, n) that are not zero: those of row r are at ``places[first[r] : first[r + 1]]``."""
+
+    first: np.ndarray
+    places: np.ndarray
 
 
-def outer_sum(pre: np.ndarray, post: np.ndarray, count: int) -> np.ndarray:
-    """``pre^T @ post`` of arrays (rows, p) and (rows, n), by the entries of `pre` that are not zero."""
-    run = numba.compiled(numba.OUTER, pre.dtype)
-    found = np.zeros((pre.shape[1], post.shape[1]), pre.dtype)
-
-    def part(i0: int, i1: int) -> None:
-        run(i0, i1, pre, post, found)
-
-    threads.shared(pre.shape[1], pre.size, count, part)
-    return found
+def events(z: np.ndarray) -> Events | None:
+    """The events of an array (rows, n), None if there are too many to gain by them, as evenly spaced rows show."""
+    looked_at = z[:: max(1, len(z) // LOOK)]
+    if np.count_nonzero(looked_at) > SPARSE * looked_at.size:
+        return None
+    first = np.empty(len(z) + 1, np.int64)
+    index = BUFFERS.empty((int(2 * SPARSE * z.size) + z.shape[1] + 1,), np.dtype(np.int32))
+    return Events(first, index) if numba.compiled(FIND, z.dtype)(z, first, index) else None
 
 
-def product(z: np.ndarray, w: np.ndarray, out: np.ndarray, count: int) -> None:
-    """``out = z @ w`` of arrays (rows, n) and (n, m), by the entries of `z` that are not zero, in `count` threads."""
-    run = numba.compiled(numba.PRODUCT, z.dtype)
+def outer_sum(z: np.ndarray, found: Events, post: np.ndarray, count: int) -> np.ndarray:
+    """``z^T @ post`` of arrays (rows, p) and (rows, n)."""
+    run, out = numba.compiled(OUTER, z.dtype), np.zeros((z.shape[1], post.shape[1]), z.dtype)
+    threads.shared(z.shape[1], z.size, count, lambda i0, i1: run(i0, i1, z, *found, post, out))
+    return out
 
-    def part(r0: int, r1: int) -> None:
-        run(r0, r1, z, w, out)
 
-    threads.shared(len(z), z.size, count, part)
+def product(z: np.ndarray, found: Events, w: np.ndarray, out: np.ndarray, count: int) -> None:
+    """``out = z @ w`` of arrays (rows, n) and (n, m)."""
+    run = numba.compiled(PRODUCT, z.dtype)
+    threads.shared(len(z), z.size, count, lambda r0, r1: run(r0, r1, z, *found, w, out))
 
 
 def weighted_sum(a: np.ndarray, weight: np.ndarray, count: int) -> np.ndarray:

@@ -65,22 +65,45 @@ def dense(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
     threads.shared(len(a), work, count(), lambda i, j: torch.mm(left[i:j], right, out=found[i:j]))
 
 
-def product(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
-    """``out = a @ b`` by events if few entries of `a` are not zero."""
-    if products.is_sparse(a):
-        products.product(a, b, out, count())
+def events_of(a: Array, rows: np.ndarray) -> products.Events | None:
+    """The events of an array: those of emissions are found once, and kept with the array."""
+    kept = getattr(a, "events", None)
+    return products.events(rows) if kept is None else kept()
+
+
+def product(a: Array, rows: np.ndarray, w: np.ndarray, out: np.ndarray) -> None:
+    """``out = rows @ w`` for the rows of an array, by events if few entries are not zero."""
+    found = events_of(a, rows)
+    if found is None:
+        dense(rows, w, out)
     else:
-        dense(a, b, out)
+        products.product(rows, found, w, out, count())
 
 
 def outer_sum(pre: Array, post: Array) -> Array:
     """``Σ_t Σ_b pre ⊗ post`` of arrays (time, batch, …)."""
     a, b = (view(p).reshape(-1, p.shape[-1]) for p in (pre, post))
-    if products.is_sparse(a):
-        return torch.from_numpy(products.outer_sum(a, b, count()))
-    found = np.empty((a.shape[1], b.shape[1]), a.dtype)
-    dense(a.T, b, found)
-    return torch.from_numpy(found)
+    found = events_of(pre, a)
+    if found is not None:
+        return torch.from_numpy(products.outer_sum(a, found, b, count()))
+    out = np.empty((a.shape[1], b.shape[1]), a.dtype)
+    dense(a.T, b, out)
+    return torch.from_numpy(out)
+
+
+def emissions(z: np.ndarray) -> tuple[Array, Array]:
+    """Emissions before and after each step, from (time + 1, batch, n)."""
+    rows, size = z.reshape(-1, z.shape[2]), z.shape[1]
+    found = functools.cache(lambda: products.events(rows))
+    before, after = torch.from_numpy(z[:-1]), torch.from_numpy(z[1:])
+
+    def part(begin: int, end: int) -> products.Events | None:
+        both = found()
+        return None if both is None else both._replace(first=both.first[begin : end + 1])
+
+    before.events = functools.partial(part, 0, len(rows) - size)
+    after.events = functools.partial(part, size, len(rows))
+    return before, after
 
 
 PRODUCTS = 16
@@ -114,7 +137,7 @@ def project(a: Array, w: Array) -> Array:
     """``a @ w`` of arrays (time, batch, p) and (p, n)."""
     left, right = view(a).reshape(-1, a.shape[-1]), view(w)
     out = BUFFERS.empty((len(left), w.shape[-1]), left.dtype)
-    product(left, right, out)
+    product(a, left, right, out)
     return torch.from_numpy(out).reshape(*a.shape[:-1], w.shape[-1])
 
 
@@ -159,7 +182,7 @@ class Layer:
             *last, z = Unrolled.apply(self.kernels, x, *weights, *fields)
         else:
             run = self.run(weights, x, fields, record=False)
-            last, z = map(torch.from_numpy, run.last), torch.from_numpy(run.z[1:])
+            last, (_, z) = map(torch.from_numpy, run.last), emissions(run.z)
         # A view of the last emission would keep all of them for as long as the state is kept.
         return self.rebuilt(state, [*last, z[-1].clone()]), z
 
@@ -167,8 +190,7 @@ class Layer:
         """The last state, the emissions before and after each step, and the step Jacobians."""
         run = self.run(weights, x, [field for field in state if field is not None], record=True)
         last = [*map(torch.from_numpy, run.last), torch.from_numpy(run.z[-1].copy())]
-        z = torch.from_numpy(run.z)
-        return self.rebuilt(state, last), z[:-1], z[1:], Tape(self.kernels, run)
+        return self.rebuilt(state, last), *emissions(run.z), Tape(self.kernels, run)
 
     def run(self, weights: Any, x: Array, fields: list[Array], *, record: bool) -> Run:
         drive = drive_of(x, *weights, kernels=self.kernels)
@@ -183,7 +205,7 @@ def drive_of(x: Array, w_in: Array, w_rec: Array | None, bias: Array | None, *, 
     """The currents by the input, all steps in one product, and the other weights."""
     a, w = view(x), view(w_in)
     feed = BUFFERS.empty((*a.shape[:2], w.shape[1]), kernels.dtype)
-    product(a.reshape(-1, a.shape[2]), w, feed.reshape(-1, w.shape[1]))
+    product(x, a.reshape(-1, a.shape[2]), w, feed.reshape(-1, w.shape[1]))
     nothing = np.zeros((kernels.units, 0), kernels.dtype)
     return Drive(feed, nothing if w_rec is None else view(w_rec), nothing[0] if bias is None else view(bias))
 
@@ -252,7 +274,7 @@ class Unrolled(torch.autograd.Function):
         weights = None if w_rec is None else view(w_rec)
         start, found = kernels.backward(ctx.run, signal[:, None], end, weights)
         delta = [torch.from_numpy(d[:, 0]) for d in found]
-        pre = torch.from_numpy(ctx.run.z[:-1])
+        pre, _ = emissions(ctx.run.z)
         to_input = [delta[c] for c in plan.inputs]
         d_in = torch.cat([outer_sum(x, d) for d in to_input], dim=1)
         d_rec = None if w_rec is None else torch.cat([outer_sum(pre, delta[c]) for c in plan.recurrent], dim=1)
