@@ -49,7 +49,7 @@ def kernel(i0, i1, z, first, index, post, out):
 
 
 class Events(NamedTuple):
-    """The entries of an array (rows, n) that are not zero: those of row r are at ``places[first[r] : first[r + 1]]``."""
+    """Where an array (rows, n) is not zero: in row r at ``places[first[r] : first[r + 1]]``."""
 
     first: np.ndarray
     places: np.ndarray
