@@ -170,6 +170,24 @@ def test_a_sparse_product_is_the_dense_one() -> None:
         np.testing.assert_allclose(found, np.einsum("tbi,tbj->ij", pre, post), rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize("share", [0.0, 0.05, 0.15, 0.6, 1.0])
+def test_products_with_emissions_are_those_of_any_array(share: float) -> None:
+    """Emissions keep where they are not zero; every share of them gives what the dense product gives."""
+    from neko.kernels.torch import emissions
+
+    xp, rng = backend.get("torch", dtype="float64"), np.random.default_rng(0)
+    z = (rng.random((9, 3, 11)) < share) * 1.0
+    w, post, weight = rng.normal(size=(11, 4)), rng.normal(size=(8, 3, 5)), rng.normal(size=(8, 3))
+    for found, expected in zip(emissions(z), (z[:-1], z[1:]), strict=True):
+        np.testing.assert_array_equal(found, expected)
+        for result, reference in (
+            (xp.outer_sum(found, xp.asarray(post)), np.einsum("tbi,tbj->ij", expected, post)),
+            (xp.project(found, xp.asarray(w)), expected @ w),
+            (xp.weighted_sum(found, xp.asarray(weight)), np.einsum("tb,tbi->bi", weight, expected)),
+        ):
+            np.testing.assert_allclose(result, reference, rtol=1e-12, atol=1e-12)
+
+
 def test_a_derivative_of_a_derivative_is_taken_without_kernels() -> None:
     xp, cell = backend.get("torch", dtype="float64"), Leaky(3)
     weights = {"w": xp.asarray(np.random.default_rng(0).normal(size=(2, 3)))}

@@ -47,6 +47,15 @@ def kernel(i0, i1, z, first, index, post, out):
                     out[i, j] += z[r, i] * post[r, j]
 """
 
+COUNT = """
+def kernel(b0, b1, z, first, places, weight, out):
+    for t in range(weight.shape[0]):
+        for b in range(b0, b1):
+            r = t * weight.shape[1] + b
+            for e in range(first[r], first[r + 1]):
+                out[b, places[e]] += weight[t, b] * z[r, places[e]]
+"""
+
 
 class Events(NamedTuple):
     """Where an array (rows, n) is not zero: in row r at ``places[first[r] : first[r + 1]]``."""
@@ -76,6 +85,13 @@ def product(z: np.ndarray, found: Events, w: np.ndarray, out: np.ndarray, count:
     """``out = z @ w`` of arrays (rows, n) and (n, m)."""
     run = numba.compiled(PRODUCT, z.dtype)
     threads.shared(len(z), z.size, count, lambda r0, r1: run(r0, r1, z, *found, w, out))
+
+
+def weighted_count(z: np.ndarray, found: Events, weight: np.ndarray, count: int) -> np.ndarray:
+    """``Σ_t weight_t z_t`` of arrays (time batch, n) and (time, batch)."""
+    run, out = numba.compiled(COUNT, z.dtype), np.zeros((weight.shape[1], z.shape[1]), z.dtype)
+    threads.shared(weight.shape[1], z.size, count, lambda b0, b1: run(b0, b1, z, *found, weight, out))
+    return out
 
 
 def weighted_sum(a: np.ndarray, weight: np.ndarray, count: int) -> np.ndarray:

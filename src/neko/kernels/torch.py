@@ -143,6 +143,10 @@ def project(a: Array, w: Array) -> Array:
 
 def weighted_sum(a: Array, weight: Array) -> Array:
     """``Σ_t weight_t a_t`` of arrays (time, batch, n) and (time, batch)."""
+    rows = view(a).reshape(-1, a.shape[-1])
+    found = events_of(a, rows) if hasattr(a, "events") else None
+    if found is not None:
+        return torch.from_numpy(products.weighted_count(rows, found, view(weight), count()))
     return torch.from_numpy(products.weighted_sum(view(a), view(weight), count()))
 
 
