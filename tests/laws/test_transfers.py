@@ -9,6 +9,7 @@ import pytest
 
 import neko
 from neko import backend as backends
+from neko.backend.random import Random
 from neko.devices import SoftBounds
 
 RNG = np.random.default_rng(0)
@@ -74,6 +75,16 @@ CASES = [
     for backend in backends.installed()
     for name in (RULES if backend == "torch" else ("eprop:adaptive",))
 ]
+
+
+@pytest.fixture(autouse=True)
+def as_on_a_device(monkeypatch):
+    """As if arrays were not on the host, where reading them copies nothing and kernels share their memory."""
+    monkeypatch.setattr("neko.backend.generated.SWITCH", "off")
+    if "torch" in backends.installed():
+        xp = backends.get("torch")
+        monkeypatch.setattr(xp, "on_host", False)
+        monkeypatch.setattr(xp, "random", Random(xp, xp.random.word))
 
 
 @pytest.mark.filterwarnings("ignore::neko.errors.ActivityWarning")
