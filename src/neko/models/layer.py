@@ -44,8 +44,14 @@ def layer_weights(xp: Backend, cell: Cell, params: dict[str, Array]) -> Weights:
     if not cell.recurrent_currents:
         return Weights(params["w_in"], None, params.get("b"))
     w_rec = params["w_rec"]
-    masked = once(("masked", xp, Same(w_rec)), lambda: recurrent_weights(xp, cell, w_rec))
-    return Weights(params["w_in"], masked, params.get("b"))
+
+    def masked() -> Array:
+        return recurrent_weights(xp, cell, w_rec)
+
+    # A history of derivatives belongs to the pass that recorded it.
+    recorded = getattr(w_rec, "requires_grad", False)
+    found = masked() if recorded else once(("masked", xp, Same(w_rec)), masked)
+    return Weights(params["w_in"], found, params.get("b"))
 
 
 def layer_of(xp: Backend, cell: Cell, weights: Weights, x: Array, state: Any) -> Any:
