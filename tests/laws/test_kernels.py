@@ -206,7 +206,7 @@ def test_kernels_compute_many_random_steps(first: Tree, second: Tree) -> None:
 
 
 def test_other_constants_compile_nothing_and_are_used() -> None:
-    from neko.kernels.layer import PLANS
+    from neko.kernels.plan import PLANS
 
     assert max(deviations(CELLS["alif"](UNITS, tau_m=7.0, tau_a=91.0))) <= EXACT
     known = len(PLANS)

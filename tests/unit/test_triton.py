@@ -24,7 +24,8 @@ pytest.importorskip("numba")
 torch = pytest.importorskip("torch")
 
 from neko.kernels import persistent, triton  # noqa: E402
-from neko.kernels.layer import Drive, Plan  # noqa: E402
+from neko.kernels.layer import Drive  # noqa: E402
+from neko.kernels.plan import Plan  # noqa: E402
 from neko.kernels.trace import FOLDED, Untraceable, trace  # noqa: E402
 
 INTERPRETS = os.environ.get("TRITON_INTERPRET") == "1"

@@ -6,18 +6,16 @@ before the first step, recorded values (…, time, batch, n).
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from neko.cells.base import Cell
-from neko.cells.jacobian import live
 from neko.kernels import numba, threads
 from neko.kernels.buffers import BUFFERS
-from neko.kernels.derivative import pullback, recorded
-from neko.kernels.trace import Graph, Symbol, Trace, trace
+from neko.kernels.plan import Plan, plan_of
+from neko.kernels.trace import Graph
 
 BLOCK = 32
 """Steps between two looks at how many neurons spike."""
@@ -46,91 +44,6 @@ class Run(NamedTuple):
     tape: np.ndarray
 
 
-class Plan:
-    """The kernels of a step, whatever its constants: their text, and the structure of the step's Jacobian.
-
-    ``alive`` marks the fields that influence an emission at a later step; ``structure[i][j]`` whether field i after the
-    step depends on argument j of the step, fields then currents.
-    """
-
-    def __init__(self, traced: Trace, cell: Cell) -> None:
-        self.graph = traced.graph
-        self.fields, self.currents, self.after = traced.fields, traced.currents, traced.after
-        self.inputs = {c: k for k, c in enumerate(cell.input_currents)}
-        self.recurrent = {c: k for k, c in enumerate(cell.recurrent_currents)}
-        self.bias, self.spiking = cell.bias, cell.spiking
-        one, self.zero = self.graph.constant(1.0), self.graph.constant(0.0)
-        self.rows = [pullback(self.graph, {i: one}, (*self.fields, *self.currents)) for i in traced.smooth]
-        self.alive = live([[e is not None for e in row[: len(self.fields)]] for row in self.rows])
-        self._plan_backward(traced)
-
-    def _plan_backward(self, traced: Trace) -> None:
-        graph, last = self.graph, len(self.fields) - 1
-        self.carried = [i for i, alive in enumerate(self.alive) if alive or i == last]
-        self.credits = {i: graph.input(f"credit{i}") for i in self.carried}
-        seeds: dict[int, Symbol] = {}
-        for i, credit in self.credits.items():
-            node = traced.smooth[i]
-            seeds[node] = seeds[node] + credit if node in seeds else credit
-        found = pullback(graph, seeds, (*self.fields, *self.currents))
-        self.earlier, self.delta = found[: last + 1], found[last + 1 :]
-        outputs = [s.index for s in found if s is not None]
-        free = {self.fields[-1], self.after[-1]}
-        self.tape = recorded(graph, outputs, [c.index for c in self.credits.values()], free)
-
-    @property
-    def kept(self) -> dict[int, str]:
-        """Where the backward pass finds values of the forward pass."""
-        tape = {i: f"tape{k}[r, j]" for k, i in enumerate(self.tape)}
-        return {**tape, self.fields[-1]: "z[r, j]", self.after[-1]: "z[r + batch, j]"}
-
-    @functools.cached_property
-    def forward(self) -> numba.Text:
-        """The forward pass."""
-        leaves = {i: f"h{k}[b, j]" for k, i in enumerate(self.fields[:-1])} | {self.fields[-1]: "z[r, j]"}
-        leaves |= {i: self.current(c) for c, i in enumerate(self.currents)}
-        outputs = {f"h{k}[b, j]": i for k, i in enumerate(self.after[:-1])} | {"z[r + batch, j]": self.after[-1]}
-        outputs |= {f"tape{k}[r, j]": i for k, i in enumerate(self.tape)}
-        arrays = named("h", len(self.fields) - 1) + named("tape", len(self.tape))
-        return numba.write(numba.FORWARD, self.graph, arrays, outputs, leaves)
-
-    def current(self, c: int) -> str:
-        """The current of a neuron: its input, its bias, and what reaches it from other neurons."""
-        terms = [f"drive[r, {self.inputs[c]} * n + j]"] if c in self.inputs else []
-        terms += [f"bias[{c} * n + j]"] if self.bias else []
-        terms += [f"rec[b, {self.recurrent[c]} * n + j]"] if c in self.recurrent else []
-        return " + ".join(terms) or "drive[r, j] - drive[r, j]"
-
-    @functools.cached_property
-    def backward(self) -> numba.Text:
-        """The recurrence of credit from the last step to the first."""
-        last = len(self.fields) - 1
-        place = {i: f"credit{k}[a, j]" for k, i in enumerate(self.carried)}
-        leaves = dict(self.kept)
-        for i, credit in self.credits.items():
-            fed = f"{place[i]} + " if self.alive[i] else ""
-            leaves[credit.index] = place[i] if i != last else f"{fed}signal[q, j] + back[a, j]"
-        outputs = {place[i]: self.or_zero(self.earlier[i]) for i in self.carried if self.alive[i]}
-        outputs |= {f"delta{c}[q, j]": self.or_zero(d) for c, d in enumerate(self.delta)}
-        arrays = named("tape", len(self.tape)) + named("credit", len(self.carried)) + named("delta", len(self.delta))
-        return numba.write(numba.BACKWARD, self.graph, arrays, outputs, leaves)
-
-    def or_zero(self, credit: Symbol | None) -> int:
-        """The node of a credit; where no path of derivatives leads to it, of zero."""
-        return (self.zero if credit is None else credit).index
-
-    @functools.cache  # noqa: B019 (plans live as long as the process)
-    def entries(self, wanted: tuple[tuple[int, int], ...]) -> numba.Text:
-        """Entries of the step's Jacobian, each (field after, argument)."""
-        outputs = {f"entry{k}[r, j]": self.or_zero(self.rows[i][j]) for k, (i, j) in enumerate(wanted)}
-        arrays = named("tape", len(self.tape)) + named("entry", len(wanted))
-        return numba.write(numba.ENTRIES, self.graph, arrays, outputs, self.kept)
-
-
-def named(name: str, count: int) -> list[str]:
-    return [f"{name}{k}" for k in range(count)]
-
-
 class Kernels:
     """The kernels of one cell, with its constants.
 
@@ -155,12 +68,15 @@ class Kernels:
         self.threads = count
 
     def kernel(self, text: numba.Text) -> tuple[Callable[..., Any], np.ndarray, np.ndarray]:
-        """A kernel with its constants: numbers, and rows (…, n)."""
-        run = numba.compiled(text.text, self.dtype)
+        """A kernel with its constants."""
+        return (numba.compiled(text.text, self.dtype), *self.arguments(text))
+
+    def arguments(self, text: numba.Text) -> tuple[np.ndarray, np.ndarray]:
+        """The constants of a kernel: numbers, and rows (…, n)."""
         # At least one of each, since an array of no rows would be another type.
         numbers = np.array([self.constants[p] for p in text.numbers] or [np.zeros(())], self.dtype)
         rows = [self.constants[p] for p in text.rows] or [np.zeros(self.units)]
-        return run, numbers, np.array(rows, self.dtype)
+        return numbers, np.array(rows, self.dtype)
 
     def forward(self, drive: Drive, state: list[np.ndarray], *, record: bool) -> Run:
         """The layer from a state, whose fields are (batch, n) each; `record` keeps what the backward pass needs."""
@@ -262,19 +178,6 @@ def stacked(a: np.ndarray) -> np.ndarray:
     return a.reshape(*a.shape[:-3], a.shape[-3] * a.shape[-2], a.shape[-1])
 
 
-PLANS: dict[Any, Plan] = {}
-
-
 def kernels_of(cell: Cell, dtype: str, used: tuple[bool, ...], product: Product, count: int) -> Kernels:
-    """The kernels of a cell whose state has the arrays marked by `used`; Untraceable with the reason if it has none.
-
-    The cell is traced at each call, since its constants may have changed.
-    """
-    traced = trace(cell, dtype, used)
-    wiring = (cell.input_currents, cell.recurrent_currents, cell.bias, cell.spiking)
-    nodes = (traced.fields, traced.currents, traced.after, traced.smooth)
-    key = (dtype, tuple(traced.graph.nodes), nodes, wiring)
-    if key not in PLANS:
-        # The plan goes on to build in the graph of a trace of its own.
-        PLANS[key] = Plan(trace(cell, dtype, used), cell)
-    return Kernels(PLANS[key], traced.graph, product, count)
+    """The kernels of a cell whose state has the arrays marked by `used`; Untraceable with the reason if it has none."""
+    return Kernels(*plan_of(cell, dtype, used), product, count)

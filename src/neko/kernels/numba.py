@@ -11,6 +11,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,7 +24,7 @@ from neko.kernels.trace import Graph
 
 logger = logging.getLogger("neko.kernels")
 
-# A NaN is kept by maximum and minimum as in every framework: a comparison with it is false.
+# A NaN of either argument is kept by maximum and minimum, as in every framework: a comparison with it is false.
 TEXTS = {
     "add": "{0} + {1}",
     "sub": "{0} - {1}",
@@ -41,8 +42,8 @@ TEXTS = {
     "or": "{0} | {1}",
     "not": "not {0}",
     "where": "{1} if {0} else {2}",
-    "maximum": "{1} if {0} <= {1} else {0}",
-    "minimum": "{1} if {0} >= {1} else {0}",
+    "maximum": "{1} if ({0} <= {1}) | ({1} != {1}) else {0}",
+    "minimum": "{1} if ({0} >= {1}) | ({1} != {1}) else {0}",
     "abs": "abs({0})",
     "stop": "{0}",
     **{name: f"{name}({{0}})" for name in ("exp", "tanh", "sigmoid", "softplus")},
@@ -99,26 +100,6 @@ def gather(z, r, w, out, b, active):
             out[b, j] += z[r, i] * w[i, j]
 """
 """``out[b] = z[r] @ w`` from the entries of the row that are not zero."""
-PRODUCT = """
-def kernel(r0, r1, z, w, out):
-    active = np.empty(z.shape[1] + 1, np.int32)
-    for r in range(r0, r1):
-        gather(z, r, w, out, r, active)
-"""
-OUTER = """
-def kernel(i0, i1, pre, post, out):
-    active = np.empty(i1 - i0 + 1, np.int32)
-    for r in range(pre.shape[0]):
-        count = 0
-        for i in range(i0, i1):
-            active[count] = i
-            count += pre[r, i] != 0
-        for e in range(count):
-            i = active[e]
-            for j in range(post.shape[1]):
-                out[i, j] += pre[r, i] * post[r, j]
-"""
-"""``out += pre^T @ post`` for the columns i0 to i1 of `pre`, from its entries that are not zero."""
 WEIGHTED_SUM = """
 def kernel(b0, b1, a, weight, out):
     for t in range(a.shape[0]):
@@ -186,14 +167,25 @@ from neko.kernels.numba import Distinct
 """
 
 
+DECORATED = '@njit(nogil=True, cache=True, error_model="numpy", pipeline_class=Distinct)'
+"""What stands before a kernel; arrays that it takes must not overlap."""
+
+
+@functools.cache
+def head(dtype: np.dtype) -> str:
+    """The beginning of a text: what kernels of a precision call."""
+    return f"{HEAD}{vector.text(dtype.name)}{GATHER}"
+
+
 @functools.cache
 def compiled(text: str, dtype: np.dtype) -> Callable[..., Any]:
-    """The kernel of a text: compiled at the first call on a machine, later loaded from the cache.
+    """The kernel of a text: compiled at the first call on a machine, later loaded from the cache."""
+    found: Callable[..., Any] = module(f"{head(dtype)}\n\n{DECORATED}{text}").kernel
+    return found
 
-    Arrays that it takes must not overlap.
-    """
-    decorator = '@njit(nogil=True, cache=True, error_model="numpy", pipeline_class=Distinct)'
-    whole = f"{HEAD}{vector.text(dtype.name)}{GATHER}\n\n{decorator}{text}"
+
+def module(whole: str) -> ModuleType:
+    """A text as a module, kept in a file named by its hash."""
     name = hashlib.sha256(whole.encode()).hexdigest()[:24]
     path = folder() / f"kernel_{name}.py"
     if not path.exists():
@@ -202,10 +194,9 @@ def compiled(text: str, dtype: np.dtype) -> Callable[..., Any]:
         part.replace(path)
         announce(path.parent)
     spec = importlib.util.spec_from_file_location(f"neko_{path.stem}", path)
-    module = importlib.util.module_from_spec(spec)  # type: ignore[arg-type]
-    sys.modules[module.__name__] = module  # Numba looks it up when it loads what it has kept
-    spec.loader.exec_module(module)  # type: ignore[union-attr]
-    found: Callable[..., Any] = module.kernel
+    found = importlib.util.module_from_spec(spec)  # type: ignore[arg-type]
+    sys.modules[found.__name__] = found  # Numba looks it up when it loads what it has kept
+    spec.loader.exec_module(found)  # type: ignore[union-attr]
     return found
 
 

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 
 from neko.kernels import numba, vector
 from neko.kernels.derivative import needed
-from neko.kernels.layer import Plan
 from neko.kernels.numba import Text
+from neko.kernels.plan import Plan
 from neko.kernels.trace import Graph, Untraceable
 
 TEXTS = {

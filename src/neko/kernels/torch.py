@@ -15,11 +15,12 @@ from numba.core.errors import NumbaError
 from neko.backend.generated import Offer, once, until_the_end
 from neko.backend.protocol import Backend
 from neko.cells.base import Cell
-from neko.cells.jacobian import StepJacobian
 from neko.kernels import products, threads
 from neko.kernels.buffers import BUFFERS
 from neko.kernels.check import STEPS, difference
-from neko.kernels.layer import Drive, Kernels, Plan, Run, kernels_of
+from neko.kernels.layer import Drive, Kernels, Run, kernels_of
+from neko.kernels.plan import Plan
+from neko.kernels.tape import Steps
 from neko.kernels.trace import Untraceable
 from neko.typing import Array
 
@@ -214,7 +215,7 @@ def drive_of(x: Array, w_in: Array, w_rec: Array | None, bias: Array | None, *, 
     return Drive(feed, nothing if w_rec is None else view(w_rec), nothing[0] if bias is None else view(bias))
 
 
-class Tape:
+class Tape(Steps):
     """Step Jacobians of a layer along a run; as `neko.rules.jacobian.Jacobians`, by generated kernels."""
 
     def __init__(self, kernels: Kernels, run: Run) -> None:
@@ -233,24 +234,6 @@ class Tape:
         start, delta = self.kernels.backward(self.run, by_rows, credit)
         first = tuple(None if s is None else torch.from_numpy(s).reshape(signal.shape[1:]) for s in start)
         return first, tuple(torch.from_numpy(d).reshape(signal.shape) for d in delta)
-
-    def slopes(self) -> tuple[Array | None, ...]:
-        """∂z_t/∂I_t of every current, (time, batch, n)."""
-        last, d = len(self.alive) - 1, len(self.alive)
-        return tuple(self.entries([(last, d + c) for c in range(len(self.plan.currents))]))
-
-    def all_steps(self) -> StepJacobian:
-        d, k = len(self.alive), len(self.plan.currents)
-        found = self.entries([(i, j) for i in range(d) for j in range(d + k)])
-        rows = [tuple(found[i * (d + k) : (i + 1) * (d + k)]) for i in range(d)]
-        return StepJacobian(tuple(row[:d] for row in rows), tuple(row[d:] for row in rows))
-
-    @property
-    def xs(self) -> StepJacobian:
-        return self.all_steps()
-
-    def at(self, columns: StepJacobian) -> StepJacobian:
-        return columns
 
     def entries(self, wanted: list[tuple[int, int]]) -> list[Array | None]:
         there = [w for w in wanted if self.plan.rows[w[0]][w[1]] is not None]

@@ -18,8 +18,9 @@ from neko.cells.base import Cell
 from neko.kernels import layer, persistent
 from neko.kernels import torch as fused
 from neko.kernels.check import STEPS, difference
-from neko.kernels.layer import Drive, Plan, Run, kernels_of
+from neko.kernels.layer import Drive, Run, kernels_of
 from neko.kernels.numba import Text
+from neko.kernels.plan import Plan
 from neko.kernels.trace import Untraceable
 from neko.typing import Array
 
