@@ -19,8 +19,13 @@ SOURCES = sorted((ROOT / "src" / "neko").rglob("*.py"))
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 MODULES = {"scikit-learn": "sklearn", "pyyaml": "yaml", "kaldi-native-fbank": "kaldi_native_fbank", "arviz": "arviz"}
 """Packages whose module has another name."""
-WITH = {"torch": {"torch", "array_api_compat"}, "jax": {"jax", "optax"}, "tensorflow": {"tensorflow", "keras"}}
-"""What comes with a framework."""
+WITH = {
+    "torch": {"torch", "array_api_compat", "triton"},
+    "jax": {"jax", "optax", "jaxlib"},
+    "tensorflow": {"tensorflow", "keras"},
+    "numba": {"numba", "llvmlite"},
+}
+"""What comes with a framework or compiler."""
 
 
 def modules(requirements):
@@ -49,8 +54,10 @@ OWN = {"neko"} | set(sys.stdlib_module_names)
 
 
 def is_framework_code(path):
-    return path.name in ("torch_module.py", "keras_model.py") or (
-        path.parent.name == "backend" and path.name.startswith("_")
+    return (
+        path.name in ("torch_module.py", "keras_model.py")
+        or path.parent.name == "kernels"
+        or (path.parent.name == "backend" and path.name.startswith("_"))
     )
 
 
