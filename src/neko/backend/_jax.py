@@ -86,8 +86,9 @@ class JaxBackend(Framework):
         self, f: Callable[..., Any], has_aux: bool = False, recorded: Callable[[Any], None] | None = None
     ) -> Callable[..., Any]:
         if recorded is None:
-            return self._scoped(jax.value_and_grad(f, has_aux=has_aux))
+            return self._scoped(generated.derivative()(jax.value_and_grad(f, has_aux=has_aux)))
 
+        @generated.derivative()
         def run(params: Any, *args: Any) -> Any:
             value, pullback, *aux = jax.vjp(lambda p: f(p, *args), params, has_aux=has_aux)
             one = jnp.ones_like(value)
@@ -98,11 +99,11 @@ class JaxBackend(Framework):
         return self._scoped(run)
 
     def jvp(self, f: Callable[..., Any], primals: Any, tangents: Any) -> Any:
-        with self.scope():
+        with self.scope(), generated.plain():
             return jax.jvp(f, tuple(primals), tuple(tangents))
 
     def vjp(self, f: Callable[..., Any], *primals: Any) -> Any:
-        with self.scope():
+        with self.scope(), generated.derivative():
             out, pullback = jax.vjp(f, *primals)
         return out, self._scoped(pullback)
 
@@ -128,7 +129,7 @@ class JaxBackend(Framework):
             return jax.lax.scan(f, carry, xs, length=length, reverse=reverse)
 
     def jit(self, f: Callable[..., Any]) -> Callable[..., Any]:
-        return Compiled(self, jax.jit, f)
+        return Compiled(self, by_mode, f)
 
     def kernels(self, cell: Any, state: Any) -> Offer:
         reason = generated.unavailable()
@@ -158,6 +159,20 @@ def find_device(device: str | None) -> Any:
 
 
 INSTALL = "for 'gpu' install JAX with CUDA: pip install 'jax[cuda12]'"
+
+
+def by_mode(f: Callable[..., Any]) -> Callable[..., Any]:
+    """f as a program for each way in which it may be differentiated, since kernels are not for all of them."""
+    programs: dict[Any, Callable[..., Any]] = {}
+
+    def run(*args: Any) -> Any:
+        mode = generated.PLAIN.get(), generated.DIFFERENTIATED.get()
+        if mode not in programs:
+            # JAX keeps what it has traced for each function.
+            programs[mode] = jax.jit(functools.partial(f))
+        return programs[mode](*args)
+
+    return run
 
 
 def depends(f: Callable[..., Any], x: Any) -> list[bool]:

@@ -108,3 +108,18 @@ def plain(wanted: bool = True) -> Iterator[None]:
         yield
     finally:
         PLAIN.reset(token)
+
+
+DIFFERENTIATED: contextvars.ContextVar[bool] = contextvars.ContextVar("differentiated", default=False)
+"""Whether a derivative is being taken of what runs."""
+
+
+@contextlib.contextmanager
+def derivative() -> Iterator[None]:
+    """A region that is differentiated in reverse mode; within another one, operations are the framework's own."""
+    with plain(DIFFERENTIATED.get()):
+        token = DIFFERENTIATED.set(True)
+        try:
+            yield
+        finally:
+            DIFFERENTIATED.reset(token)
