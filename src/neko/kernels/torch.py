@@ -31,6 +31,11 @@ def view(a: Array) -> np.ndarray:
     return (a if a.is_contiguous() else a.contiguous()).numpy()
 
 
+def flat(a: Array) -> np.ndarray:
+    """The memory of a tensor (time, batch, n), of which n may be 0, as rows."""
+    return view(a).reshape(a.shape[0] * a.shape[1], a.shape[2])
+
+
 THREADS: contextvars.ContextVar[int | None] = contextvars.ContextVar("threads", default=None)
 threads.PREPARED.extend(
     [functools.partial(torch.set_flush_denormal, True), functools.partial(torch.set_num_threads, 1)]
@@ -83,7 +88,7 @@ def product(a: Array, rows: np.ndarray, w: np.ndarray, out: np.ndarray) -> None:
 
 def outer_sum(pre: Array, post: Array) -> Array:
     """``Σ_t Σ_b pre ⊗ post`` of arrays (time, batch, …)."""
-    a, b = (view(p).reshape(-1, p.shape[-1]) for p in (pre, post))
+    a, b = flat(pre), flat(post)
     found = events_of(pre, a)
     if found is not None:
         return torch.from_numpy(products.outer_sum(a, found, b, count()))
@@ -136,7 +141,7 @@ def made(xp: Backend, cell: Cell, used: tuple[bool, ...]) -> Offer:
 
 def project(a: Array, w: Array) -> Array:
     """``a @ w`` of arrays (time, batch, p) and (p, n)."""
-    left, right = view(a).reshape(-1, a.shape[-1]), view(w)
+    left, right = flat(a), view(w)
     out = BUFFERS.empty((len(left), w.shape[-1]), left.dtype)
     product(a, left, right, out)
     return torch.from_numpy(out).reshape(*a.shape[:-1], w.shape[-1])
@@ -144,7 +149,7 @@ def project(a: Array, w: Array) -> Array:
 
 def weighted_sum(a: Array, weight: Array) -> Array:
     """``Σ_t weight_t a_t`` of arrays (time, batch, n) and (time, batch)."""
-    rows = view(a).reshape(-1, a.shape[-1])
+    rows = flat(a)
     found = events_of(a, rows) if hasattr(a, "events") else None
     if found is not None:
         return torch.from_numpy(products.weighted_count(rows, found, view(weight), count()))
