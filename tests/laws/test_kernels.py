@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -32,21 +33,29 @@ VARIANTS = [
 CASES = [(name, {}) for name in CELLS] + VARIANTS
 
 
-def drawn(cell: Cell, *, time: int = 23, size: int = 5, scale: float = 0.5) -> tuple[Any, Weights, Any, Any]:
+def drawn(
+    cell: Cell, *, framework: str = "torch", time: int = 23, size: int = 5, scale: float = 0.5
+) -> tuple[Any, Weights, Any, Any]:
     """Backend, weights, inputs and initial state."""
-    xp, rng, n = backend.get("torch", dtype="float64"), np.random.default_rng(1), cell.units
+    xp, rng, n = backend.get(framework, dtype="float64"), np.random.default_rng(1), cell.units
     k, r = len(cell.input_currents), len(cell.recurrent_currents)
     weights = Weights(
         xp.asarray(rng.normal(size=(N_IN, k * n)) * scale),
         xp.asarray(rng.normal(size=(n, r * n)) * 0.3) if r else None,
         xp.asarray(rng.normal(size=cell.n_currents * n) * 0.1) if cell.bias else None,
     )
-    return xp, weights, xp.asarray(rng.normal(size=(time, size, N_IN))), cell.initial_state(xp, size)
+    with xp.scope():
+        return xp, weights, xp.asarray(rng.normal(size=(time, size, N_IN))), cell.initial_state(xp, size)
 
 
 def deviations(cell: Cell, **options: Any) -> tuple[float, float]:
     """Largest deviation of values and of derivatives, relative to the largest of each array."""
-    xp, weights, x, state = drawn(cell, **options)
+    xp, *given = drawn(cell, **options)
+    with xp.scope():
+        return compared(xp, cell, *given)
+
+
+def compared(xp: Any, cell: Cell, weights: Weights, x: Any, state: Any) -> tuple[float, float]:
     layer = xp.kernels(cell, state).layer
     assert layer is not None, xp.kernels(cell, state).reason
     assert layer.agrees(weights, x, state), xp.kernels(cell, state).reason
@@ -61,10 +70,14 @@ def deviations(cell: Cell, **options: Any) -> tuple[float, float]:
     signal = xp.asarray(rng.normal(size=(x.shape[0], *rows)))
     end = tuple(xp.asarray(rng.normal(size=rows)) if alive else None for alive in tape.alive)
     credit = tree.leaves(jacobians.adjoint(signal, end)), tree.leaves(tape.adjoint(signal, end))
-    return tuple(
-        max(float(torch.max(torch.abs(a - b)) / (1e-9 + torch.max(torch.abs(a)))) for a, b in zip(*pair, strict=True))
-        for pair in (values, tuple([*d, *c] for d, c in zip(derivatives, credit, strict=True)))
-    )
+    pairs = (values, tuple([*d, *c] for d, c in zip(derivatives, credit, strict=True)))
+    return tuple(deviation(xp, *pair) for pair in pairs)
+
+
+def deviation(xp: Any, expected: list[Any], found: list[Any]) -> float:
+    """The largest, relative to the largest of each array."""
+    pairs = zip(map(xp.to_numpy, expected), map(xp.to_numpy, found), strict=True)
+    return max(float(np.max(np.abs(a - b)) / (1e-9 + np.max(np.abs(a)))) for a, b in pairs)
 
 
 @pytest.mark.parametrize("cut", [False, True], ids=["whole", "cut"])
@@ -75,6 +88,37 @@ def test_kernels_compute_the_step_of_every_cell(name: str, options: dict[str, An
     values, derivatives = deviations(cell.without_reset() if cut else cell, scale=3.0 if name == "adex" else 0.5)
     assert values <= EXACT
     assert derivatives <= EXACT
+
+
+REFRACTORY = {"t_ref": 3.0, "beta": PER_NEURON, "tau_m": 20.0}
+ON_JAX = [("lif", {}, False), ("alif", REFRACTORY, False), ("alif", REFRACTORY, True), ("dendritic", {}, False)]
+
+
+@pytest.mark.parametrize(("name", "options", "cut"), ON_JAX, ids=[f"{n} {'cut' * c}" for n, _, c in ON_JAX])
+def test_kernels_compute_the_step_on_jax(name: str, options: dict[str, Any], cut: bool) -> None:
+    pytest.importorskip("jax")
+    cell = CELLS[name](UNITS, **options)
+    assert max(deviations(cell.without_reset() if cut else cell, framework="jax")) <= EXACT
+
+
+@pytest.mark.parametrize("name", ["alif", "dendritic"])
+def test_credit_passes_through_a_layer_on_jax(name: str) -> None:
+    pytest.importorskip("jax")
+    cell = CELLS[name](UNITS)
+    xp, *given = drawn(cell, framework="jax")
+
+    def value(form: Any, given: Any) -> Any:
+        last, z = form.unroll(*given)
+        return sum(xp.sum(xp.cos(a)) for a in tree.leaves(last)) + xp.sum(xp.cos(xp.cumulative_sum(z, axis=0)))
+
+    with xp.scope():
+        layer = xp.kernels(cell, given[-1]).layer
+        assert layer.agrees(*given)
+        expected, found = (
+            tree.leaves(xp.jit(xp.value_and_grad(functools.partial(value, form)))(tuple(given)))
+            for form in (Scanned(xp, cell), layer)
+        )
+    assert deviation(xp, expected, found) <= EXACT
 
 
 @pytest.mark.parametrize(("v_th", "rate"), [(1e9, 0.0), (1e-9, 1.0)], ids=["none", "all"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 import neko
-from neko import backend
+from neko import backend, tree
 from neko.cells import Cell
 
 pytest.importorskip("numba")
@@ -32,8 +33,8 @@ class Leaky(Cell):
         return State(v, xp.tanh(v))
 
 
-def offered(cell: Cell) -> Any:
-    xp = backend.get("torch")
+def offered(cell: Cell, framework: str = "torch") -> Any:
+    xp = backend.get(framework)
     return xp.kernels(cell, cell.initial_state(xp, 2))
 
 
@@ -79,6 +80,15 @@ def test_a_step_that_is_no_graph_of_element_wise_operations_is_refused_by_name(c
         raise AssertionError(found.reason)
 
 
+@pytest.mark.parametrize(
+    ("cell", "reason"), [(Branches, "the truth of a value"), (neko.cells.GRU, "a dense recurrent product")]
+)
+def test_what_has_no_kernels_on_jax_says_why(cell: Any, reason: str) -> None:
+    pytest.importorskip("jax")
+    assert reason in offered(cell(4), "jax").reason
+    assert offered(neko.cells.LIF(4), "jax").generated
+
+
 class Mistaken(Leaky):
     """Takes another branch on symbols than on arrays."""
 
@@ -105,6 +115,33 @@ def test_live_data_show_that_a_trace_took_another_branch(cell: Any) -> None:
         _, gradients = neko.Eprop(model).gradients(x, y)
         found.append({name: np.asarray(g) for name, g in gradients.items()})
         assert ("differ" in model.model.kernels[0].reason) == (kind is cell)
+    for name, g in found[1].items():
+        np.testing.assert_allclose(found[0][name], g, rtol=1e-5, atol=1e-7)
+        assert np.abs(g).max() > 0.0
+
+
+class Spiking(Leaky):
+    """What it emits is given to its neighbours by events."""
+
+    spiking = True
+
+
+def test_a_trace_that_took_another_branch_is_found_before_a_program_runs() -> None:
+    jax = pytest.importorskip("jax")
+
+    class Branched(Spiking):
+        def dynamics(self, xp: Any, state: State, current: Any) -> State:
+            gain = 0.9 if isinstance(state.v, jax.Array) else 0.8
+            v = gain * state.v + current
+            return State(v, xp.tanh(v))
+
+    x, y = np.random.default_rng(0).normal(size=(3, 9, 4)), np.eye(2)[[0, 1, 1]]
+    found = []
+    for kind in (Branched, Spiking):
+        model = neko.Evaluator(neko.Model(kind(5), 2, "jax"), loss="categorical_crossentropy")
+        _, gradients = neko.Eprop(model).gradients(x, y)
+        found.append({name: np.asarray(g) for name, g in gradients.items()})
+        assert ("differ" in model.model.kernels[0].reason) == (kind is Branched)
     for name, g in found[1].items():
         np.testing.assert_allclose(found[0][name], g, rtol=1e-5, atol=1e-7)
         assert np.abs(g).max() > 0.0
@@ -162,12 +199,42 @@ def test_memory_is_used_again_only_when_nobody_has_it() -> None:
     assert buffers.empty(size, np.dtype("float32")).ctypes.data == place
 
 
-def test_a_sparse_product_is_the_dense_one() -> None:
-    xp, rng = backend.get("torch", dtype="float64"), np.random.default_rng(0)
+@pytest.mark.parametrize("framework", ["torch", "jax"])
+def test_a_sparse_product_is_the_dense_one(framework: str) -> None:
+    pytest.importorskip(framework)
+    xp, rng = backend.get(framework, dtype="float64"), np.random.default_rng(0)
+    close = functools.partial(np.testing.assert_allclose, rtol=1e-12, atol=1e-12)
     for share in (0.0, 0.05, 0.5, 1.0):
         pre, post = (rng.random((7, 3, 9)) < share) * rng.normal(size=(7, 3, 9)), rng.normal(size=(7, 3, 5))
-        found = xp.to_numpy(xp.outer_sum(xp.asarray(pre), xp.asarray(post)))
-        np.testing.assert_allclose(found, np.einsum("tbi,tbj->ij", pre, post), rtol=1e-12, atol=1e-12)
+        w = rng.normal(size=(9, 4))
+        with xp.scope():
+            outer, product = xp.outer_sum(*map(xp.asarray, (pre, post))), xp.project(*map(xp.asarray, (pre, w)))
+        close(xp.to_numpy(outer), np.einsum("tbi,tbj->ij", pre, post))
+        close(xp.to_numpy(product), pre @ w)
+
+
+def test_a_sparse_product_on_jax_has_derivatives_of_every_order() -> None:
+    pytest.importorskip("jax")
+    xp, rng = backend.get("jax", dtype="float64"), np.random.default_rng(0)
+    a, b, w = (xp.asarray(rng.normal(size=shape)) for shape in ((5, 2, 3), (5, 2, 4), (3, 4)))
+    sparse = xp.asarray(1.0 * (rng.random((5, 2, 3)) < 0.1))
+
+    def value(products: Any, p: Any) -> Any:
+        outer, project = products
+        return xp.sum(xp.sin(outer(sparse * p[0], p[1]))) + xp.sum(xp.sin(project(sparse + p[0], p[2])))
+
+    def slope(products: Any, p: Any) -> Any:
+        _, found = xp.value_and_grad(functools.partial(value, products))(p)
+        return sum(xp.sum(xp.square(g)) for g in found)
+
+    dense = (lambda a, b: xp.einsum("tbi,tbj->ij", a, b), lambda a, w: a @ w)
+    for f in (value, slope):
+        expected, found = (
+            (xp.value_and_grad(g)((a, b, w)), xp.jvp(g, ((a, b, w),), ((b[..., :3], b, w),)))
+            for g in (functools.partial(f, products) for products in (dense, (xp.outer_sum, xp.project)))
+        )
+        for e, g in zip(tree.leaves(expected), tree.leaves(found), strict=True):
+            np.testing.assert_allclose(xp.to_numpy(g), xp.to_numpy(e), rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.05, 0.15, 0.6, 1.0])
@@ -188,10 +255,17 @@ def test_products_with_emissions_are_those_of_any_array(share: float) -> None:
             np.testing.assert_allclose(result, reference, rtol=1e-12, atol=1e-12)
 
 
-def test_a_derivative_of_a_derivative_is_taken_without_kernels() -> None:
-    xp, cell = backend.get("torch", dtype="float64"), Leaky(3)
+@pytest.mark.parametrize("framework", ["torch", "jax"])
+def test_a_derivative_of_a_derivative_is_taken_without_kernels(framework: str) -> None:
+    pytest.importorskip(framework)
+    xp = backend.get(framework, dtype="float64")
+    with xp.scope():
+        check_second_derivative(xp)
+
+
+def check_second_derivative(xp: Any) -> None:
     weights = {"w": xp.asarray(np.random.default_rng(0).normal(size=(2, 3)))}
-    network = neko.Model(cell, 1, xp).network
+    network = neko.Model(Spiking(3), 1, xp).network
     x, state = xp.asarray(np.ones((4, 1, 2))), network.initial_state(xp, 1)
 
     def value(p: Any) -> Any:
@@ -199,41 +273,18 @@ def test_a_derivative_of_a_derivative_is_taken_without_kernels() -> None:
         params |= {"readout.w_out": xp.ones((3, 1)), "readout.b_out": xp.zeros((1,))}
         return xp.sum(network.unroll(xp, params, x, state)[1])
 
-    def slope(p: Any) -> Any:
-        return xp.sum(xp.square(xp.value_and_grad(value)(p)[1]["w"]))
+    gradient = xp.jit(lambda p: xp.value_and_grad(value)(p)[1]["w"])
 
+    def slope(p: Any) -> Any:
+        return xp.sum(xp.square(gradient(p)))
+
+    first = gradient(weights)  # compiled with kernels, before it is differentiated
     _, second = xp.value_and_grad(slope)(weights)
     step = 1e-6
     for i in range(2):
-        up, down = ({"w": weights["w"] + s * step * xp.asarray(np.eye(2)[:, [i]])} for s in (1.0, -1.0))
+        direction = {"w": xp.asarray(np.eye(2)[:, [i]] * np.ones(3))}
+        up, down = ({"w": weights["w"] + s * step * direction["w"]} for s in (1.0, -1.0))
         numeric = (float(slope(up)) - float(slope(down))) / (2.0 * step)
         assert float(xp.sum(second["w"][i])) == pytest.approx(numeric, rel=1e-5)
-
-
-def test_a_number_that_is_none_is_not_lost() -> None:
-    xp, nan = backend.get("torch", dtype="float64"), float("nan")
-
-    class Limits(Leaky):
-        def dynamics(self, xp: Any, state: State, current: Any) -> State:
-            return State(xp.maximum(state.v, current), xp.minimum(current, state.v))
-
-    cell, state = Limits(3), State(xp.asarray([[nan, 1.0, 2.0]]), xp.zeros((1, 3)))
-    layer = xp.kernels(cell, state).layer
-    weights = (xp.asarray(np.eye(3)), xp.zeros((3, 3)), None)
-    last, _ = layer.unroll(weights, xp.asarray([[[1.0, 5.0, 3.0]]]), state)
-    np.testing.assert_array_equal(last.v, [[nan, 5.0, 3.0]])
-    np.testing.assert_array_equal(last.z, [[nan, 1.0, 2.0]])
-
-
-def test_a_step_whose_derivative_needs_its_input_alone() -> None:
-    class Logarithm(Leaky):
-        def dynamics(self, xp: Any, state: State, current: Any) -> State:
-            return State(state.v, xp.log(current))
-
-    xp, cell = backend.get("torch", dtype="float64"), Logarithm(3)
-    state, weights = cell.initial_state(xp, 2), (xp.asarray(np.eye(3)), xp.zeros((3, 3)), None)
-    x = xp.asarray(np.random.default_rng(0).uniform(1.0, 2.0, (4, 2, 3)))
-    layer = xp.kernels(cell, state).layer
-    assert layer.agrees(weights, x, state)
-    *_, tape = layer.record(weights, x, state)
-    np.testing.assert_allclose(tape.slopes()[0], 1.0 / x, rtol=1e-15)
+        _, forward = xp.jvp(value, (weights,), (direction,))
+        assert float(forward) == pytest.approx(float(xp.sum(first[i])), rel=1e-12)

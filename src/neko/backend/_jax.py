@@ -131,6 +131,20 @@ class JaxBackend(Framework):
     def jit(self, f: Callable[..., Any]) -> Callable[..., Any]:
         return Compiled(self, by_mode, f)
 
+    def _sparse(self, *arrays: Any) -> Any:
+        """Products by events of arrays of this precision; None where they are XLA's own."""
+        if self.device.platform != "cpu" or generated.unavailable() or any(a.dtype != self.dtype for a in arrays):
+            return None
+        return generated.kernels("sparse")
+
+    def outer_sum(self, pre: Any, post: Any) -> Any:
+        sparse = self._sparse(pre, post)
+        return super().outer_sum(pre, post) if sparse is None else sparse.outer_sum(pre, post)
+
+    def project(self, a: Any, w: Any) -> Any:
+        sparse = self._sparse(a, w)
+        return super().project(a, w) if sparse is None else sparse.project(a, w)
+
     def kernels(self, cell: Any, state: Any) -> Offer:
         reason = generated.unavailable()
         if self.device.platform != "cpu":

@@ -23,15 +23,15 @@ FORWARD = """def run(feed, w_rec, bias, h, z0, K, V, last, z, rec, tape):
                K, V{arrays})
 """
 BACKWARD = """def run(signal, end, z, tape, w_back, K, V, credit, delta, back):
-    time, rows, batch, n = signal.shape
-    flat = signal.reshape(-1, n)
+    time, batch, n = z.shape[0] - 1, z.shape[1], z.shape[2]
+    rows, emitted = end.shape[1] // batch, z.reshape(-1, n)
     credit[:] = end
     back[:] = 0
     {call}
 """
-WITHOUT_RECURRENCE = "kernel(0, time, 0, batch, rows, batch, n, flat, back, z, K, V{arrays})"
+WITHOUT_RECURRENCE = "kernel(0, time, 0, batch, rows, batch, n, signal, back, emitted, K, V{arrays})"
 RECURRENT = """for t in range(time - 1, -1, -1):
-        kernel(t, t + 1, 0, batch, rows, batch, n, flat, back, z, K, V{arrays})
+        kernel(t, t + 1, 0, batch, rows, batch, n, signal, back, emitted, K, V{arrays})
         back[:] = 0
         for c, k in {recurrent}:
             add_product(delta[c], t * batch, w_back[k], back)
@@ -41,21 +41,22 @@ ADD_PRODUCT = """
 @njit(nogil=True, error_model="numpy", pipeline_class=Distinct)
 def add_product(a, r, w, out):
     batch, n = out.shape
-    whole = batch - batch % 4
-    for b in range(0, whole, 4):
-        for i in range(n):
+    rows, columns = batch - batch % 4, n - n % 2
+    for b in range(0, rows, 4):
+        for i in range(0, columns, 2):
             a0, a1, a2, a3 = a[r + b, i], a[r + b + 1, i], a[r + b + 2, i], a[r + b + 3, i]
+            c0, c1, c2, c3 = a[r + b, i + 1], a[r + b + 1, i + 1], a[r + b + 2, i + 1], a[r + b + 3, i + 1]
             for j in range(n):
-                out[b, j] += a0 * w[i, j]
-                out[b + 1, j] += a1 * w[i, j]
-                out[b + 2, j] += a2 * w[i, j]
-                out[b + 3, j] += a3 * w[i, j]
-    for b in range(whole, batch):
-        for i in range(n):
+                out[b, j] += a0 * w[i, j] + c0 * w[i + 1, j]
+                out[b + 1, j] += a1 * w[i, j] + c1 * w[i + 1, j]
+                out[b + 2, j] += a2 * w[i, j] + c2 * w[i + 1, j]
+                out[b + 3, j] += a3 * w[i, j] + c3 * w[i + 1, j]
+    for b in range(batch):
+        for i in range(columns if b < rows else 0, n):
             for j in range(n):
                 out[b, j] += a[r + b, i] * w[i, j]
 """
-"""``out += a[r:r + batch] @ w``, in blocks of rows so that w is read less often."""
+"""``out += a[r:r + batch] @ w``, in blocks, so that memory is read and written less often."""
 ENTRIES = """def run(z, tape, K, V, found):
     time, batch, n = z.shape
     kernel(0, (time - 1) * batch, batch, n, z.reshape(-1, n), K, V{arrays})
@@ -94,15 +95,10 @@ class Kernels:
         call = call.format(arrays=arrays, recurrent=tuple(plan.recurrent.items()))
         body = text.text + ADD_PRODUCT * (w_rec is not None) + RUN + BACKWARD.format(call=call)
         w_back = jnp.zeros((0, n, n), self.dtype) if w_rec is None else w_rec.T.reshape(len(plan.recurrent), n, n)
-        given = (
-            signal,
-            end.reshape(len(end), rows * batch, n),
-            stacked(run.z),
-            stacked(run.tape),
-            w_back,
-            *self.arguments(text),
-        )
-        shapes = (given[1].shape, (len(plan.delta), time * rows * batch, n), (rows * batch, n))
+        start = end.reshape(len(end), rows * batch, n)
+        # A signal of one row is copied unless its axes are joined.
+        given = (signal.reshape(-1, n), start, run.z, stacked(run.tape), w_back, *self.arguments(text))
+        shapes = (start.shape, (len(plan.delta), time * rows * batch, n), (rows * batch, n))
         credit, delta, back = xla.call(body, self.dtype, given, shapes)
         credit, back = credit.reshape(end.shape), back.reshape(rows, batch, n)
         place = {i: k for k, i in enumerate(plan.carried)}

@@ -19,8 +19,9 @@ from neko.backend.protocol import Backend
 from neko.cells.base import Cell
 from neko.kernels.calls import Kernels
 from neko.kernels.check import SEQUENCES, STEPS, difference
-from neko.kernels.layer import Drive, Run, kernels_of, stacked
+from neko.kernels.layer import Drive, Run, kernels_of
 from neko.kernels.plan import Plan
+from neko.kernels.sparse import outer_sum
 from neko.kernels.tape import Steps
 from neko.kernels.trace import Untraceable
 from neko.typing import Array
@@ -31,14 +32,14 @@ REFUSED: dict[tuple[Plan, type[Cell]], str] = {}
 
 def offer(xp: Backend, cell: Cell, state: Any) -> Offer:
     """The kernels of a cell for states like this one."""
-    if cell.recurrent_currents and not cell.spiking:
-        return Offer(None, "a dense recurrent product is faster in XLA's own programs")
     used = tuple(field is not None for field in state)
     try:
         # A dense recurrent product is in no kernel, and the program has one thread.
         traced = kernels_of(cell, xp.dtype_name, used, lambda a, b, out: None, 1)
     except Untraceable as error:
         return Offer(None, str(error))
+    if cell.recurrent_currents and not cell.spiking:
+        return Offer(None, "a dense recurrent product is faster in XLA's own programs")
     reason = REFUSED.get((traced.plan, type(cell)), "")
     return Offer(None, reason) if reason else Offer(Layer(xp, cell, Kernels(traced)))
 
@@ -139,9 +140,9 @@ def pulled_back(kernels: Kernels, kept: Any, credits: Any) -> Any:
     end = jnp.stack([nothing if i == len(last) else last[i] for i in plan.carried])[:, None]
     w_rec = drive.w_rec if plan.recurrent else None
     start, found = kernels.backward(run, signal[:, None], end, w_rec)
-    delta, pre = [d[:, 0] for d in found], stacked(run.z[:-1])
+    delta, pre = [d[:, 0] for d in found], run.z[:-1]
     d_feed = jnp.concatenate([delta[c] for c in plan.inputs], axis=2)
-    d_rec = jnp.concatenate([pre.T @ stacked(delta[c]) for c in plan.recurrent] or [drive.w_rec], axis=1)
+    d_rec = jnp.concatenate([outer_sum(pre, delta[c]) for c in plan.recurrent] or [drive.w_rec], axis=1)
     d_bias = jnp.concatenate([d.sum((0, 1)) for d in delta] if plan.bias else [drive.bias])
     return Drive(d_feed, d_rec, d_bias), [nothing if s is None else s[0] for s in start]
 
