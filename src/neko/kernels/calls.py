@@ -15,8 +15,11 @@ RUN = '\n\n@njit(nogil=True, cache=True, error_model="numpy")\n'
 FORWARD = """def run(feed, w_rec, bias, h, z0, K, V, last, z, rec, tape):
     batch, n = z0.shape
     time, span = z.shape[0] // batch - 1, tape.shape[1] // batch
-    last[:] = h
-    z[:batch] = z0
+    for b in range(batch):
+        for j in range(n):
+            z[b, j] = z0[b, j]
+            for i in range(h.shape[0]):
+                last[i, b, j] = h[i, b, j]
     # What is not recorded is written to the same place in every block of steps.
     for t in range(0, time, span):
         kernel(0, min(span, time - t), 0, batch, batch, n, {events}, feed[t * batch:], z[t * batch:], bias, w_rec, rec,
@@ -25,8 +28,11 @@ FORWARD = """def run(feed, w_rec, bias, h, z0, K, V, last, z, rec, tape):
 BACKWARD = """def run(signal, end, z, tape, w_back, K, V, credit, delta, back):
     time, batch, n = z.shape[0] - 1, z.shape[1], z.shape[2]
     rows, emitted = end.shape[1] // batch, z.reshape(-1, n)
-    credit[:] = end
-    back[:] = 0
+    for a in range(rows * batch):
+        for j in range(n):
+            back[a, j] = 0
+            for i in range(end.shape[0]):
+                credit[i, a, j] = end[i, a, j]
     {call}
 """
 WITHOUT_RECURRENCE = "kernel(0, time, 0, batch, rows, batch, n, signal, back, emitted, K, V{arrays})"

@@ -6,6 +6,7 @@ have taken another branch than it takes on arrays.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ FLIPPED = {"float32": 1e-3, "float64": 0.0}
 def difference(xp: Backend, cell: Cell, kernels: Kernels, drive: Drive, state: Any) -> str:
     """What differs from the cell's own step, in values or derivatives; empty if nothing does."""
     used = [field is not None for field in state]
-    size = min(SEQUENCES, drive.feed.shape[1])
+    expect, size = own(xp, cell, used), min(SEQUENCES, drive.feed.shape[1])
     before = [np.ascontiguousarray(xp.to_numpy(f)[:size]) for f in state if f is not None]
     for feed in drive.feed[:STEPS]:
         now = drive._replace(feed=np.ascontiguousarray(feed[None, :size]))
@@ -32,7 +33,7 @@ def difference(xp: Backend, cell: Cell, kernels: Kernels, drive: Drive, state: A
         # Spikes are rare in the first steps, and their effect on the next state is a path of its own.
         for z in (before[-1], 1.0 - before[-1]) if cell.spiking else (before[-1],):
             start = [*before[:-1], z.astype(before[-1].dtype)]
-            expected = own(xp, cell, used, start, now)
+            expected = expect(start, now)
             found = generated(kernels, start, now)
             for name, e, f in zip(names(cell, used), expected, found, strict=True):
                 if not alike(e, f):
@@ -64,33 +65,42 @@ def weighting(shape: tuple[int, ...], k: int) -> np.ndarray:
     return np.cos(1.0 + k + np.arange(np.prod(shape))).reshape(shape)
 
 
-def own(xp: Backend, cell: Cell, used: list[bool], before: list[np.ndarray], drive: Drive) -> list[np.ndarray]:
-    """The next state by ``dynamics``, and the credit of its arguments for a weighting of its live fields."""
-    n, feed = cell.units, drive.feed[0]
-    total = [np.zeros_like(before[-1]) for _ in range(cell.n_currents)]
-    for k, c in enumerate(cell.input_currents):
-        total[c] = total[c] + feed[:, k * n : (k + 1) * n]
-    for c in range(cell.n_currents if cell.bias else 0):
-        total[c] = total[c] + drive.bias[c * n : (c + 1) * n]
-    for k, c in enumerate(cell.recurrent_currents):
-        total[c] = total[c] + before[-1] @ drive.w_rec[:, k * n : (k + 1) * n]
+def own(xp: Backend, cell: Cell, used: list[bool]) -> Callable[..., list[np.ndarray]]:
+    """``(before, drive) -> `` the next state by ``dynamics``, and the credit of its arguments for a weighting of its
+    live fields."""
+    n, d = cell.units, sum(used)
 
     def step(*columns: Any) -> tuple[Any, ...]:
         left = iter(columns)
         state = cell.State(*(next(left) if u else None for u in used))
         return tuple(f for f in cell.dynamics(xp, state, *left) if f is not None)
 
-    arguments = [xp.asarray(a) for a in (*before, *total)]
-    after = [np.asarray(xp.to_numpy(a)) for a in step(*arguments)]
-    jacobian = xp.columnwise_jacobian(step, *arguments)
-    depends = [[e is not None for e in row[: len(before)]] for row in jacobian]
-    carried = [k for k, alive in enumerate(live(depends)) if alive or k == len(before) - 1]
-    credit = [np.zeros_like(before[-1]) for _ in arguments]
-    for k in carried:
-        for j, entry in enumerate(jacobian[k]):
-            if entry is not None:
-                credit[j] = credit[j] + weighting(before[-1].shape, k) * xp.to_numpy(entry)
-    return [*after, *credit]
+    def credited(*arguments: Any) -> list[Any]:
+        jacobian = xp.columnwise_jacobian(step, *arguments)
+        depends = [[e is not None for e in row[:d]] for row in jacobian]
+        carried = [k for k, alive in enumerate(live(depends)) if alive or k == d - 1]
+        credit = [xp.zeros_like(a) for a in arguments]
+        for k in carried:
+            for j, entry in enumerate(jacobian[k]):
+                if entry is not None:
+                    credit[j] = credit[j] + xp.asarray(weighting(arguments[0].shape, k)) * entry
+        return [*step(*arguments), *credit]
+
+    # Where a framework compiles, it does so sooner for one program than for each operation.
+    compiled = xp.jit(credited)
+
+    def run(before: list[np.ndarray], drive: Drive) -> list[np.ndarray]:
+        feed = drive.feed[0]
+        total = [np.zeros_like(before[-1]) for _ in range(cell.n_currents)]
+        for k, c in enumerate(cell.input_currents):
+            total[c] = total[c] + feed[:, k * n : (k + 1) * n]
+        for c in range(cell.n_currents if cell.bias else 0):
+            total[c] = total[c] + drive.bias[c * n : (c + 1) * n]
+        for k, c in enumerate(cell.recurrent_currents):
+            total[c] = total[c] + before[-1] @ drive.w_rec[:, k * n : (k + 1) * n]
+        return [np.asarray(xp.to_numpy(a)) for a in compiled(*(xp.asarray(a) for a in (*before, *total)))]
+
+    return run
 
 
 def generated(kernels: Kernels, before: list[np.ndarray], drive: Drive) -> list[np.ndarray]:
