@@ -153,11 +153,6 @@ unrolled.defvjp(recorded, pulled_back)
 class Tape(Steps):
     """Step Jacobians of a layer along a run; as `neko.rules.jacobian.Jacobians`, by generated kernels."""
 
-    def __init__(self, kernels: Kernels, run: Run) -> None:
-        self.kernels, self.run = kernels, run
-        self.plan: Plan = kernels.plan
-        self.alive = self.plan.alive
-
     def adjoint(self, signal: Array, end: Any) -> tuple[tuple[Array | None, ...], tuple[Array, ...]]:
         batch, n = self.run.z.shape[1:]
         by_rows = signal.reshape(signal.shape[0], math.prod(signal.shape[1:-2]), batch, n)
@@ -166,8 +161,3 @@ class Tape(Steps):
         start, delta = self.kernels.backward(self.run, by_rows, jnp.stack(credit))
         first = tuple(None if s is None else s.reshape(signal.shape[1:]) for s in start)
         return first, tuple(d.reshape(signal.shape) for d in delta)
-
-    def entries(self, wanted: list[tuple[int, int]]) -> list[Array | None]:
-        there = [w for w in wanted if self.plan.rows[w[0]][w[1]] is not None]
-        found = dict(zip(there, self.kernels.entries(self.run, tuple(there)), strict=True))
-        return [found.get(w) for w in wanted]

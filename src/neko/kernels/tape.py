@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from neko.cells.jacobian import StepJacobian
+from neko.kernels.layer import Run
 from neko.kernels.plan import Plan
 from neko.typing import Array
 
@@ -10,12 +13,21 @@ from neko.typing import Array
 class Steps:
     """What the tapes of all frameworks share of `neko.rules.jacobian.Jacobians`."""
 
-    plan: Plan
-    alive: tuple[bool, ...]
+    def __init__(self, kernels: Any, run: Run) -> None:
+        self.kernels, self.run = kernels, run
+        self.plan: Plan = kernels.plan
+        self.alive = self.plan.alive
+
+    def computed(self, wanted: tuple[tuple[int, int], ...]) -> list[Array]:
+        """Entries of the step's Jacobian, each (field after, argument), none of them zero by structure."""
+        found: list[Array] = self.kernels.entries(self.run, wanted)
+        return found
 
     def entries(self, wanted: list[tuple[int, int]]) -> list[Array | None]:
-        """Entries of the step's Jacobian, each (field after, argument); None where it is zero by structure."""
-        raise NotImplementedError
+        """As `computed`, None for an entry that is zero by structure."""
+        there = tuple(w for w in wanted if self.plan.rows[w[0]][w[1]] is not None)
+        found = dict(zip(there, self.computed(there), strict=True))
+        return [found.get(w) for w in wanted]
 
     def slopes(self) -> tuple[Array | None, ...]:
         """∂z_t/∂I_t of every current, (time, batch, n)."""

@@ -223,11 +223,6 @@ def drive_of(x: Array, w_in: Array, w_rec: Array | None, bias: Array | None, *, 
 class Tape(Steps):
     """Step Jacobians of a layer along a run; as `neko.rules.jacobian.Jacobians`, by generated kernels."""
 
-    def __init__(self, kernels: Kernels, run: Run) -> None:
-        self.kernels, self.run = kernels, run
-        self.plan: Plan = kernels.plan
-        self.alive = self.plan.alive
-
     def adjoint(self, signal: Array, end: Any) -> tuple[tuple[Array | None, ...], tuple[Array, ...]]:
         batch, n = self.run.z.shape[1:]
         by_rows = view(signal).reshape(signal.shape[0], -1, batch, n)
@@ -240,10 +235,8 @@ class Tape(Steps):
         first = tuple(None if s is None else torch.from_numpy(s).reshape(signal.shape[1:]) for s in start)
         return first, tuple(torch.from_numpy(d).reshape(signal.shape) for d in delta)
 
-    def entries(self, wanted: list[tuple[int, int]]) -> list[Array | None]:
-        there = [w for w in wanted if self.plan.rows[w[0]][w[1]] is not None]
-        found = dict(zip(there, self.kernels.entries(self.run, tuple(there)), strict=True))
-        return [torch.from_numpy(found[w]) if w in found else None for w in wanted]
+    def computed(self, wanted: tuple[tuple[int, int], ...]) -> list[Array]:
+        return list(map(torch.from_numpy, super().computed(wanted)))
 
 
 class Unrolled(torch.autograd.Function):

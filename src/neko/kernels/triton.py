@@ -21,6 +21,7 @@ from neko.kernels.check import STEPS, difference
 from neko.kernels.layer import Drive, Run, kernels_of
 from neko.kernels.numba import Text
 from neko.kernels.plan import Plan
+from neko.kernels.tape import Steps
 from neko.kernels.trace import Untraceable
 from neko.typing import Array
 
@@ -162,10 +163,8 @@ class Tape(fused.Tape):
         first = tuple(None if s is None else s.reshape(signal.shape[1:]) for s in start)
         return first, tuple(d.reshape(signal.shape) for d in delta)
 
-    def entries(self, wanted: list[tuple[int, int]]) -> list[Array | None]:
-        there = [w for w in wanted if self.plan.rows[w[0]][w[1]] is not None]
-        found = dict(zip(there, self.kernels.entries(self.run, tuple(there)), strict=True))
-        return [found.get(w) for w in wanted]
+    def computed(self, wanted: tuple[tuple[int, int], ...]) -> list[Array]:
+        return Steps.computed(self, wanted)
 
 
 class Unrolled(torch.autograd.Function):
