@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import sys
 import time
 from collections.abc import Iterable
@@ -18,17 +19,18 @@ ROUNDS, SECONDS = 3, 1.0
 """Rounds, and seconds that a contender is given for each case in a round."""
 
 
-def run(sections: Iterable[str], rounds: int = ROUNDS, quick: bool = False) -> None:
+def run(sections: Iterable[str], rounds: int = ROUNDS, quick: bool = False, without: Iterable[str] = ()) -> None:
     """Measure sections and write each into the file of results as soon as it is there."""
     for name in sections:
 
         def say(text: str, name: str = name) -> None:
             print(f"{name}: {text}", file=sys.stderr, flush=True)
 
-        effort = Effort(rounds, SECONDS, quick, say)
+        effort = Effort(rounds, SECONDS, quick, say, tuple(without))
         begin = time.perf_counter()
         found = SECTIONS[name](effort)
         command = f"python -m benchmarks {name} --rounds {rounds}{' --quick' if quick else ''}"
+        command += "".join(f" --without {shlex.quote(name)}" for name in without)
         seconds = round(time.perf_counter() - begin)
         kept = {"machine": machine.describe(), "command": command, "took": seconds, "found": found}
         write(load() | {name: kept})
@@ -51,10 +53,11 @@ def main() -> None:
     parser.add_argument("sections", nargs="*", help=f"any of {', '.join(SECTIONS)}; default all")
     parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"default {ROUNDS}")
     parser.add_argument("--quick", action="store_true", help="only the smallest cases")
+    parser.add_argument("--without", action="append", default=[], help="a contender that is left out; may be repeated")
     options = parser.parse_args()
     if unknown := set(options.sections) - set(SECTIONS):
         parser.error(f"no section {sorted(unknown)!r}: expected any of {list(SECTIONS)}")
-    run(options.sections or SECTIONS, options.rounds, options.quick)
+    run(options.sections or SECTIONS, options.rounds, options.quick, options.without)
 
 
 if __name__ == "__main__":

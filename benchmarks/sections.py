@@ -25,12 +25,13 @@ PLAIN = [name for name in CONTENDERS if name.endswith("no kernels")]
 
 @dataclass(frozen=True)
 class Effort:
-    """How many rounds, seconds a case in a round, and whether only the smallest cases are measured."""
+    """How many rounds, seconds a case in a round, whether only the smallest cases are measured, and who is left out."""
 
     rounds: int
     seconds: float
     quick: bool
     say: Callable[[str], None]
+    without: tuple[str, ...] = ()
 
     def few(self, items: Any) -> list[Any]:
         """All items, or the first two."""
@@ -38,6 +39,7 @@ class Effort:
 
     def measure(self, contenders: list[str], shapes: Any, rates: Any = (RATE,), threads: int = 1) -> dict[str, Any]:
         cases = [{"shape": list(shape), "rate": rate} for shape in shapes for rate in rates]
+        contenders = [name for name in contenders if name not in self.without]
         return measure(contenders, cases, self.rounds, self.seconds, self.say, threads)
 
 
