@@ -146,11 +146,7 @@ class JaxBackend(Framework):
         return super().project(a, w) if sparse is None else sparse.project(a, w)
 
     def kernels(self, cell: Any, state: Any) -> Offer:
-        reason = generated.unavailable()
-        if self.device.platform != "cpu":
-            reason = f"kernels are generated for the CPU, and arrays are on {self.device}"
-        if generated.PLAIN.get():
-            reason = "kernels are differentiated once, in reverse mode"
+        reason = generated.refusal(self.device.platform == "cpu", self.device)
         if reason:
             return Offer(None, reason)
         offer: Offer = generated.kernels("jax").offer(self.whole, cell, state)

@@ -211,16 +211,11 @@ class TorchBackend(Framework):
         return fused.leaky_filter(kappa, drive, start, reverse)
 
     def kernels(self, cell: Any, state: Any) -> Offer:
-        reason, module = generated.unavailable(), "torch"
-        if self.device.type == "cuda" and generated.SWITCH == "triton":
-            module = "triton"
-        elif self.device.type != "cpu":
-            reason = f"kernels are generated for the CPU, and arrays are on {self.device}"
-        if generated.PLAIN.get():
-            reason = "kernels are differentiated once, in reverse mode"
+        by_triton = self.device.type == "cuda" and generated.SWITCH == "triton"
+        reason = generated.refusal(self.device.type == "cpu" or by_triton, self.device)
         if reason:
             return Offer(None, reason)
-        offer: Offer = generated.kernels(module).offer(self.whole, cell, state)
+        offer: Offer = generated.kernels("triton" if by_triton else "torch").offer(self.whole, cell, state)
         return offer
 
     def elementwise(self, f: Callable[..., Any], constants: Any, key: Any, *arrays: Any) -> Any:

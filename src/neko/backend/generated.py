@@ -123,3 +123,10 @@ def derivative() -> Iterator[None]:
             yield
         finally:
             DIFFERENTIATED.reset(token)
+
+
+def refusal(on_host: bool, device: Any) -> str:
+    """Why no layer is offered here and now; empty if one may be."""
+    if PLAIN.get():
+        return "kernels are differentiated once, in reverse mode"
+    return unavailable() if on_host else f"kernels are generated for the CPU, and arrays are on {device}"

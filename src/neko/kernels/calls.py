@@ -5,11 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import jax.numpy as jnp
-import numpy as np
 
 from neko.kernels import layer, xla
 from neko.kernels.layer import BLOCK, Drive, Run, stacked
-from neko.kernels.numba import Text
 
 RUN = '\n\n@njit(nogil=True, cache=True, error_model="numpy")\n'
 FORWARD = """def run(feed, w_rec, bias, h, z0, K, V, last, z, rec, tape):
@@ -73,13 +71,7 @@ class Kernels:
     """The kernels of one cell, with its constants, as `neko.kernels.layer.Kernels` on JAX's arrays."""
 
     def __init__(self, traced: layer.Kernels) -> None:
-        self.plan, self.dtype, self.units, self.constants = traced.plan, traced.dtype, traced.units, traced.constants
-
-    def arguments(self, text: Text) -> tuple[np.ndarray, np.ndarray]:
-        """The constants of a kernel: numbers, and rows (…, n), at least one of each."""
-        numbers = [self.constants[p] for p in text.numbers] or [np.zeros(())]
-        rows = [self.constants[p] for p in text.rows] or [np.zeros(self.units)]
-        return np.array(numbers, self.dtype), np.array(rows, self.dtype)
+        self.plan, self.dtype, self.units, self.arguments = traced.plan, traced.dtype, traced.units, traced.arguments
 
     def forward(self, drive: Drive, state: list[Any], *, record: bool) -> Run:
         """The layer from a state, whose fields are (batch, n) each; `record` keeps what the backward pass needs."""
@@ -107,11 +99,9 @@ class Kernels:
         shapes = (start.shape, (len(plan.delta), time * rows * batch, n), (rows * batch, n))
         credit, delta, back = xla.call(body, self.dtype, given, shapes)
         credit, back = credit.reshape(end.shape), back.reshape(rows, batch, n)
-        place = {i: k for k, i in enumerate(plan.carried)}
-        first = [credit[place[i]] if alive else None for i, alive in enumerate(plan.alive)]
-        if w_rec is not None:
-            first[-1] = back if first[-1] is None else first[-1] + back
-        return first, list(delta.reshape(len(delta), time, rows, batch, n))
+        return plan.before(credit, None if w_rec is None else back), list(
+            delta.reshape(len(delta), time, rows, batch, n)
+        )
 
     def entries(self, run: Run, wanted: tuple[tuple[int, int], ...]) -> list[Any]:
         """Entries of the step's Jacobian along a run, (time, batch, n) each."""

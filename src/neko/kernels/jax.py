@@ -19,7 +19,7 @@ from neko.backend.protocol import Backend
 from neko.cells.base import Cell
 from neko.kernels.calls import Kernels
 from neko.kernels.check import SEQUENCES, STEPS, difference
-from neko.kernels.layer import Drive, Run, kernels_of
+from neko.kernels.layer import Drive, Run, kernels_of, rebuilt
 from neko.kernels.plan import Plan
 from neko.kernels.sparse import outer_sum
 from neko.kernels.tape import Steps
@@ -75,12 +75,12 @@ class Layer:
         """The last state, and the emissions (time, batch, n), differentiable by weights, input and state."""
         drive, fields = self.given(weights, x, state)
         last, z = unrolled(self.kernels, drive, fields)
-        return self.rebuilt(state, [*last, z[-1]]), z
+        return rebuilt(state, [*last, z[-1]]), z
 
     def record(self, weights: Weights, x: Array, state: Any) -> tuple[Any, Array, Array, Tape]:
         """The last state, the emissions before and after each step, and the step Jacobians."""
         run = self.kernels.forward(*self.given(weights, x, state), record=True)
-        return self.rebuilt(state, [*run.last, run.z[-1]]), run.z[:-1], run.z[1:], Tape(self.kernels, run)
+        return rebuilt(state, [*run.last, run.z[-1]]), run.z[:-1], run.z[1:], Tape(self.kernels, run)
 
     def given(self, weights: Weights, x: Array, state: Any) -> tuple[Drive, list[Array]]:
         """The drive of all steps, whose input is one product, and the fields of the state."""
@@ -88,10 +88,6 @@ class Layer:
         nothing = jnp.zeros((self.cell.units, 0), self.kernels.dtype)
         drive = Drive(x @ w_in, nothing if w_rec is None else w_rec, nothing[0] if bias is None else bias)
         return drive, [field for field in state if field is not None]
-
-    def rebuilt(self, state: Any, arrays: list[Array]) -> Any:
-        left = iter(arrays)
-        return type(state)(*(None if field is None else next(left) for field in state))
 
 
 class OnArrays:

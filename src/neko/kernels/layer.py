@@ -6,7 +6,7 @@ before the first step, recorded values (…, time, batch, n).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -154,11 +154,7 @@ class Kernels:
                 for c, k in self.plan.recurrent.items():
                     self.product(delta[c, t, 0], blocks[k], part)
                     back += part
-        place = {i: k for k, i in enumerate(self.plan.carried)}
-        start = [end[place[i]] if alive else None for i, alive in enumerate(self.plan.alive)]
-        if w_rec is not None:
-            start[-1] = back[None] if start[-1] is None else start[-1] + back
-        return start, list(delta)
+        return self.plan.before(end, None if w_rec is None else back[None]), list(delta)
 
     def entries(self, run: Run, wanted: tuple[tuple[int, int], ...]) -> list[np.ndarray]:
         """Entries of the step's Jacobian along a run, (time, batch, n) each."""
@@ -176,6 +172,12 @@ class Kernels:
 def stacked(a: np.ndarray) -> np.ndarray:
     """An array (…, time, batch, n) with time and batch as one axis."""
     return a.reshape(*a.shape[:-3], a.shape[-3] * a.shape[-2], a.shape[-1])
+
+
+def rebuilt(state: Any, arrays: Iterable[Any]) -> Any:
+    """A state like another one, whose fields are arrays where those of the other are."""
+    left = iter(arrays)
+    return type(state)(*(None if field is None else next(left) for field in state))
 
 
 def kernels_of(cell: Cell, dtype: str, used: tuple[bool, ...], product: Product, count: int) -> Kernels:

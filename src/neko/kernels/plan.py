@@ -83,6 +83,15 @@ class Plan:
         arrays = named("tape", len(self.tape)) + named("credit", len(self.carried)) + named("delta", len(self.delta))
         return numba.write(numba.BACKWARD, self.graph, arrays, outputs, leaves)
 
+    def before(self, credit: Any, back: Any) -> list[Any]:
+        """λ of every field before the first step, None where it is not alive, from that of the fields `carried` and,
+        if credit passes through recurrent weights, the credit of the emission by them."""
+        place = {i: k for k, i in enumerate(self.carried)}
+        start = [credit[place[i]] if alive else None for i, alive in enumerate(self.alive)]
+        if back is not None:
+            start[-1] = back if start[-1] is None else start[-1] + back
+        return start
+
     def or_zero(self, credit: Symbol | None) -> int:
         """The node of a credit; where no path of derivatives leads to it, of zero."""
         return (self.zero if credit is None else credit).index

@@ -18,7 +18,7 @@ from neko.cells.base import Cell
 from neko.kernels import products, threads
 from neko.kernels.buffers import BUFFERS
 from neko.kernels.check import STEPS, difference
-from neko.kernels.layer import Drive, Kernels, Run, kernels_of
+from neko.kernels.layer import Drive, Kernels, Run, kernels_of, rebuilt
 from neko.kernels.plan import Plan
 from neko.kernels.tape import Steps
 from neko.kernels.trace import Untraceable
@@ -62,6 +62,10 @@ def alone() -> Iterator[None]:
     finally:
         torch.set_num_threads(before)
         THREADS.reset(token)
+
+
+PRODUCTS = 16
+"""Products and sums in the time of one neuron's step."""
 
 
 def dense(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
@@ -112,8 +116,6 @@ def emissions(z: np.ndarray) -> tuple[Array, Array]:
     return before, after
 
 
-PRODUCTS = 16
-"""Products and sums in the time of one neuron's step."""
 Weights = tuple[Array, Array | None, Array | None]
 """Input weights, recurrent weights and bias."""
 
@@ -160,8 +162,8 @@ def leaky_filter(kappa: float, drive: Array, start: Array, reverse: bool) -> tup
     """``f_t = κ f_{t-1} + drive_t`` along the leading axis; the last f and all of them."""
     f, given = view(start).copy(), view(drive)
     out = BUFFERS.empty(given.shape, given.dtype)
-    flat = (given.reshape(len(given), -1), f.reshape(-1))
-    products.leaky_filter(kappa, *flat, reverse, out.reshape(len(out), -1), count())
+    columns = (given.reshape(len(given), -1), f.reshape(-1))
+    products.leaky_filter(kappa, *columns, reverse, out.reshape(len(out), -1), count())
     return torch.from_numpy(f), torch.from_numpy(out)
 
 
@@ -194,21 +196,17 @@ class Layer:
             run = self.run(weights, x, fields, record=False)
             last, (_, z) = map(torch.from_numpy, run.last), emissions(run.z)
         # A view of the last emission would keep all of them for as long as the state is kept.
-        return self.rebuilt(state, [*last, z[-1].clone()]), z
+        return rebuilt(state, [*last, z[-1].clone()]), z
 
     def record(self, weights: Weights, x: Array, state: Any) -> tuple[Any, Array, Array, Tape]:
         """The last state, the emissions before and after each step, and the step Jacobians."""
         run = self.run(weights, x, [field for field in state if field is not None], record=True)
         last = [*map(torch.from_numpy, run.last), torch.from_numpy(run.z[-1].copy())]
-        return self.rebuilt(state, last), *emissions(run.z), Tape(self.kernels, run)
+        return rebuilt(state, last), *emissions(run.z), Tape(self.kernels, run)
 
     def run(self, weights: Any, x: Array, fields: list[Array], *, record: bool) -> Run:
         drive = drive_of(x, *weights, kernels=self.kernels)
         return self.kernels.forward(drive, [view(f) for f in fields], record=record)
-
-    def rebuilt(self, state: Any, arrays: list[Array]) -> Any:
-        left = iter(arrays)
-        return type(state)(*(None if field is None else next(left) for field in state))
 
 
 def drive_of(x: Array, w_in: Array, w_rec: Array | None, bias: Array | None, *, kernels: Kernels) -> Drive:

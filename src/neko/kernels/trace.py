@@ -96,7 +96,7 @@ class Graph:
             return value
         if isinstance(value, bool | int | float | np.number | np.ndarray | np.bool_):
             if isinstance(value, np.ndarray) and value.dtype == bool:
-                return self.constant(value).compare("ne", 0.0)
+                return self.constant(value) != 0.0
             return self.constant(value)
         raise Untraceable(f"a value of type {type(value).__name__} is not of this backend's API")
 
@@ -145,9 +145,6 @@ class Symbol:
     @property
     def dtype(self) -> Any:
         return np.dtype(bool) if self.graph.is_condition(self.index) else self.graph.dtype
-
-    def compare(self, operation: str, other: Any) -> Symbol:
-        return self.graph.apply(operation, self, other)
 
     __add__, __radd__ = binary("add"), binary("add", swapped=True)
     __sub__, __rsub__ = binary("sub"), binary("sub", swapped=True)

@@ -18,7 +18,7 @@ from neko.cells.base import Cell
 from neko.kernels import layer, persistent
 from neko.kernels import torch as fused
 from neko.kernels.check import STEPS, difference
-from neko.kernels.layer import Drive, Run, kernels_of
+from neko.kernels.layer import Drive, Run, kernels_of, rebuilt
 from neko.kernels.numba import Text
 from neko.kernels.plan import Plan
 from neko.kernels.tape import Steps
@@ -57,9 +57,7 @@ class Kernels(layer.Kernels):
     def launch(self, text: Text, grid: tuple[int, ...], *arguments: Any, **flags: bool) -> None:
         kernel, n = persistent.compiled(text.text), self.units
         width = 1 << (n - 1).bit_length()
-        numbers = [self.constants[p] for p in text.numbers] or [np.zeros(())]
-        rows = [self.constants[p] for p in text.rows] or [np.zeros(n)]
-        constants = map(self.tensor, (np.array(numbers), np.array(rows)))
+        constants = map(self.tensor, self.arguments(text))
         tuned = {"BLOCK": max(1, min(16, 8192 // width)), "num_warps": max(1, min(16, width // 64)), "num_stages": 1}
         with torch.cuda.device_of(arguments[-1]):
             kernel[grid](*constants, *arguments, **flags, N=width, **tuned)
@@ -81,11 +79,7 @@ class Kernels(layer.Kernels):
         back, w_back = torch.empty_like(given[0]), self.tensor(w_rec.T if recurrent else [])
         arrays = (given, self.tensor(run.z), self.tensor(run.tape), credit, delta, back, w_back)
         self.launch(persistent.backward(plan), (batch, rows), time, rows, batch, n, *arrays, RECURRENT=recurrent)
-        place = {i: k for k, i in enumerate(plan.carried)}
-        start = [credit[place[i]] if alive else None for i, alive in enumerate(plan.alive)]
-        if recurrent:
-            start[-1] = back if start[-1] is None else start[-1] + back
-        return start, list(delta)
+        return plan.before(credit, back if recurrent else None), list(delta)
 
     def entries(self, run: Run, wanted: tuple[tuple[int, int], ...]) -> list[Any]:
         time, batch, n = run.z[1:].shape
@@ -140,7 +134,7 @@ class Layer(fused.Layer):
         given = (x @ w_in, *self.filled(*rest), *fields)
         record = torch.is_grad_enabled() and any(a.requires_grad for a in given)
         *last, z = Unrolled.apply(self.kernels, record, *given)
-        return self.rebuilt(state, [*last, z[-1]]), z
+        return rebuilt(state, [*last, z[-1]]), z
 
     def record(self, weights: fused.Weights, x: Array, state: Any) -> tuple[Any, Array, Array, Tape]:
         """The last state, the emissions before and after each step, and the step Jacobians."""
@@ -148,7 +142,7 @@ class Layer(fused.Layer):
         with torch.no_grad():
             drive = Drive(x @ w_in, *self.filled(*rest))
             run = self.kernels.forward(drive, [field for field in state if field is not None], record=True)
-        return self.rebuilt(state, [*run.last, run.z[-1]]), run.z[:-1], run.z[1:], Tape(self.kernels, run)
+        return rebuilt(state, [*run.last, run.z[-1]]), run.z[:-1], run.z[1:], Tape(self.kernels, run)
 
 
 class Tape(fused.Tape):

@@ -54,12 +54,11 @@ def record_directions(
     params: Params,
     batch: Batch,
     cut: Callable[[Cell], Cell],
-    state: NetworkState | None = None,
 ) -> list[tuple[Direction, Batch, Recorded]]:
-    """As `record`, by default from rest, for each direction of the network: the batch and all that was recorded are in
-    the order of the direction, the loss and its outputs are those of the whole network."""
+    """As `record` from rest, for each direction of the network: the batch and all that was recorded are in the order of
+    the direction, the loss and its outputs are those of the whole network."""
     network, objective, passes = without_paths(model.network, cut), model.objective, []
-    state = network.initial_state(xp, batch.x.shape[1]) if state is None else state
+    state = network.initial_state(xp, batch.x.shape[1])
     for direction in model.model.directions:
         turn = direction.turn(xp, batch.valid)
         own = batch._replace(x=turn(batch.x), valid=turn(batch.valid))
