@@ -51,9 +51,15 @@ def test_demo_shows_eprop_beside_bptt(tmp_path):
     [
         (["--data", "minst"], "'digits', 'ecg', 'evidence'"),
         (["--cell", "alf"], "'alif'"),
-        (["--rule", "prop"], "'bptt', 'eprop', 'rtrl'"),
+        (["--rule", "prop"], "did you mean 'eprop'?"),
         (["--rule", "eprop:symetric"], "'symmetric', 'random', 'adaptive'"),
         (["--optimizer", "manhattan", "--device", "memristor"], "'constant', 'linear', 'soft_bounds'"),
+        (["--optimizer", "manhattan", "--device", "soft_bound(dg_min_std=0.1)"], "did you mean 'soft_bounds'?"),
+        (["--optimizer", "manhatan"], "did you mean 'manhattan'?"),
+        (["--encoder", "step_foward"], "did you mean 'step_forward'?"),
+        (["--loss", "categorical_crosentropy"], "did you mean 'categorical_crossentropy'?"),
+        (["--loss", "tests/few_digits.py:losses"], "no file 'tests/few_digits.py'"),
+        (["--metrics", "accuracy,firing_rates"], "did you mean 'firing_rate'?"),
         (["--device", "constant"], "only the optimizer 'manhattan'"),
         (["--backend", "pytorch"], "'torch', 'jax', 'tensorflow'"),
         (["--rule", "bptt:random"], "rule 'bptt:random': expected 'bptt'"),
@@ -116,7 +122,7 @@ def cosine(table, kind, rule):
     ("arguments", "right"),
     [
         (["sample", "--sampler", "nuts"], "'hmc', 'langevin', 'sgld'"),
-        (["sample", "--drift", "hebb", "--pretrain", "0"], "'bptt', 'eprop', 'rtrl'"),
+        (["sample", "--drift", "rtlr", "--pretrain", "0"], "did you mean 'rtrl'?"),
         (["sample", "--cell", "gru"], "has no feed-forward form"),
         (["sample", "--pretrain", "0", "--epochs", "1", "--hidden", "4"], "no draws after 1 epochs"),
         (["compare", "--rules", "bptt"], "one or more"),
@@ -345,7 +351,7 @@ def test_verify_tells_each_check_as_it_ends(monkeypatch):
     pytest.importorskip("torch")
     from neko.verification import ORACLES
 
-    monkeypatch.setitem(ORACLES, "bptt", interrupted)
+    monkeypatch.setattr("neko.verification.ORACLES", {**ORACLES, "bptt": interrupted})
     result = run("verify", "neko.cells:LIF", "--backend", "torch")
     assert result.exit_code == 130
     told = [line for line in result.stderr.splitlines() if line.startswith("torch: ")]

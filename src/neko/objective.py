@@ -22,7 +22,8 @@ class Batch(NamedTuple):
     sequence-level target, (1, batch, …); ``valid`` (time, batch) with 0 at padded frames; ``weight`` (time, batch) of
     each step's loss; ``pooling`` (time, batch) of each step's output in the prediction of a sequence-level target, None
     for a target at every step; ``closing`` (batch,) is 1 where the sequence ends in these frames: always for a whole
-    sequence, and for the last chunk of a sequence.
+    sequence, and for the last chunk of a sequence; ``number`` that of the update, from which stochastic rules draw
+    their noise, None outside of training.
     """
 
     x: Array
@@ -31,6 +32,7 @@ class Batch(NamedTuple):
     weight: Array
     pooling: Array | None
     closing: Array
+    number: Array | None = None
 
     def timed(self) -> tuple[Array | None, ...]:
         """The arrays with a time axis, None in place of a sequence-level target."""
@@ -39,7 +41,8 @@ class Batch(NamedTuple):
     def with_timed(self, chunk: tuple[Any, ...]) -> Batch:
         """A chunk of this batch, from a chunk of the arrays of `timed`."""
         x, target, valid, weight, pooling = chunk
-        return Batch(x, self.target if target is None else target, valid, weight, pooling, self.closing)
+        target = self.target if target is None else target
+        return self._replace(x=x, target=target, valid=valid, weight=weight, pooling=pooling)
 
 
 class Forward(NamedTuple):

@@ -113,3 +113,18 @@ def test_single_precision_normals_agree_on_every_backend(name):
     with xp.scope():
         found = xp.to_numpy(xp.random.normal(xp.random.key(3), (4000,)))
     np.testing.assert_allclose(found, reference.random.normal(reference.random.key(3), (4000,)), rtol=1e-6)
+
+
+@pytest.mark.quick("torch", "jax")
+@pytest.mark.parametrize("name", backends.installed())
+def test_the_key_of_a_number_is_another_key_and_the_same_on_every_backend(name):
+    """Also where the number is an array of a compiled function, and for the next seed with the number before."""
+    xp = backends.get(name)
+    found = [
+        xp.to_numpy(xp.jit(lambda n, seed=seed: xp.random.fold(xp.random.key(seed), n))(xp.scalar(float(n)))).tolist()
+        for seed, n in ((7, 0), (7, 1), (7, 2), (8, 1))
+    ]
+    plain = threefry.words((2, 7), 1)[0].tolist()
+    assert found[2] == plain == xp.to_numpy(xp.random.fold(xp.random.key(7), 2)).tolist()
+    assert len({tuple(words) for words in [*found, xp.to_numpy(xp.random.key(7)).tolist()]}) == 5
+    assert xp.to_numpy(xp.random.fold(xp.random.key(7), None)).tolist() == [0, 7]

@@ -44,6 +44,14 @@ class Random:
         first, second = self._block(key, count)
         return self.xp.stack([first, second], axis=-1)
 
+    def fold(self, key: Array, number: Array | int | None) -> Array:
+        """The key of a number: independent of `key` and of those of other numbers; `key` itself for None."""
+        if number is None:
+            return key
+        word = self._words(np.int64(number)) if isinstance(number, int) else self.xp.astype(number, self.word)
+        # In the high word a number meets no other seed below 2^32.
+        return self.split(self.xp.stack([self._low(key[0] + word), key[1]]), 1)[0]
+
     def uniform(self, key: Array, shape: tuple[int, ...]) -> Array:
         """Uniform numbers in [0, 1): multiples of 2^-24 in single, of 2^-53 in double precision."""
         xp = self.xp

@@ -268,7 +268,8 @@ class LearningRule(Learner):
         """The rule's gradient of a batch with the weights as the update stores them; no update."""
         with self.xp.scope():
             params, feedback, _ = self._step.stored(self._weights())
-        found: Gradient = self._differentiate(params, feedback, start, batch.x, batch.y, batch.mask)
+            number = self.xp.scalar(float(self.steps))
+        found: Gradient = self._differentiate(params, feedback, start, number, batch.x, batch.y, batch.mask)
         return found
 
     def _advance(self, batch: Examples, closing: np.ndarray | None = None) -> Measures:

@@ -36,9 +36,12 @@ class Step:
     chunk: int | None
     carries: bool
 
-    def look(self, params: Params, feedback: Params, carry: Any, x: Any, y: Array, mask: Array | None) -> Gradient:
-        """The gradient of a batch, without an update."""
-        return self.differentiate(params, feedback, self.gradient.model.batch(x, y, mask), carry)
+    def look(
+        self, params: Params, feedback: Params, carry: Any, number: Array, x: Any, y: Array, mask: Array | None
+    ) -> Gradient:
+        """The gradient of a batch as before update `number`, without the update."""
+        batch = self.gradient.model.batch(x, y, mask)._replace(number=number)
+        return self.differentiate(params, feedback, batch, carry)
 
     def differentiate(self, params: Params, feedback: Params, batch: Batch, carry: Any) -> Gradient:
         """The gradient of a batch with time leading, at once or in chunks."""
@@ -60,7 +63,7 @@ class Step:
         params, feedback, state = self.stored(weights)
         if self.carries and carry is None:
             carry = self.gradient.initial_carry(int(data[0].shape[0]))
-        batch = model.batch(*data)
+        batch = model.batch(*data)._replace(number=number)
         result = self.differentiate(params, feedback, batch, carry)
         gradients = self.whole(result.gradients)
         names = sorted(gradients)

@@ -1,18 +1,15 @@
-"""The oracles of gradient rules, by the names that rules register.
-
-An oracle takes a case and a rule of the case's evaluator, and returns the largest relative deviation of the rule's
-gradients from independently computed ones.
-"""
+"""Exact rules against automatic differentiation and each other; e-prop against automatic differentiation with its cuts."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from neko.verification.cases import Case, gradients, max_relative_error, relative_error
+from neko.verification.oracles import ORACLES
 from neko.verification.reference import by_autodiff, eprop_by_autodiff
 
 
+@ORACLES.register("autodiff")
 def autodiff(case: Case, rule: Any) -> float:
     """An exact rule against automatic differentiation of the network in a plain loop; its loss is compared too."""
     loss, found = rule.gradients(*case.data)
@@ -20,11 +17,13 @@ def autodiff(case: Case, rule: Any) -> float:
     return max(abs(float(loss) - float(value)) / abs(float(value)), relative_error(case.xp, found, expected))
 
 
+@ORACLES.register("bptt")
 def bptt(case: Case, rule: Any) -> float:
     """An exact rule against backpropagation through time."""
     return max_relative_error(gradients(rule, case.data), case.bptt)
 
 
+@ORACLES.register("cut autodiff")
 def cut_autodiff(case: Case, rule: Any) -> float:
     """e-prop against automatic differentiation of the network with exactly its cuts."""
     cells = [cell.without_reset() for cell in case.evaluator.network.cells]
@@ -36,5 +35,3 @@ def cut_autodiff(case: Case, rule: Any) -> float:
         expected[top] = case.xp.matrix_transpose(expected["readout.w_out"])
     return relative_error(case.xp, {name: found[name] for name in expected}, expected)
 
-
-ORACLES: dict[str, Callable[[Case, Any], float]] = {"autodiff": autodiff, "bptt": bptt, "cut autodiff": cut_autodiff}
