@@ -112,6 +112,7 @@ import neko
 from neko.cells import LIF
 from neko.datasets import Dataset
 from neko.devices import SoftBounds
+from neko.encoders import Encoder
 
 @dataclass(frozen=True, eq=False, repr=False)
 class MyCell(LIF):
@@ -133,6 +134,21 @@ class MyUpdate:
 
 slow = MyDevice(dg_min=1e-6)
 
+@dataclass(frozen=True)
+class MyEncoder(Encoder):
+    "Whether a sample is above a level."
+    level: float = 0.5
+    def code(self, x):
+        return (x > self.level).astype(x.dtype)
+
+def my_loss(xp, outputs, target):
+    "Squared error by another name."
+    return xp.sum(xp.square(outputs - target), axis=-1)
+
+def my_metric(xp, context):
+    "Mean largest output."
+    return xp.sum(xp.max(context.outputs, axis=-1) * context.weight), xp.sum(context.weight)
+
 def load_mine():
     rng = np.random.default_rng(0)
     x = rng.normal(size=(24, 5, 3)).astype(np.float32)
@@ -148,7 +164,12 @@ def load_mine():
         ("--rule", "MyRule"),
         ("--device", "MyDevice"),
         ("--device", "slow"),
+        ("--device", "MyDevice(dg_min=1e-6)"),
         ("--optimizer", "MyUpdate"),
+        ("--encoder", "MyEncoder"),
+        ("--encoder", "MyEncoder(level=0.2)"),
+        ("--loss", "my_loss"),
+        ("--metrics", "my_metric"),
     ],
 )
 def test_a_file_of_a_person_brings_a_part(option, tmp_path, monkeypatch):
@@ -161,6 +182,26 @@ def test_a_file_of_a_person_brings_a_part(option, tmp_path, monkeypatch):
     (folder,) = Path("runs").iterdir()
     assert getattr(runs.read_config(folder / runs.CONFIG), flag[2:]) == f"mine.py:{name}"
     assert runs.load(folder).history.epochs == 1
+
+
+def test_loss_and_metrics_of_a_run_are_those_that_are_named(tmp_path, monkeypatch):
+    """By comma, each in the history and in the table; without them those of the data set."""
+    monkeypatch.chdir(tmp_path)
+    Path("mine.py").write_text(MINE)
+    small = ["train", "--hidden", 6, "--epochs", 1, "--loss", "mine.py:my_loss"]
+    result = command(*small, "--metrics", "mine.py:my_metric, top_5_accuracy", "--out", "named")
+    assert result.exit_code == 0, result.output
+    history = History.load(Path("named") / runs.HISTORY)
+    measures = ("loss", "my_metric", "top_5_accuracy")
+    assert set(history) == {*measures, *(f"val_{name}" for name in measures)}
+    assert all(word in result.output for word in ("my_metric", "top_5_accuracy"))
+    assert runs.load("named").rule.model.objective.loss.name == "my_loss"
+    assert command(*small, "--metrics", "", "--out", "none").exit_code == 0
+    assert set(History.load(Path("none") / runs.HISTORY)) == {"loss", "val_loss"}
+    model, digits = runs.load("none").rule.model, neko.datasets.load("digits").one_hot()
+    x, y = digits.x_test, digits.y_test
+    squared = np.sum((model.predict(x, every_step=True) - y[:, None]) ** 2, axis=-1).mean()
+    assert model.evaluate(x, y)["loss"] == pytest.approx(squared, rel=1e-5)
 
 
 def test_a_run_leaves_its_folder(tmp_path):

@@ -20,9 +20,19 @@ def training(run: Any) -> None:
 
 
 def measured(title: str, rows: list[tuple[str, dict[str, list[float]], float]]) -> None:
-    """Test measures after the last epoch, a row per run."""
+    """Test measures after the last epoch, a row per run; metrics that were asked for have columns of their own."""
+    usual = ("accuracy", "loss", "firing_rate")
+    named = [measure.removeprefix("val_") for _, history, _ in rows for measure in history if measure[:4] == "val_"]
+    others = [name for name in dict.fromkeys(named) if name not in usual]
     table = Table(title=title)
-    for column in ("rule", "test accuracy", "test loss", "firing rate", "seconds"):
+    for column in (
+        "rule",
+        "test accuracy",
+        "test loss",
+        "firing rate",
+        *(f"test {name}" for name in others),
+        "seconds",
+    ):
         table.add_column(column, justify="left" if column == "rule" else "right")
     for name, history, seconds in rows:
         accuracy, rate = (history.get(f"val_{measure}", [np.nan])[-1] for measure in ("accuracy", "firing_rate"))
@@ -31,6 +41,7 @@ def measured(title: str, rows: list[tuple[str, dict[str, list[float]], float]]) 
             "–" if np.isnan(accuracy) else f"{100 * accuracy:.1f} %",
             f"{history['val_loss'][-1]:.3f}",
             "–" if np.isnan(rate) else f"{rate:.0f} Hz",
+            *(f"{history[f'val_{name}'][-1]:.3f}" for name in others),
             f"{seconds:.0f}",
         )
     console.print(table)
@@ -40,7 +51,7 @@ def sampling(run: Any) -> None:
     """Accuracy and uncertainty of the posterior on the test set, and the mixing of its chains."""
     data, found = run.data, run.trainer.rule.posterior
     labels = data.y_test.argmax(axis=-1)
-    adam = [start.evaluate(data.x_test, data.y_test)["accuracy"] for start in run.starts]
+    adam = [np.mean(start.predict(data.x_test).argmax(axis=-1) == labels) for start in run.starts]
     values = found.mean_cross_entropy()
     right = found.mean_prediction.argmax(axis=-1) == labels
     rows = {

@@ -18,9 +18,10 @@ from neko.updates import UPDATES, Manhattan
 def build_evaluator(
     config: Config, data: Dataset, *, chain: int = 0, regularizer: FiringRate | None = None
 ) -> Evaluator:
-    """A layer of cells with a readout, its loss (cross-entropy, of a regression squared error) and its metrics.
+    """A layer of cells with a readout, its loss and its metrics.
 
-    The data set gives the number and kind of outputs; each `chain` of a sampler draws its own weights.
+    The data set gives the number and kind of outputs, and the loss and metrics where the configuration names none; each
+    `chain` of a sampler draws its own weights.
     """
     xp = backends.get(config.backend, device=config.processor, dtype=config.dtype)
     name, options = called(config.cell)
@@ -30,11 +31,17 @@ def build_evaluator(
     layer = cell(config.hidden, **options, **({} if config.recurrent else {"recurrent": False}))
     seed, both = config.seed + chain, config.bidirectional
     model = Model(layer, data.outputs, xp, task_type=data.task_type, bidirectional=both, seed=seed)
-    metrics = ["accuracy"] if data.task_type == "classification" else []
-    metrics += ["firing_rate"] if cell.spiking else []
-    loss = "categorical_crossentropy" if data.task_type == "classification" else "mean_squared_error"
+    loss, metrics = config.loss, config.metrics
+    if loss is None:
+        loss = "categorical_crossentropy" if data.task_type == "classification" else "mean_squared_error"
+    usual = [*(["accuracy"] if data.task_type == "classification" else []), *(["firing_rate"] if cell.spiking else [])]
     return Evaluator(
-        model, loss=loss, metrics=metrics, target=config.target, regularizer=regularizer, encoder=config.encoder
+        model,
+        loss=loss,
+        metrics=usual if metrics is None else [name.strip() for name in metrics.split(",") if name.strip()],
+        target=config.target,
+        regularizer=regularizer,
+        encoder=config.encoder,
     )
 
 
@@ -54,8 +61,9 @@ def optimizer_options(config: TrainConfig) -> dict[str, Any]:
     if update is Manhattan and device is None:
         return {"optimizer": Manhattan(delta=rate)}
     if update is Manhattan:
-        held = devices.get(device)
-        return {"optimizer": Manhattan(device=held() if isinstance(held, type) else held)}
+        name, options = called(device)
+        held = devices.get(name)
+        return {"optimizer": Manhattan(device=held(**options) if options or isinstance(held, type) else held)}
     if hasattr(update, "init") and hasattr(update, "step"):
         return {"optimizer": update() if isinstance(update, type) else update, "learning_rate": rate}
     return {"optimizer": update}

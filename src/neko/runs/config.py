@@ -55,6 +55,16 @@ class Config:
         None, "Processor, as the framework names it: cpu, cuda:1 of torch, gpu of jax, /GPU:0."
     )
     dtype: str = option("float32", "Precision: {neko.backend:DTYPES}.")
+    loss: str | None = option(
+        None,
+        "Loss: {neko.losses:LOSSES}; or file.py:function. By default categorical_crossentropy, for the "
+        "regression of a data set mean_squared_error.",
+    )
+    metrics: str | None = option(
+        None,
+        "Metrics by comma: {neko.metrics:METRICS}; or file.py:function. By default accuracy of classes, and the "
+        "firing_rate of spiking neurons.",
+    )
     target: str = option("every", "Output that the loss evaluates: every step, last, or mean over time.")
     epochs: int = option(30, "Passes over the training data.", least=1)
     batch_size: int = option(128, "Examples per update, or per pass of a sampler.", least=1)
@@ -100,8 +110,12 @@ class TrainConfig(Config):
     method: ClassVar[str] = "rule"
 
     rule: str = option("eprop", "Learning rule: {neko.rules:names}; or file.py:Class.")
-    optimizer: str = option("adam", "What turns gradients into weights: {neko.updates:names}.")
-    device: str | None = option(None, "Analog device that holds manhattan's weights: {neko.devices:DEVICES}.")
+    optimizer: str = option("adam", "What turns gradients into weights: {neko.updates:names}; or file.py:Class.")
+    device: str | None = option(
+        None,
+        "Analog device that holds manhattan's weights: {neko.devices:DEVICES}; or file.py:Class. "
+        "With options as in soft_bounds(dg_min_std=0.3).",
+    )
     firing_rate: float | None = option(None, "Target rate in Hz of a firing-rate regularizer.")
     clip_norm: float | None = option(None, "Scale longer gradients down to this L2 norm.")
     patience: int | None = option(None, "Stop after so many epochs without a better validation loss.", least=1)
