@@ -58,9 +58,9 @@ def optimizer_options(config: TrainConfig) -> dict[str, Any]:
     if optimizer in backends.OPTIMIZERS:
         return {"optimizer": optimizer, "learning_rate": rate}
     update = UPDATES.get(optimizer)
-    if update is Manhattan and device is None:
-        return {"optimizer": Manhattan(delta=rate)}
     if update is Manhattan:
+        if device is None:
+            return {"optimizer": Manhattan(delta=rate)}
         name, options = called(device)
         held = devices.get(name)
         return {"optimizer": Manhattan(device=held(**options) if options or isinstance(held, type) else held)}
