@@ -1,4 +1,4 @@
-"""Exact rules against automatic differentiation and each other; e-prop against automatic differentiation with its cuts."""
+"""Exact rules against automatic differentiation and each other; e-prop against the same with its cuts."""
 
 from __future__ import annotations
 
@@ -34,4 +34,3 @@ def cut_autodiff(case: Case, rule: Any) -> float:
     if top in found:  # trained feedback has the gradient of the readout
         expected[top] = case.xp.matrix_transpose(expected["readout.w_out"])
     return relative_error(case.xp, {name: found[name] for name in expected}, expected)
-
