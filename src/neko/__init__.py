@@ -10,6 +10,7 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "Model": "models",
     "Evaluator": "evaluator",
+    "Learnable": "cells",
     "FiringRate": "objective",
     "Langevin": "bayes",
     "HMC": "bayes",

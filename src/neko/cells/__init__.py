@@ -7,6 +7,7 @@ from typing import Any
 
 from neko.cells.base import CELLS, Cell, classes
 from neko.cells.integrate_and_fire import IntegrateAndFire
+from neko.cells.learnable import Learnable
 
 get = CELLS.get
 
@@ -21,4 +22,4 @@ def __dir__() -> list[str]:
     return sorted([*__all__, *classes()])
 
 
-__all__ = ["CELLS", "Cell", "IntegrateAndFire", "classes", "get"]
+__all__ = ["CELLS", "Cell", "IntegrateAndFire", "Learnable", "classes", "get"]

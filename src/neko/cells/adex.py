@@ -10,7 +10,7 @@ import numpy as np
 
 from neko.backend.protocol import Backend
 from neko.cells.base import CELLS, Cell
-from neko.cells.constants import finite, flag, not_negative, per_neuron, positive, settle
+from neko.cells.constants import at_first, extent, finite, flag, not_negative, per_neuron, positive, settle
 from neko.cells.surrogates import Triangular
 from neko.typing import Array
 
@@ -89,16 +89,17 @@ class AdEx(Cell):
         settle(self, self.units, finite, "resistance", "e_l", "v_t", "v_peak", "v_reset")
         settle(self, None, positive, "dt")
         settle(self, None, flag, "detach_reset")
-        e_l, v_t, v_peak, v_reset = (np.asarray(v) for v in (self.e_l, self.v_t, self.v_peak, self.v_reset))
-        if not ((e_l < v_t) & (v_t < v_peak) & (v_reset < v_peak)).all():
+        potentials = self.e_l, self.v_t, self.v_peak, self.v_reset
+        (_, e_l), (v_t_least, v_t), (v_peak, _), (_, v_reset) = map(extent, potentials)
+        if not np.all((e_l < v_t_least) & (v_t < v_peak) & (v_reset < v_peak)):
             raise ValueError(
-                f"potentials {(self.e_l, self.v_t, self.v_peak, self.v_reset)!r}: "
-                "expected e_l < v_t < v_peak and v_reset < v_peak"
+                f"potentials {potentials!r}: expected e_l < v_t < v_peak and v_reset < v_peak, for all values of one "
+                "that learns: give it low=… and high=…"
             )
 
     def initial_state(self, xp: Backend, batch: int) -> AdExState:
         rest = xp.zeros((batch, self.units))
-        return AdExState(rest + per_neuron(xp, self.e_l), rest, rest)
+        return AdExState(rest + at_first(xp, self.e_l), rest, rest)
 
     def dynamics(self, xp: Backend, state: AdExState, current: Array) -> AdExState:
         e_l, v_t, v_peak, delta_t = (per_neuron(xp, c) for c in (self.e_l, self.v_t, self.v_peak, self.delta_t))

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from neko.arguments import check_integer
 from neko.backend.protocol import Backend
-from neko.cells import constants, surrogates
+from neko.cells import constants, numbers, surrogates
 from neko.registry import Registry
 from neko.typing import Array
 
@@ -68,6 +68,11 @@ class Cell(ABC):
     neuron see `neko.cells.constants`: ``settle`` checks them and keeps them as floats, ``per_neuron`` and ``decay``
     give them to ``dynamics``.
 
+    **Constants that learn.** A field that is a number may be a `neko.Learnable`, which every rule trains: in
+    ``dynamics`` it is then an array (n,), so that functions of it are those of `xp`, not of `math`. It may take any
+    finite value, unless it has `low` and `high` or ``settle`` checks its range. ``initial_state`` gets the first values
+    by ``neko.cells.constants.at_first``.
+
     Examples
     --------
     A leaky integrator with a rate output is a complete new cell:
@@ -103,9 +108,10 @@ class Cell(ABC):
     def __post_init__(self) -> None:
         object.__setattr__(self, "units", check_integer("units", self.units))
         for field in dataclasses.fields(self)[1:]:
-            given = constants.kept(field.name, getattr(self, field.name))
+            given = constants.kept(field.name, getattr(self, field.name), self.units)
             value = surrogates.resolve(given) if field.name == "surrogate" else given
             object.__setattr__(self, field.name, value)
+        constants.fixed("dt", self.dt, "it is the time step of the whole network")
         if not self.input_currents:
             raise ValueError("input_currents=(): expected a current that the input feeds")
         for name in ("input_currents", "recurrent_currents"):
@@ -123,7 +129,7 @@ class Cell(ABC):
 
     def __repr__(self) -> str:
         given = [
-            f"{field.name}={constants.shown(getattr(self, field.name))}"
+            f"{field.name}={numbers.shown(getattr(self, field.name))}"
             for field in dataclasses.fields(self)[1:]
             if repr(getattr(self, field.name)) != repr(field.default)
         ]

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from neko.arguments import check_choice
 from neko.backend.protocol import Backend
 from neko.cells.base import Cell
-from neko.cells.constants import decay, flag, not_negative, per_neuron, positive, settle
+from neko.cells.constants import decay, fixed, flag, not_negative, per_neuron, positive, settle
 from neko.cells.surrogates import Triangular
 from neko.typing import Array
 
@@ -59,7 +59,8 @@ class IntegrateAndFire(Cell):
     ValueError
         For a time constant or threshold that is not positive, or an unknown `reset`.
     TypeError
-        For a constant that is a trainable parameter: rules do not train constants yet.
+        For a `Learnable` refractory period, and for a trainable parameter of a framework: a constant that rules train
+        is a `neko.Learnable`, as in ``tau_m=Learnable(20.0)``.
     """
 
     spiking: ClassVar[bool] = True
@@ -78,6 +79,7 @@ class IntegrateAndFire(Cell):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        fixed("t_ref", self.t_ref, "it sets a number of steps, which has no derivative")
         settle(self, self.units, positive, "tau_m", "v_th")
         settle(self, self.units, not_negative, "t_ref")
         settle(self, None, positive, "dt")

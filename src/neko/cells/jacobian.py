@@ -12,7 +12,7 @@ Entries = tuple[Array | None, ...]
 
 class StepJacobian(NamedTuple):
     """``state[i][j]`` = ∂h_t[i]/∂h_{t-1}[j] and ``current[i][c]`` = ∂h_t[i]/∂I_t[c], each (time, batch, n); None where
-    it is zero by the structure of the step."""
+    it is zero by the structure of the step. After the currents follow the parameters of constants that learn."""
 
     state: tuple[Entries, ...]
     current: tuple[Entries, ...]

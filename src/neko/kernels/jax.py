@@ -44,7 +44,7 @@ def offer(xp: Backend, cell: Cell, state: Any) -> Offer:
     return Offer(None, reason) if reason else Offer(Layer(xp, cell, Kernels(traced)))
 
 
-Weights = tuple[Array, Array | None, Array | None]
+Weights = tuple[Array, Array | None, Array | None, tuple[()]]
 """Input weights, recurrent weights and bias."""
 
 
@@ -84,7 +84,7 @@ class Layer:
 
     def given(self, weights: Weights, x: Array, state: Any) -> tuple[Drive, list[Array]]:
         """The drive of all steps, whose input is one product, and the fields of the state."""
-        w_in, w_rec, bias = weights
+        w_in, w_rec, bias, _ = weights
         nothing = jnp.zeros((self.cell.units, 0), self.kernels.dtype)
         drive = Drive(x @ w_in, nothing if w_rec is None else w_rec, nothing[0] if bias is None else bias)
         return drive, [field for field in state if field is not None]

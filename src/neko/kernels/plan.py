@@ -8,10 +8,11 @@ from typing import Any, NamedTuple
 
 from neko.cells.base import Cell
 from neko.cells.jacobian import live
+from neko.cells.learnable import learnt
 from neko.cells.surrogates import Given, Surrogate
 from neko.kernels import numba
 from neko.kernels.derivative import pullback, recorded
-from neko.kernels.trace import Graph, Symbol, Trace, trace
+from neko.kernels.trace import Graph, Symbol, Trace, Untraceable, trace
 
 
 class Plan:
@@ -117,6 +118,8 @@ def plan_of(cell: Cell, dtype: str, used: tuple[bool, ...]) -> tuple[Plan, Graph
     Untraceable with the reason if it has none. A user's cell is traced at each call, since its constants may have
     changed, in its fields or anywhere else.
     """
+    if learnt(cell):
+        raise Untraceable(f"constants learn: {', '.join(learnt(cell))}")
     fields = tuple(getattr(cell, field.name) for field in dataclasses.fields(cell))
     planned = known if all(map(is_constant, (cell, *fields))) else traced
     return planned(Settled(cell, fields), dtype, used)

@@ -116,8 +116,8 @@ def emissions(z: np.ndarray) -> tuple[Array, Array]:
     return before, after
 
 
-Weights = tuple[Array, Array | None, Array | None]
-"""Input weights, recurrent weights and bias."""
+Weights = tuple[Array, Array | None, Array | None, tuple[()]]
+"""Input weights, recurrent weights and bias; no constants that learn."""
 
 REFUSED: dict[tuple[Plan, type[Cell]], str] = {}
 """Result of the comparison with live data: empty if the kernels agree with the step."""
@@ -179,7 +179,7 @@ class Layer:
         """Whether the kernels agree with the cell's own step on these data; asked of the data once."""
         key = self.kernels.plan, type(self.cell)
         if key not in REFUSED:
-            drive = drive_of(x[:STEPS], *weights, kernels=self.kernels)
+            drive = drive_of(x[:STEPS], *weights[:3], kernels=self.kernels)
             try:
                 with torch.no_grad():
                     REFUSED[key] = difference(self.xp, self.cell, self.kernels, drive, state)
@@ -190,8 +190,8 @@ class Layer:
     def unroll(self, weights: Weights, x: Array, state: Any) -> tuple[Any, Array]:
         """The last state, and the emissions (time, batch, n), differentiable by weights, input and state."""
         fields = [field for field in state if field is not None]
-        if torch.is_grad_enabled() and any(a is not None and a.requires_grad for a in (*weights, x, *fields)):
-            *last, z = Unrolled.apply(self.kernels, x, *weights, *fields)
+        if torch.is_grad_enabled() and any(a is not None and a.requires_grad for a in (*weights[:3], x, *fields)):
+            *last, z = Unrolled.apply(self.kernels, x, *weights[:3], *fields)
         else:
             run = self.run(weights, x, fields, record=False)
             last, (_, z) = map(torch.from_numpy, run.last), emissions(run.z)
@@ -205,7 +205,7 @@ class Layer:
         return rebuilt(state, last), *emissions(run.z), Tape(self.kernels, run)
 
     def run(self, weights: Any, x: Array, fields: list[Array], *, record: bool) -> Run:
-        drive = drive_of(x, *weights, kernels=self.kernels)
+        drive = drive_of(x, *weights[:3], kernels=self.kernels)
         return self.kernels.forward(drive, [view(f) for f in fields], record=record)
 
 

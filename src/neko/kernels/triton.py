@@ -112,7 +112,7 @@ class Layer(fused.Layer):
         """Whether the kernels agree with the cell's own step on these data; asked of the data once."""
         key = self.kernels.plan, type(self.cell)
         if key not in REFUSED:
-            w_in, *rest = weights
+            w_in, *rest = weights[:3]
             with torch.no_grad():
                 drive = Drive(*(self.xp.to_numpy(a) for a in (x[:STEPS] @ w_in, *self.filled(*rest))))
                 try:
@@ -129,7 +129,7 @@ class Layer(fused.Layer):
 
     def unroll(self, weights: fused.Weights, x: Array, state: Any) -> tuple[Any, Array]:
         """The last state, and the emissions (time, batch, n), differentiable by weights, input and state."""
-        w_in, *rest = weights
+        w_in, *rest = weights[:3]
         fields = [field for field in state if field is not None]
         given = (x @ w_in, *self.filled(*rest), *fields)
         record = torch.is_grad_enabled() and any(a.requires_grad for a in given)
@@ -138,7 +138,7 @@ class Layer(fused.Layer):
 
     def record(self, weights: fused.Weights, x: Array, state: Any) -> tuple[Any, Array, Array, Tape]:
         """The last state, the emissions before and after each step, and the step Jacobians."""
-        w_in, *rest = weights
+        w_in, *rest = weights[:3]
         with torch.no_grad():
             drive = Drive(x @ w_in, *self.filled(*rest))
             run = self.kernels.forward(drive, [field for field in state if field is not None], record=True)

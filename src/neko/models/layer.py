@@ -8,16 +8,18 @@ from typing import Any, NamedTuple
 from neko.backend.generated import Same, once
 from neko.backend.protocol import Backend
 from neko.cells.base import Cell
+from neko.cells.learnable import bound, learnt
 from neko.typing import Array
 
 
 class Weights(NamedTuple):
     """Weights onto the currents of a layer: from its input (n_in, blocks n), from itself (n, blocks n) without those of
-    missing autapses, and its bias (k n)."""
+    missing autapses, and its bias (k n); the parameters of the constants that learn, in the order of the cell."""
 
     w_in: Array
     w_rec: Array | None
     b: Array | None
+    constants: tuple[Array, ...] = ()
 
 
 class LayerTrace(NamedTuple):
@@ -33,7 +35,8 @@ class LayerTrace(NamedTuple):
 
 
 class States(NamedTuple):
-    """The states before each step, and the currents, (time, batch, n) each."""
+    """The states before each step, and the currents and then the parameters of constants that learn, (time, batch, n)
+    each."""
 
     before: Any
     currents: tuple[Array, ...]
@@ -41,8 +44,9 @@ class States(NamedTuple):
 
 def layer_weights(xp: Backend, cell: Cell, params: dict[str, Array]) -> Weights:
     """The weights of a layer from its parameters."""
+    constants = tuple(params[f"constants.{name}"] for name in learnt(cell))
     if not cell.recurrent_currents:
-        return Weights(params["w_in"], None, params.get("b"))
+        return Weights(params["w_in"], None, params.get("b"), constants)
     w_rec = params["w_rec"]
 
     def masked() -> Array:
@@ -51,7 +55,7 @@ def layer_weights(xp: Backend, cell: Cell, params: dict[str, Array]) -> Weights:
     # A history of derivatives belongs to the pass that recorded it.
     recorded = getattr(w_rec, "requires_grad", False)
     found = masked() if recorded else once(("masked", xp, Same(w_rec)), masked)
-    return Weights(params["w_in"], found, params.get("b"))
+    return Weights(params["w_in"], found, params.get("b"), constants)
 
 
 def layer_of(xp: Backend, cell: Cell, weights: Weights, x: Array, state: Any) -> Any:
@@ -93,6 +97,8 @@ class Scanned:
 
         last, states = self.xp.scan(keep, state, feed)
         emitted = states.before[-1]
+        constants = (self.xp.zeros_like(emitted) + theta for theta in weights.constants)
+        states = states._replace(currents=(*states.currents, *constants))
         return last, emitted, following(self.xp, emitted, last[-1]), states
 
 
@@ -106,7 +112,7 @@ def layer_step(xp: Backend, cell: Cell, weights: Weights, x: Array) -> tuple[Any
 
     The input's product needs no recurrence, so it is one matrix product over the whole sequence.
     """
-    w_rec = weights.w_rec
+    w_rec, valued = weights.w_rec, bound(xp, cell, weights.constants)
     projected = split(x @ weights.w_in, len(cell.input_currents))
     bias = None if weights.b is None else split(weights.b, cell.n_currents)
     feed: list[Array | None] = [None] * cell.n_currents
@@ -124,7 +130,7 @@ def layer_step(xp: Backend, cell: Cell, weights: Weights, x: Array) -> tuple[Any
             if fed is None:
                 fed = None if bias is None else bias[current]
             currents[current] = block if fed is None else fed + block
-        return cell.dynamics(xp, h, *currents), tuple(currents)
+        return valued.dynamics(xp, h, *currents), tuple(currents)
 
     return step, tuple(feed)
 

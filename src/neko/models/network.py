@@ -9,6 +9,7 @@ import numpy as np
 
 from neko.backend.protocol import Backend
 from neko.cells.base import Cell
+from neko.cells.learnable import learnt
 from neko.models import initializers
 from neko.models.layer import LayerTrace, layer_of, layer_weights
 from neko.models.readout import LeakyReadout
@@ -61,6 +62,8 @@ class Network:
                 params[f"layers.{i}.w_rec"] = initializers.draw(recurrent, rng, (n, n), len(cell.recurrent_currents))
             if cell.bias:
                 params[f"layers.{i}.b"] = np.zeros(cell.n_currents * n)
+            for name, constant in learnt(cell).items():
+                params[f"layers.{i}.constants.{name}"] = np.zeros(constant.shape(n))
             n_in = n
         params["readout.w_out"] = initializers.fan_in_normal(rng, (n_in, self.readout.units))
         params["readout.b_out"] = np.zeros(self.readout.units)

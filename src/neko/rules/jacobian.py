@@ -19,6 +19,7 @@ from neko import tree
 from neko.backend.protocol import Backend
 from neko.cells.base import Cell
 from neko.cells.jacobian import Entries, StepJacobian, live
+from neko.cells.learnable import bound
 from neko.models.layer import LayerTrace, States
 from neko.typing import Array
 
@@ -87,11 +88,12 @@ def step_jacobians(xp: Backend, cell: Cell, trace: LayerTrace) -> Any:
         return trace.steps
     state, currents = trace.steps
     before = fields(state)
-    d = len(before)
+    d, k = len(before), cell.n_currents
 
     def step(*columns: Array) -> tuple[Array, ...]:
-        used = iter(columns)
-        return fields(cell.dynamics(xp, type(state)(*(None if f is None else next(used) for f in state)), *used))
+        used, given = iter(columns), columns[d:]
+        now = type(state)(*(None if f is None else next(used) for f in state))
+        return fields(bound(xp, cell, given[k:]).dynamics(xp, now, *given[:k]))
 
     def at(columns: tuple[Array, ...]) -> StepJacobian:
         jacobian = xp.columnwise_jacobian(step, *columns)

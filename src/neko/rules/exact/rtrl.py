@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from neko.backend.protocol import Backend
 from neko.cells.base import Cell
 from neko.cells.jacobian import StepJacobian
+from neko.cells.learnable import learnt
 from neko.models.layer import recurrent_weights, split
 from neko.models.network import Network, Params, layer_params
 from neko.objective import Batch, Forward, mean_rates, spike_counts
@@ -18,7 +19,8 @@ from neko.typing import Array
 
 
 class CurrentWeights(NamedTuple):
-    """The weights of a layer, one matrix per current, None for a current without input or recurrent weights."""
+    """The weights of a layer, one matrix per current, None for a current without input or recurrent weights, and for a
+    constant that learns."""
 
     w_in: tuple[Array | None, ...]
     w_rec: tuple[Array | None, ...]
@@ -125,8 +127,9 @@ def uncut(cell: Cell) -> Cell:
 
 def build_weights(xp: Backend, cell: Cell, params: Params) -> CurrentWeights:
     """The weight matrices of a layer, by current."""
-    w_in: list[Array | None] = [None] * cell.n_currents
-    w_rec: list[Array | None] = [None] * cell.n_currents
+    count = cell.n_currents + len(learnt(cell))
+    w_in: list[Array | None] = [None] * count
+    w_rec: list[Array | None] = [None] * count
     for current, w in zip(cell.input_currents, split(params["w_in"], len(cell.input_currents)), strict=True):
         w_in[current] = w
     if cell.recurrent_currents:

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from neko import tree
 from neko.backend.protocol import Backend
 from neko.cells.base import Cell
+from neko.cells.learnable import learnt
 from neko.models.layer import LayerTrace, States
 from neko.models.network import NetworkState, Params
 from neko.models.readout import LeakyReadout, leaky_filter
@@ -261,7 +262,8 @@ class ThreeFactor(GradientRule):
             before = tree.map(lambda a: xp.expand_dims(a, axis=0), cell.initial_state(xp, size))
             nothing = xp.zeros_like(before[-1])
             x = xp.zeros((1, size, int(self.model.params[f"layers.{i}.w_in"].shape[0])))
-            trace = LayerTrace(x, before[-1], nothing, States(before, (nothing,) * cell.n_currents))
+            fed = cell.n_currents + len(learnt(cell))
+            trace = LayerTrace(x, before[-1], nothing, States(before, (nothing,) * fed))
             jacobians = step_jacobians(xp, self.cut(cell), trace)
             pre = joined(xp, presynaptic(xp, cell, trace))
             traces.append(eligibility.initial_traces(xp, jacobians, pre, cell.units, kappa))
