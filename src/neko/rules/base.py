@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from typing import Any, ClassVar, NamedTuple
 
 from neko import identity
+from neko.cells.learnable import learnt
 from neko.evaluator import Evaluator
 from neko.identity import representation
 from neko.models.network import Params
@@ -44,18 +45,22 @@ class GradientRule(ABC):
     has_objective : bool
         Whether the returned gradient follows that of the loss. A rule without a loss, such as STDP, returns a
         pseudo-gradient, and samplers refuse it.
+    learns_constants : bool
+        Whether the gradient includes that of the constants of cells that learn; a rule for weights alone refuses them.
     training : bool
         Whether forward passes are training passes (dropout, batch statistics), where a model distinguishes them.
 
     Raises
     ------
     TypeError
-        If `model` is not an Evaluator or, for a local rule, has no cells.
+        If `model` is not an Evaluator or, for a local rule, has no cells; for a `neko.Learnable` constant and a rule
+        for weights alone.
     """
 
     local: ClassVar[bool] = True
     streams: ClassVar[bool] = False
     has_objective: ClassVar[bool] = True
+    learns_constants: ClassVar[bool] = True
 
     def __init__(self, model: Evaluator) -> None:
         if not isinstance(model, Evaluator):
@@ -64,6 +69,12 @@ class GradientRule(ABC):
             raise TypeError(
                 f"{type(self).__name__} reads the cells of a network, and {model.model!r} has none: "
                 "use BPTT, or a sampler with drift=BPTT"
+            )
+        learning = [name for cell in model.model.cells for name in learnt(cell)]
+        if learning and not self.learns_constants:
+            raise TypeError(
+                f"{type(self).__name__} changes weights only, and {model.model!r} has constants that learn, "
+                f"{learning}: give them as numbers"
             )
         self.model = model
         self.xp = model.xp

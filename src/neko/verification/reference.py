@@ -5,12 +5,16 @@ Nothing of neko is imported, so that the reference shares no code with what it v
 
 from __future__ import annotations
 
+import copy
 from typing import Any
+
+import numpy as np
 
 
 def currents_of(xp: Any, cell: Any, params: dict[str, Any], index: int, x: Any, z: Any) -> list[Any]:
     """The currents of one step from the definition ``x @ w_in + z @ w_rec + b``."""
-    p = {name.split(".")[-1]: w for name, w in params.items() if name.startswith(f"layers.{index}.")}
+    prefix = f"layers.{index}."
+    p = {name.removeprefix(prefix): w for name, w in params.items() if name.startswith(prefix)}
     n = cell.units
     keep = xp.ones((n, n)) if cell.autapses else 1.0 - xp.eye(n)
     total = [xp.zeros((x.shape[0], n)) for _ in range(cell.n_currents)]
@@ -21,6 +25,28 @@ def currents_of(xp: Any, cell: Any, params: dict[str, Any], index: int, x: Any, 
     if "b" in p:
         total = [i + p["b"][c * n : (c + 1) * n] for c, i in enumerate(total)]
     return total
+
+
+def with_constants(xp: Any, cell: Any, params: dict[str, Any], index: int) -> Any:
+    """A copy of a cell whose constants that learn have the values that their definition gives for `params`."""
+    made, prefix = copy.copy(cell), f"layers.{index}.constants."
+    for full, theta in params.items():
+        if full.startswith(prefix):
+            name = full.removeprefix(prefix)
+            constant = getattr(cell, name)
+            c, low, high = np.asarray(constant.value), constant.low, constant.high
+            theta = theta + xp.zeros((cell.units,))
+            if low is not None:
+                odds = xp.exp(theta) * xp.asarray((c - low) / (high - c))
+                value = low + (high - low) * odds / (1.0 + odds)
+            elif constant.map == "exp":
+                value = xp.asarray(c) * xp.exp(theta)
+            elif constant.map == "softplus":
+                value = xp.log1p(xp.exp(theta) * xp.asarray(np.expm1(c)))
+            else:
+                value = xp.asarray(c) + theta
+            object.__setattr__(made, name, value)
+    return made
 
 
 def unrolled(
@@ -53,6 +79,8 @@ def unrolled(
     held = {name: hold(p) for name, p in params.items()}
     w_out, b_out, batch = params["readout.w_out"], params["readout.b_out"], x.shape[1]
     states = [cell.initial_state(xp, batch) for cell in cells]
+    fixed = [with_constants(xp, cell, held, i) for i, cell in enumerate(cells)]
+    cells = [with_constants(xp, cell, params, i) for i, cell in enumerate(cells)]
     f = xp.zeros((batch, w_out.shape[1]))
     outputs: list[Any] = []
     emissions: list[list[Any]] = [[] for _ in cells]
@@ -68,7 +96,7 @@ def unrolled(
             emissions[i].append(z)
             if cut_upward and i > 0:
                 rest = type(before)(*(None if a is None else hold(a) for a in before))
-                instant = cell.dynamics(xp, rest, *currents_of(xp, cell, held, i, lifted, hold(fed_back)))[-1]
+                instant = fixed[i].dynamics(xp, rest, *currents_of(xp, cell, held, i, lifted, hold(fed_back)))[-1]
                 lifted = z + (instant - hold(instant))
             else:
                 lifted = z
