@@ -42,6 +42,8 @@ class GradientRule(ABC):
         Whether the rule needs the cells of a network; other rules also accept a user's module.
     streams : bool
         Whether the rule carries its state from one chunk of a sequence to the next.
+    truncates : bool
+        Whether chunks cut credit, so that the gradient depends on their length; for rules that stream.
     has_objective : bool
         Whether the returned gradient follows that of the loss. A rule without a loss, such as STDP, returns a
         pseudo-gradient, and samplers refuse it.
@@ -59,6 +61,7 @@ class GradientRule(ABC):
 
     local: ClassVar[bool] = True
     streams: ClassVar[bool] = False
+    truncates: ClassVar[bool] = False
     has_objective: ClassVar[bool] = True
     learns_constants: ClassVar[bool] = True
 

@@ -37,6 +37,7 @@ class BPTT(GradientRule):
 
     local = False
     streams = True
+    truncates = True
 
     def __init__(self, model: Any, *, truncation: int | None = None) -> None:
         self.truncation = None if truncation is None else check_integer("truncation", truncation)
