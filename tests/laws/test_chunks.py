@@ -8,8 +8,8 @@ import pytest
 import neko
 from neko import tree
 from neko.models.readout import LeakyReadout
+from neko.rules import reverse
 from neko.rules.online import three_factor
-from neko.rules.reverse import layer_blocks
 from neko.verification.cases import gradients, made, max_relative_error
 
 from oracle import assert_live, assert_moves
@@ -89,7 +89,8 @@ def test_credit_passes_from_chunk_to_chunk(xp, cut, monkeypatch):
     evaluator, data = case(xp, "spiking")
     whole = gradients(made(neko.Eprop, evaluator), data)
     if cut == "states":
-        monkeypatch.setattr(three_factor, "layer_blocks", lambda *arguments: layer_blocks(*arguments[:-1], None))
+        blocks = reverse.layer_blocks
+        monkeypatch.setattr(reverse, "layer_blocks", lambda *arguments: blocks(*arguments[:-1], None))
     else:
         credit = LeakyReadout.credit
         monkeypatch.setattr(LeakyReadout, "credit", lambda self, xp, error, later=None: credit(self, xp, error))

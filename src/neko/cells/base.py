@@ -144,6 +144,12 @@ class Cell(ABC):
         """Number of currents per neuron, *k*; a class whose last currents nothing feeds overrides it."""
         return 1 + max(self.input_currents + self.recurrent_currents)
 
+    @property
+    def leak(self) -> float | None:
+        """The decay λ of a current's effect on the emission in one step, where it is one number for all neurons and
+        steps, ``∂z_t/∂I_s = λ^{t-s} ∂z_t/∂I_t`` without reset and adaptation; None for other cells."""
+        return None
+
     def without_reset(self) -> Cell:
         """The cell without credit through its reset, as in e-prop of Bellec et al. (2020): a copy with
         ``detach_reset=True``, if the cell has such a field."""

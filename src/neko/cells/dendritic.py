@@ -68,6 +68,11 @@ class Dendritic(IntegrateAndFire):
         """The dendrite's; none for a feed-forward layer."""
         return (1,) if self.recurrent else ()
 
+    @property
+    def leak(self) -> None:
+        """None: the effect of the apical current does not decay as that of the basal one."""
+        return None
+
     def dynamics(self, xp: Backend, state: DendriticState, basal: Array, apical: Array) -> DendriticState:
         d = decay(xp, self.dt, self.tau_d) * state.d + apical
         plateau = xp.sigmoid(per_neuron(xp, self.slope) * (d - per_neuron(xp, self.threshold)))

@@ -96,6 +96,11 @@ class IntegrateAndFire(Cell):
         return state if max(self.refractory_steps) > 1 else state._replace(r=None)
 
     @property
+    def leak(self) -> float | None:
+        """α, if all neurons have the same `tau_m`."""
+        return math.exp(-self.dt / self.tau_m) if isinstance(self.tau_m, float) else None
+
+    @property
     def refractory_steps(self) -> tuple[int, ...]:
         """Smallest number of steps between two spikes of a neuron: one number, or one per neuron."""
         periods = (self.t_ref,) if isinstance(self.t_ref, float) else self.t_ref

@@ -43,6 +43,11 @@ class RNN(Cell):
         super().__post_init__()
         check_choice("activation", self.activation, ACTIVATIONS)
 
+    @property
+    def leak(self) -> float:
+        """0: a unit without a state."""
+        return 0.0
+
     def dynamics(self, xp: Backend, state: RNNState, current: Array) -> RNNState:
         if self.activation == "relu":
             return RNNState(xp.maximum(current, 0.0))

@@ -88,8 +88,8 @@ class GradientRule(ABC):
 
     @property
     def name(self) -> str:
-        """The rule's name in figures and tables."""
-        return type(self).__name__.lower()
+        """The rule's name in figures and tables: that of the registry or, of an own rule, of its class."""
+        return next((name for name, rule in RULES.items() if rule is type(self)), type(self).__name__.lower())
 
     @abstractmethod
     def differentiate(self, params: Params, feedback: Params, batch: Batch, carry: Any) -> Gradient:
@@ -141,6 +141,11 @@ class GradientRule(ABC):
     def traces(self, params: Params, feedback: Params, batch: Batch) -> list[Any]:
         """Eligibility traces and learning signals over time, per layer, of a rule that has them."""
         raise TypeError(f"{type(self).__name__} has no eligibility traces: expected a three-factor rule such as Eprop")
+
+    def signal_rms(self, params: Params, feedback: Params, batch: Batch) -> Params:
+        """Root mean square of the learning signals of each layer over valid frames and neurons, a scalar by the name of
+        the layer, such as ``layers.0``; none of a rule without learning signals."""
+        return {}
 
     def options(self) -> dict[str, Any]:
         """Every option of the rule by value, the defaults too."""

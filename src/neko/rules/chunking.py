@@ -37,8 +37,9 @@ class Chunk(NamedTuple):
     rates: tuple[tuple[Array, ...], ...]
 
 
-Step = Callable[[Batch, Carry, bool], tuple[Chunk, Carry]]
-"""From a chunk of the batch and the carry to the contribution of the chunk and, if the flag is set, the next carry."""
+Step = Callable[[Batch, Any, bool], tuple[Chunk, Any]]
+"""From a chunk of the batch and the carry to the contribution of the chunk and, if the flag is set, the next carry,
+each a tree of one structure, as `Carry`."""
 
 
 def parted(xp: Backend, batch: Batch, length: int) -> tuple[Any, Batch]:
@@ -49,7 +50,7 @@ def parted(xp: Backend, batch: Batch, length: int) -> tuple[Any, Batch]:
     return earlier, batch.with_timed(tree.map(lambda a: a[count * length :], batch.timed()))
 
 
-def by_chunks(xp: Backend, step: Step, batch: Batch, carry: Carry, length: int, keep: bool) -> tuple[Chunk, Carry]:
+def by_chunks(xp: Backend, step: Step, batch: Batch, carry: Any, length: int, keep: bool) -> tuple[Chunk, Any]:
     """The sum over all chunks of `length` steps; `keep` requests the traces at the end."""
     pooled = batch.pooling is not None
     earlier, last = parted(xp, batch, length)
@@ -57,7 +58,7 @@ def by_chunks(xp: Backend, step: Step, batch: Batch, carry: Carry, length: int, 
     if count == 0:
         return step(last, carry, keep)
 
-    def accumulate(old: Any, timed: Any, keep: bool = True) -> tuple[tuple[Carry, Chunk], Array | None]:
+    def accumulate(old: Any, timed: Any, keep: bool = True) -> tuple[tuple[Any, Chunk], Array | None]:
         carry, total = old
         chunk, carry = step(batch.with_timed(timed), carry, keep)
         outputs = None if pooled else chunk.outputs

@@ -66,6 +66,12 @@ class Jacobians:
         tuple
             Credit at the state before the first step, and δ per current, (time, …, batch, n).
         """
+        if not any(self.alive):
+            time, *between, batch, n = signal.shape
+            shape = (time, *(1 for _ in between), batch, n)
+            slopes = [None if b is None else self.xp.reshape(b, shape) for b in self.slopes()]
+            delta = tuple(self.xp.zeros_like(signal) if b is None else b * signal for b in slopes)
+            return (None,) * len(self.alive), delta
 
         def step(carry: Entries, xs: Any) -> tuple[Entries, tuple[Array, ...]]:
             columns, at_emission = xs
@@ -109,6 +115,19 @@ def step_jacobians(xp: Backend, cell: Cell, trace: LayerTrace) -> Any:
         return Jacobians(xp, columns, at, alive(at(tuple(a[0] for a in columns))), all_steps)
     jacobian = all_steps()
     return Jacobians(xp, jacobian, lambda now: now, alive(jacobian), lambda: jacobian)
+
+
+def edited(xp: Backend, jacobians: Any, edit: Callable[[StepJacobian], StepJacobian]) -> Jacobians:
+    """Jacobians, also of generated kernels, of which `edit` changes or leaves out entries at every step."""
+    if xp.fuses:
+
+        def at(columns: Any) -> StepJacobian:
+            return edit(jacobians.at(columns))
+
+        first = at(tree.map(lambda a: a[0], jacobians.xs))
+        return Jacobians(xp, jacobians.xs, at, alive(first), lambda: edit(jacobians.all_steps()))
+    steps = edit(jacobians.all_steps())
+    return Jacobians(xp, steps, lambda now: now, alive(steps), lambda: steps)
 
 
 def alive(jacobian: StepJacobian) -> tuple[bool, ...]:

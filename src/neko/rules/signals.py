@@ -6,7 +6,7 @@ import functools
 import operator
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -20,27 +20,46 @@ from neko.rules.forward import Recorded
 from neko.rules.jacobian import Jacobians
 from neko.typing import Array
 
+if TYPE_CHECKING:
+    from neko.rules.online.three_factor import ThreeFactor
+
+
+class Product(NamedTuple):
+    """A product ``multiply(a, w)`` of arrays (time, batch, m) and (m, n), computed when it is read."""
+
+    multiply: Callable[[Array, Array], Array]
+    a: Array
+    w: Array
+
 
 @dataclass(frozen=True)
 class LearningSignal:
     """The learning signal of a layer, and the other weights of its traces.
 
-    ``signal`` (time, batch, n) is L_t of step t, computed by ``at_step`` when it is read, since the gradient of a whole
-    sequence needs only its filtered form (None: it is not filtered); ``future`` (time, batch, n) is the future credit
-    ``L_t + κ L_{t+1} + …`` of an emission; ``valid`` (time, batch) marks the frames that count in a firing rate, None
-    without a rate term; ``per_sequence`` is True for rates of each sequence; ``kappa`` is the decay of the filtered
-    trace ``ē_t = κ ē_{t-1} + e_t``.
+    ``signal`` (time, batch, n) is L_t of step t; ``future`` (time, batch, n) the future credit ``L_t + κ L_{t+1} + …``
+    of an emission. Both are computed when they are read, from ``now`` (None: the same as the future credit) and
+    ``later``, since the gradient of a whole sequence needs only the latter. ``valid`` (time, batch) marks the frames
+    that count in a firing rate, None without a rate term; ``per_sequence`` is True for rates of each sequence;
+    ``kappa`` is the decay of the filtered trace ``ē_t = κ ē_{t-1} + e_t``.
     """
 
-    at_step: Callable[[], Array] | None
-    future: Array
+    now: Product | Array | None
+    later: Product | Array
     valid: Array | None
     per_sequence: bool
     kappa: float
 
     @functools.cached_property
     def signal(self) -> Array:
-        return self.future if self.at_step is None else self.at_step()
+        return self.future if self.now is None else multiplied(self.now)
+
+    @functools.cached_property
+    def future(self) -> Array:
+        return multiplied(self.later)
+
+
+def multiplied(a: Product | Array) -> Array:
+    return a.multiply(a.a, a.w) if isinstance(a, Product) else a
 
 
 def random_feedback(xp: Backend, model: Evaluator, seed: int) -> Params:
@@ -65,7 +84,7 @@ def broadcast(
     weights = [feedback[f"feedback.{i}"] for i in range(len(network.cells))]
     term = rate_term(objective, batch)
     return [
-        LearningSignal(functools.partial(operator.matmul, error, b), xp.project(recorded.credit, b), *term, kappa)
+        LearningSignal(Product(operator.matmul, error, b), Product(xp.project, recorded.credit, b), *term, kappa)
         for b in weights
     ]
 
@@ -78,14 +97,19 @@ def symmetric(
     term = rate_term(objective, batch)
     w_out = xp.matrix_transpose(params["readout.w_out"])
 
-    def top() -> Array:
-        return (network.readout.gain * recorded.error) @ w_out
-
-    result = [LearningSignal(top, xp.project(recorded.credit, w_out), *term, network.readout.kappa)]
+    error = network.readout.gain * recorded.error
+    now, later = Product(operator.matmul, error, w_out), Product(xp.project, recorded.credit, w_out)
+    result = [LearningSignal(now, later, *term, network.readout.kappa)]
     for i in range(len(network.cells) - 1, 0, -1):
         instant = through(xp, network.cells[i], params[f"layers.{i}.w_in"], recorded.jacobians[i], result[0].signal)
         result.insert(0, LearningSignal(None, instant, *term, 0.0))
     return result
+
+
+def present(signal: LearningSignal) -> LearningSignal:
+    """The signal without credit through the readout's filter: that of the present step alone."""
+    present = signal.later if signal.now is None else signal.now
+    return LearningSignal(None, present, signal.valid, signal.per_sequence, 0.0)
 
 
 def rate_term(objective: Objective, batch: Batch) -> tuple[Array | None, bool]:
@@ -104,3 +128,26 @@ def through(xp: Backend, cell: Any, w_in: Array, jacobians: Jacobians, signal: A
             term = (signal * slope) @ xp.matrix_transpose(weights)
             total = term if total is None else total + term
     return xp.zeros((*signal.shape[:-1], w_in.shape[0])) if total is None else total
+
+
+def rms(xp: Backend, signal: LearningSignal, batch: Batch) -> Array:
+    """Root mean square of L over valid frames, sequences and neurons, a scalar.
+
+    Of a product ``L = a W`` it takes ``‖L_t‖² = a_t (W W^T) a_t^T``, without L.
+    """
+    each = signal.later if signal.now is None else signal.now
+    if isinstance(each, Product):
+        squares, n = (each.a @ (each.w @ xp.matrix_transpose(each.w))) * each.a, each.w.shape[-1]
+    else:
+        squares, n = xp.square(each), each.shape[-1]
+    total = xp.maximum(xp.sum(xp.expand_dims(batch.valid, axis=-1) * squares), xp.asarray(0.0))
+    return xp.sqrt(total / (n * xp.maximum(xp.sum(batch.valid), xp.asarray(1.0))))
+
+
+def by_layer(rule: ThreeFactor, params: Params, feedback: Params, batch: Batch) -> Params:
+    """`rms` of the learning signals of a rule in every layer and direction, by the name of the layer."""
+    found: Params = {}
+    for direction, own, recorded in rule.record_directions(params, batch):
+        given = rule.learning_signals(direction.own(params), direction.own(feedback), own, recorded)
+        found |= direction.named({f"layers.{i}": rms(rule.xp, signal, own) for i, signal in enumerate(given)})
+    return found
