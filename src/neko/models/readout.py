@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import KW_ONLY, dataclass
+from typing import Any
 
 import numpy as np
 
 from neko.arguments import check_integer
 from neko.backend.protocol import Backend
 from neko.cells.constants import flag, positive, settle
+from neko.models.asymmetric import product
 from neko.typing import Array
 
 
@@ -55,9 +57,9 @@ class LeakyReadout:
         """Factor c of the drive."""
         return 1.0 - self.kappa if self.input_scaling else 1.0
 
-    def outputs(self, xp: Backend, params: dict[str, Array], z: Array, f: Array) -> tuple[Array, Array]:
+    def outputs(self, xp: Backend, params: dict[str, Any], z: Array, f: Array) -> tuple[Array, Array]:
         """Outputs y (time, batch, units) for emissions `z` (time, batch, n); also the last f."""
-        drive = self.scaled(xp.project(z, params["readout.w_out"]))
+        drive = self.scaled(product(xp, xp.project, z, params["readout.w_out"]))
         f, filtered = leaky_filter(xp, self.kappa, drive, f)
         return f, filtered + params["readout.b_out"]
 

@@ -10,12 +10,14 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
+from torch.overrides import TorchFunctionMode
 
 from neko import backend as backends
 from neko import tree
 from neko.errors import GradientError
 from neko.io import generators
 from neko.models.adapted import Adapted, Applied
+from neko.models.asymmetric import Asymmetric, with_credit
 from neko.models.outcome import Selector
 from neko.models.untouched import Undo, untouched
 from neko.typing import Array
@@ -56,7 +58,9 @@ class TorchModule(Adapted):
 
     def apply(self, params: dict[str, Array], buffers: dict[str, Array], x: Any, training: bool) -> Applied:
         own = dict(self.module.named_parameters())
-        given = {name: p.to(own[name].dtype) for name, p in params.items()}
+        cast = {name: tree.map(lambda a, to=own[name].dtype: a.to(to), p) for name, p in params.items()}
+        pairs = [p for p in cast.values() if isinstance(p, Asymmetric)]
+        given = {name: p.forward if isinstance(p, Asymmetric) else p for name, p in cast.items()}
         # Backward passes refuse tensors made in inference mode.
         given |= {name: p.detach().clone() for name, p in own.items() if name not in params and p.is_inference()}
         # A module may write into its buffers or replace them: it gets copies.
@@ -65,7 +69,7 @@ class TorchModule(Adapted):
             x = tree.map(lambda a: a.to(self.half) if a.is_floating_point() else a, x)
         args, named = arguments(x)
         try:
-            with mode(self.module, training):
+            with mode(self.module, training), Crossing(self.xp, pairs) if pairs else contextlib.nullcontext():
                 y = torch.func.functional_call(self.module, given, args, named)
         except RuntimeError as error:
             if "Inference tensors cannot be saved" not in str(error):
@@ -100,12 +104,73 @@ class TorchModule(Adapted):
             last = last[-1]
         return ENDINGS.get(type(last)) if self.output is None else None
 
+    def asymmetric(self) -> dict[str, int]:
+        owners: dict[int, list[tuple[torch.nn.Module, str]]] = {}
+        for submodule in self.module.modules():
+            for name, p in submodule.named_parameters(recurse=False):
+                owners.setdefault(id(p), []).append((submodule, name))
+        found = {}
+        for name, p in self.variables()[0].items():
+            if all(isinstance(owner, CROSSED) and own == "weight" for owner, own in owners[id(p)]):
+                found[name] = 0
+            elif len(p.shape) > 1 and not all(isinstance(owner, EXACT) for owner, _ in owners[id(p)]):
+                raise TypeError(
+                    f"{name!r} of {type(owners[id(p)][0][0]).__name__} passes credit back in products that are not "
+                    "known here: expected Linear and Conv layers, or use BPTT"
+                )
+        return found
+
     def clone(self) -> Adapted:
         other = super().clone()
         # The state in attributes is copied too, where that is possible.
         with contextlib.suppress(Exception):
             other.module = copy.deepcopy(self.module)
         return other
+
+
+CROSSED = (torch.nn.Linear, torch.nn.Conv1d, torch.nn.Conv2d, torch.nn.Conv3d)
+"""Layers of one product, whose credit may pass back through another weight."""
+PRODUCTS = (torch.nn.functional.linear, torch.conv1d, torch.conv2d, torch.conv3d)
+EXACT = (torch.nn.Embedding, torch.nn.EmbeddingBag, torch.nn.LayerNorm, torch.nn.RMSNorm)
+"""Layers that may have matrices, through which no credit passes, or element by element."""
+
+
+class Crossing(TorchFunctionMode):
+    """A region in which credit passes back through the other matrix of each pair whose weight is in a product."""
+
+    def __init__(self, xp: Any, pairs: list[Asymmetric]) -> None:
+        super().__init__()
+        self.xp = xp
+        self.pairs = {id(pair.forward): pair for pair in pairs}
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if func in PRODUCTS:
+            return self.product(func, *args, **kwargs)
+        found = func(*args, **kwargs)
+        if any(id(a) in self.pairs for a in tree.leaves((args, kwargs))):
+            self.check(func, found)
+        return found
+
+    def product(self, func: Any, input: Array, weight: Array, bias: Any = None, *args: Any, **kwargs: Any) -> Array:
+        pair = self.pairs.get(id(weight))
+        if pair is None:
+            found = func(input, weight, bias, *args, **kwargs)
+            self.check(func, found if {id(input), id(bias)} & self.pairs.keys() else None)
+            return found
+        pair.look(input)
+        value = func(input.detach(), weight, bias, *args, **kwargs)
+        if pair.backward is None or not input.requires_grad:
+            return value
+        return with_credit(self.xp, value, func(input, pair.backward, None, *args, **kwargs))
+
+    def check(self, func: Any, found: Any) -> None:
+        """GradientError where a weight has a derivative by another function than a product."""
+        if any(isinstance(a, torch.Tensor) and a.requires_grad for a in tree.leaves(found)):
+            raise GradientError(
+                f"a weight of a Linear or Conv layer is used by {getattr(func, '__name__', func)}, so that credit would "
+                "pass back through it as it is: expected products only, or use BPTT"
+            )
 
 
 def refuse(module: torch.nn.Module) -> None:

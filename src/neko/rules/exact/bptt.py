@@ -49,21 +49,27 @@ class BPTT(GradientRule):
         self._unrecorded: frozenset[str] = frozenset()
 
     def differentiate(self, params: Params, feedback: Params, batch: Batch, carry: Any) -> Gradient:
-        return self.truncated(params, batch, carry, self.truncation)
+        return self.truncated(params, feedback, batch, carry, self.truncation)
 
     def in_chunks(self, params: Params, feedback: Params, batch: Batch, carry: Any, length: int) -> Gradient:
         self.check_chunks()
-        return self.truncated(params, batch, carry, min(length, self.truncation or length))
+        return self.truncated(params, feedback, batch, carry, min(length, self.truncation or length))
 
     def initial_carry(self, size: int) -> Any:
         return self.model.network.initial_state(self.xp, size)
 
-    def truncated(self, params: Params, batch: Batch, carry: Any, length: int | None) -> Gradient:
+    def forward(self, params: dict[str, Any], feedback: Params, x: Any, state: Any, valid: Array | None) -> Pass:
+        """The forward pass of a sequence, or of a piece of it within which credit is not cut."""
+        return self.model.model.masked(self.xp, params, x, state, training=self.training, valid=valid)
+
+    def truncated(
+        self, params: Params, feedback: Params, batch: Batch, carry: Any, length: int | None
+    ) -> Gradient:
         """Loss and gradients with the credit cut every `length` steps."""
         xp, model, objective = self.xp, self.model.model, self.model.objective
 
         def loss(params: Params) -> tuple[Array, Any]:
-            last, y, emissions, penalty = self.unroll(params, batch, carry, length)
+            last, y, emissions, penalty = self.unroll(params, feedback, batch, carry, length)
             value = objective.value(xp, y, batch) + penalty
             counts = spike_counts(xp, model.cells, emissions, batch.valid)
             total = value + objective.penalty(xp, counts, batch.valid, model.dt)
@@ -84,16 +90,16 @@ class BPTT(GradientRule):
         if not self.model.model.cells:
             self._unrecorded = recording.warn_of_single(found, where, self._unrecorded)
 
-    def unroll(self, params: Params, batch: Batch, state: Any, length: int | None) -> Pass:
+    def unroll(self, params: Params, feedback: Params, batch: Batch, state: Any, length: int | None) -> Pass:
         """The forward pass, with states detached every `length` steps."""
-        xp, model, x = self.xp, self.model.model, batch.x
+        xp, x = self.xp, batch.x
         if length is None:
-            return model.masked(xp, params, x, state, training=self.training, valid=batch.valid)
+            return self.forward(params, feedback, x, state, batch.valid)
         chunks = []
         for begin in range(0, x.shape[0], length):
             state = tree.map(xp.stop_gradient, state) if begin else state
             chunk = x[begin : begin + length]
-            state, y, emissions, _ = model.forward(xp, params, chunk, state, training=self.training)
+            state, y, emissions, _ = self.forward(params, feedback, chunk, state, None)
             chunks.append((y, *emissions))
         y, *all_emissions = (xp.concat(list(arrays), axis=0) for arrays in zip(*chunks, strict=True))
         return Pass(state, y, tuple(all_emissions), 0.0)
