@@ -1,0 +1,1 @@
+"""Rules that carry the influence of the weights in factors of low rank."""
