@@ -10,6 +10,7 @@ from neko.backend.protocol import Backend
 from neko.cells.jacobian import Entries
 from neko.evaluator import Evaluator
 from neko.models.network import NetworkState, Params
+from neko.models.readout import LeakyReadout
 from neko.objective import Batch, spike_count
 from neko.rules.chunking import Chunk, parted
 from neko.rules.forward import Recorded
@@ -149,3 +150,17 @@ def named(rule: ThreeFactor, params: Params, readout: Params, blocks: Blocks) ->
         n_in = int(params[f"layers.{i}.w_in"].shape[0])
         gradients |= layer_gradients(rule.xp, rule.model.network, i, n_in, block)
     return gradients
+
+
+def readout_gradients(
+    xp: Backend, readout: LeakyReadout, recorded: Recorded, filtered: tuple[Array, ...] | None
+) -> tuple[Array, list[Array]]:
+    """Gradient of ``b_out``, and of a readout (n, outputs) at each layer, of which the last is ``w_out``; `filtered`
+    is the κ-filtered emission (batch, n) of each layer before this chunk, None at the start of a sequence."""
+    gradients = []
+    for i, trace in enumerate(recorded.traces):
+        gradient = xp.outer_sum(trace.z, recorded.credit)
+        if filtered is not None:
+            gradient = gradient + xp.matrix_transpose(filtered[i]) @ (readout.kappa * recorded.credit[0])
+        gradients.append(gradient)
+    return xp.sum(recorded.error, axis=(0, 1)), gradients

@@ -7,14 +7,13 @@ from typing import Any, ClassVar
 
 from neko import tree
 from neko.arguments import check_choice, check_integer, is_real, plain
-from neko.backend.protocol import Backend
 from neko.cells.base import Cell
 from neko.cells.jacobian import StepJacobian
 from neko.cells.learnable import learnt
 from neko.models.directions import Direction
 from neko.models.layer import LayerTrace, States
 from neko.models.network import NetworkState, Params
-from neko.models.readout import LeakyReadout, leaky_filter
+from neko.models.readout import leaky_filter
 from neko.objective import Batch, Forward, mean_rates
 from neko.rules import eligibility, forward, signals
 from neko.rules.base import Gradient, GradientRule
@@ -23,7 +22,7 @@ from neko.rules.eligibility import LayerGradient
 from neko.rules.forward import Recorded, without_paths
 from neko.rules.jacobian import Jacobians, edited, step_jacobians
 from neko.rules.observed import LayerTraces, observed
-from neko.rules.reverse import emitted, from_the_end, whole
+from neko.rules.reverse import emitted, from_the_end, readout_gradients, whole
 from neko.rules.signals import LearningSignal
 from neko.rules.synapses import joined, layer_gradients, presynaptic
 from neko.typing import Array
@@ -99,6 +98,11 @@ class ThreeFactor(GradientRule):
     def name(self) -> str:
         return f"{super().name}:{self.mode}"
 
+    @property
+    def in_time(self) -> bool:
+        """Whether a sequence is computed in the order of time, without a carry too."""
+        return self.stepwise
+
     def cut(self, cell: Cell) -> Cell:
         """The cell that is differentiated, without the paths within it that the rule cuts; by default all are kept."""
         return cell
@@ -171,14 +175,14 @@ class ThreeFactor(GradientRule):
         return recorded._replace(jacobians=kept)
 
     def differentiate(self, params: Params, feedback: Params, batch: Batch, carry: Any) -> Gradient:
-        if carry is None and not self.stepwise:
+        if carry is None and not self.in_time:
             return self.gradient(whole(self, params, feedback, batch), batch, None)
         return self.in_chunks(params, feedback, batch, carry, batch.x.shape[0])
 
     def in_chunks(self, params: Params, feedback: Params, batch: Batch, carry: Any, length: int) -> Gradient:
         """As `differentiate`, in chunks: from the last to the first or, with a carry and stepwise, in the order of
         time."""
-        backward = carry is None and not self.stepwise
+        backward = carry is None and not self.in_time
         if length >= batch.x.shape[0] and backward:
             return self.differentiate(params, feedback, batch, carry)
         self.check_chunks()
@@ -209,8 +213,15 @@ class ThreeFactor(GradientRule):
 
     def chunk(self, params: Params, feedback: Params, batch: Batch, carry: Carry, keep: bool) -> tuple[Chunk, Carry]:
         """The contribution of one chunk, given the carry; `keep` requests the traces for the next chunk."""
-        xp, network = self.xp, self.model.network
         state, recorded = self.record(params, batch, carry.state)
+        chunk, later = self.contribution(params, feedback, batch, carry, keep, recorded)
+        return chunk, later._replace(state=state)
+
+    def contribution(
+        self, params: Params, feedback: Params, batch: Batch, carry: Carry, keep: bool, recorded: Recorded
+    ) -> tuple[Chunk, Carry]:
+        """As `chunk`, of a recorded pass; the next carry but for the network's state."""
+        xp, network = self.xp, self.model.network
         gradients = self.readout_gradients(recorded, carry.filtered)
         rates, traces = [], []
         for i, signal in enumerate(self.learning_signals(params, feedback, batch, recorded)):
@@ -224,7 +235,7 @@ class ThreeFactor(GradientRule):
         pairs = zip(recorded.traces, carry.filtered, strict=True)
         filtered = tuple(leaky_filter(xp, network.readout.kappa, trace.z, f)[0] for trace, f in pairs)
         chunk = Chunk(recorded.loss, recorded.outputs, counts, gradients, tuple(rates))
-        return chunk, Carry(state, tuple(traces), filtered)
+        return chunk, Carry(carry.state, tuple(traces), filtered)
 
     def layer_gradient(
         self, index: int, jacobians: Jacobians, pre: tuple[Array, ...], signal: LearningSignal, before: Any, keep: bool
@@ -287,17 +298,3 @@ class ThreeFactor(GradientRule):
             signals = self.learning_signals(direction.own(params), direction.own(feedback), own, recorded)
             found += observed(self.xp, self.model, own, recorded, signals)
         return found
-
-
-def readout_gradients(
-    xp: Backend, readout: LeakyReadout, recorded: Recorded, filtered: tuple[Array, ...] | None
-) -> tuple[Array, list[Array]]:
-    """Gradient of ``b_out``, and of a readout (n, outputs) at each layer, of which the last is ``w_out``; `filtered`
-    is the κ-filtered emission (batch, n) of each layer before this chunk, None at the start of a sequence."""
-    gradients = []
-    for i, trace in enumerate(recorded.traces):
-        gradient = xp.outer_sum(trace.z, recorded.credit)
-        if filtered is not None:
-            gradient = gradient + xp.matrix_transpose(filtered[i]) @ (readout.kappa * recorded.credit[0])
-        gradients.append(gradient)
-    return xp.sum(recorded.error, axis=(0, 1)), gradients
