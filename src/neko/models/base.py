@@ -116,6 +116,14 @@ class Trainable(ABC):
         matters to a bidirectional network only."""
         return self.forward(xp, params, x, carry, training=training)
 
+    def asymmetric(self) -> dict[str, int]:
+        """The weights through which credit passes back to an earlier activity, each with the axis of its outputs.
+
+        `forward` takes each of them also as a `neko.models.asymmetric.Asymmetric` pair. TypeError with the reason for a
+        model that has other such weights, of which it does not know the products.
+        """
+        raise TypeError(f"{self!r} has no products of weights that are known: use BPTT")
+
     @property
     def bidirectional(self) -> bool:
         """Whether a sequence is also read from its end, so that no output is known before the last step."""

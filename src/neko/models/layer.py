@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from neko import tree
 from neko.backend.generated import Same, once
 from neko.backend.protocol import Backend
 from neko.cells.base import Cell
 from neko.cells.learnable import bound, learnt
+from neko.models.asymmetric import Asymmetric, product
 from neko.typing import Array
 
 
 class Weights(NamedTuple):
     """Weights onto the currents of a layer: from its input (n_in, blocks n), from itself (n, blocks n) without those of
-    missing autapses, and its bias (k n); the parameters of the constants that learn, in the order of the cell."""
+    missing autapses, and its bias (k n); matrices may be `Asymmetric`. Then the parameters of the constants that learn,
+    in the order of the cell."""
 
-    w_in: Array
-    w_rec: Array | None
+    w_in: Any
+    w_rec: Any
     b: Array | None
     constants: tuple[Array, ...] = ()
 
@@ -42,24 +46,26 @@ class States(NamedTuple):
     currents: tuple[Array, ...]
 
 
-def layer_weights(xp: Backend, cell: Cell, params: dict[str, Array]) -> Weights:
+def layer_weights(xp: Backend, cell: Cell, params: dict[str, Any]) -> Weights:
     """The weights of a layer from its parameters."""
     constants = tuple(params[f"constants.{name}"] for name in learnt(cell))
     if not cell.recurrent_currents:
         return Weights(params["w_in"], None, params.get("b"), constants)
     w_rec = params["w_rec"]
 
-    def masked() -> Array:
-        return recurrent_weights(xp, cell, w_rec)
+    def masked() -> Any:
+        return tree.map(lambda w: recurrent_weights(xp, cell, w), w_rec)
 
     # A history of derivatives belongs to the pass that recorded it.
-    recorded = getattr(w_rec, "requires_grad", False)
+    recorded = any(getattr(w, "requires_grad", False) for w in tree.leaves(w_rec))
     found = masked() if recorded else once(("masked", xp, Same(w_rec)), masked)
     return Weights(params["w_in"], found, params.get("b"), constants)
 
 
 def layer_of(xp: Backend, cell: Cell, weights: Weights, x: Array, state: Any) -> Any:
-    """The fastest form of a layer that computes what its cell's ``dynamics`` says."""
+    """The fastest form of a layer that computes what its cell's ``dynamics`` says; kernels have symmetric credit."""
+    if any(isinstance(w, Asymmetric) for w in weights):
+        return Scanned(xp, cell)
     layer = xp.kernels(cell, state).layer
     return layer if layer is not None and layer.agrees(weights, x, state) else Scanned(xp, cell)
 
@@ -113,7 +119,7 @@ def layer_step(xp: Backend, cell: Cell, weights: Weights, x: Array) -> tuple[Any
     The input's product needs no recurrence, so it is one matrix product over the whole sequence.
     """
     w_rec, valued = weights.w_rec, bound(xp, cell, weights.constants)
-    projected = split(x @ weights.w_in, len(cell.input_currents))
+    projected = split(product(xp, operator.matmul, x, weights.w_in), len(cell.input_currents))
     bias = None if weights.b is None else split(weights.b, cell.n_currents)
     feed: list[Array | None] = [None] * cell.n_currents
     for current, drive in zip(cell.input_currents, projected, strict=True):
@@ -124,7 +130,8 @@ def layer_step(xp: Backend, cell: Cell, weights: Weights, x: Array) -> tuple[Any
 
     def step(h: Any, drive: tuple[Array | None, ...]) -> tuple[Any, tuple[Array, ...]]:
         currents = list(drive)
-        recurrent = () if w_rec is None else split(h[-1] @ w_rec, len(cell.recurrent_currents))
+        fed_back = None if w_rec is None else product(xp, operator.matmul, h[-1], w_rec)
+        recurrent = () if fed_back is None else split(fed_back, len(cell.recurrent_currents))
         for current, block in zip(cell.recurrent_currents, recurrent, strict=True):
             fed = currents[current]
             if fed is None:

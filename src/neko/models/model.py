@@ -11,6 +11,7 @@ from neko import arguments, identity, tree
 from neko import backend as backends
 from neko.backend.protocol import Backend
 from neko.cells.base import Cell
+from neko.cells.learnable import learnt
 from neko.cells.surrogates import check_derivative
 from neko.models.base import Pass, Trainable, check_task
 from neko.models.directions import BACKWARD, FORWARD
@@ -49,7 +50,8 @@ class Model(Trainable):
     params : dict of Array
         ``layers.<i>.w_in`` (n_in, k n), ``layers.<i>.w_rec`` (n, k n), ``layers.<i>.b`` (k n) where the cell
         has a bias, ``readout.w_out`` (n, outputs), ``readout.b_out`` (outputs); those of the second direction begin
-        with ``backward.``. Empty before `build`.
+        with ``backward.``. A constant that learns has the parameter θ ``layers.<i>.constants.<name>``, see
+        `neko.Learnable`. Empty before `build`.
     cells : tuple of Cell
         The cells of every layer, of the second direction after those of the first.
 
@@ -151,6 +153,27 @@ class Model(Trainable):
             emissions += map(turn, zs)
         total = sum(outputs[1:], outputs[0])
         return Pass(None if self.bidirectional else last, total, tuple(emissions), 0.0)
+
+    def asymmetric(self) -> dict[str, int]:
+        cells = self.network.cells
+        recurrent = {f"layers.{i}.w_rec": -1 for i, cell in enumerate(cells) if cell.recurrent_currents}
+        upper = {f"layers.{i}.w_in": -1 for i in range(1, len(cells))}
+        own: Any = {**recurrent, **upper, "readout.w_out": -1}
+        return {name: axis for direction in self.directions for name, axis in direction.named(own).items()}
+
+    @property
+    def constants(self) -> dict[str, np.ndarray]:
+        """The present values of the constants that learn, by ``layers.<i>.<name>``: arrays (n,), or (1,) of one that
+        the neurons of a layer share. Empty before `build`."""
+        found = {}
+        for direction in self.directions if self.params else ():
+            own = direction.own(self.params)
+            for i, cell in enumerate(self.network.cells):
+                for name, constant in learnt(cell).items():
+                    with self.xp.scope():
+                        value = constant.at(self.xp, own[f"layers.{i}.constants.{name}"])
+                    found[f"{direction.prefix}layers.{i}.{name}"] = np.array(self.xp.to_numpy(value))
+        return found
 
     @property
     def n_in(self) -> int:

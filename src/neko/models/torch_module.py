@@ -168,7 +168,7 @@ class Crossing(TorchFunctionMode):
         """GradientError where a weight has a derivative by another function than a product."""
         if any(isinstance(a, torch.Tensor) and a.requires_grad for a in tree.leaves(found)):
             raise GradientError(
-                f"a weight of a Linear or Conv layer is used by {getattr(func, '__name__', func)}, so that credit would "
+                f"a weight of a Linear or Conv layer is used by {getattr(func, '__name__', func)}, where credit would "
                 "pass back through it as it is: expected products only, or use BPTT"
             )
 

@@ -62,9 +62,7 @@ class BPTT(GradientRule):
         """The forward pass of a sequence, or of a piece of it within which credit is not cut."""
         return self.model.model.masked(self.xp, params, x, state, training=self.training, valid=valid)
 
-    def truncated(
-        self, params: Params, feedback: Params, batch: Batch, carry: Any, length: int | None
-    ) -> Gradient:
+    def truncated(self, params: Params, feedback: Params, batch: Batch, carry: Any, length: int | None) -> Gradient:
         """Loss and gradients with the credit cut every `length` steps."""
         xp, model, objective = self.xp, self.model.model, self.model.objective
 
