@@ -50,6 +50,12 @@ def kernels(name: str) -> ModuleType:
     return importlib.import_module(f"neko.kernels.{name}")
 
 
+def release() -> None:
+    """Give back the memory that kernels keep to use again."""
+    if not unavailable():
+        kernels("buffers").BUFFERS.release()
+
+
 KNOWN: contextvars.ContextVar[dict[Any, Any] | None] = contextvars.ContextVar("known", default=None)
 """What the step that is running has computed, by what it was computed from; None outside of a step."""
 

@@ -45,6 +45,12 @@ class Buffers:
                 self._kept[size] = [*kept, buffer]
         return buffer.view(dtype).reshape(shape)
 
+    def release(self) -> None:
+        """Give back all buffers that are free, and forget those that are in use."""
+        with self._lock:
+            self._kept.clear()
+            self._asked.clear()
+
     def _forget(self) -> None:
         """Give back the free buffers of sizes that nobody has asked for lately."""
         for size in [s for s, asked in self._asked.items() if self._requests - asked > LATELY]:

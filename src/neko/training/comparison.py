@@ -1,8 +1,7 @@
-"""Comparison of rules: gradients, or weight changes, at the same state from the same batch."""
+"""Comparison of rules along training: gradients, or weight changes, at the same state from the same batch."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,70 +9,30 @@ from typing import Any
 import numpy as np
 
 from neko import identity
-from neko.arguments import check_integer
+from neko.arguments import check_choice, check_integer
 from neko.data.intake import Examples
-from neko.evaluator import Evaluator
-from neko.io import files
+from neko.io import tables
+from neko.training.activity import Activity
+from neko.training.at_one_state import gradients
 from neko.training.clones import check_name, clones, share_feedback
-from neko.training.deviations import FIELDS, HIDDEN, Changes, Deviation, deviation, deviations
+from neko.training.costs import Cost, cost
+from neko.training.deviations import HIDDEN, Changes, Deviation, deviation, deviations
 from neko.training.learner import Learner, Measures
 from neko.training.learning_rule import LearningRule
+from neko.training.statistics import COLUMNS, Statistics
+from neko.training.together import Found, Together
 from neko.updates import Naive
 
-
-def gradients(
-    model: Evaluator, x: Any, y: Any, rules: Iterable[Any] | Mapping[str, Any], mask: Any = None
-) -> dict[str, dict[str, Deviation]]:
-    """Gradients of several rules at one state, each compared with the first rule's.
-
-    Parameters
-    ----------
-    model : Evaluator
-        Model, loss and metrics; it is not changed.
-    x, y, mask
-        A batch, as for `LearningRule.step`.
-    rules : iterable of str or callable, or dict
-        Names such as ``'bptt'`` or ``'eprop:random'``, or functions from an evaluator to a rule. A dict gives them
-        other names, so that variants of one rule can be compared:
-        ``{'whole': BPTT, 'short': functools.partial(BPTT, truncation=5)}``. The first is the reference. Rules with
-        feedback weights get the same ones.
-
-    Returns
-    -------
-    dict
-        Deviations by rule, then by tensor; ``'all hidden'`` are the hidden tensors together, ``'all readout'`` those of
-        the readout, whose gradient is the same for most rules.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> import neko
-    >>> model = neko.Evaluator(neko.ALIF(8, 2, "torch"), loss="categorical_crossentropy")
-    >>> x, y = np.ones((3, 20, 4)), np.eye(2)[[0, 1, 1]]
-    >>> found = gradients(model, x, y, ["bptt", "eprop:symmetric"])
-    >>> found["bptt"]["all hidden"].relative
-    0.0
-    >>> sorted(found["eprop:symmetric"])  # doctest: +NORMALIZE_WHITESPACE
-    ['all hidden', 'all readout', 'layers.0.w_in', 'layers.0.w_rec', 'readout.b_out', 'readout.w_out']
-    """
-    batch = model.examples(x, y, mask)
-    made = clones(model, rules)
-    share_feedback(list(made.values()), batch.x)
-    reference = None
-    result = {}
-    for name, rule in made.items():
-        found = weights_only(rule, rule.gradients_of(batch)[1])
-        reference = found if reference is None else reference
-        result[name] = deviations(found, reference)
-    return result
+TABLES = ("records", "summary", "cosines", "activity")
+"""The tables that a comparison writes."""
 
 
 class GradientComparison(Learner):
     """A primary rule that learns, and the deviations of the gradients of others along its training.
 
     A `Trainer` trains it. At every `every`-th batch, before the primary learns from it, each rule computes its gradient
-    on a clone with the primary's parameters, from the same batch, objective and mask, without an optimizer. Only
-    statistics are kept.
+    on a clone with the primary's parameters, from the same batch, objective and mask, without an optimizer. Statistics
+    are kept, and the gradients until the next comparison.
 
     Parameters
     ----------
@@ -93,13 +52,20 @@ class GradientComparison(Learner):
     changes : bool
         Compare weight changes by each rule's own update in place of gradients, for example of rules that send pulses
         to devices (with the naive optimizer a change is minus the gradient).
+    measure_costs : bool
+        Measure time and memory of every rule's gradient, alone, at the first comparison (see `neko.training.costs`).
 
     Attributes
     ----------
+    statistics : Statistics
+        All that is kept, see `neko.training.statistics.Statistics`.
     records : list of dict
-        A row per comparison, rule and tensor: 'batch', 'rule', 'tensor', and the fields of `Deviation`.
+        A row per comparison, rule and tensor: 'batch', 'rule', 'tensor', the fields of `Deviation`, and 'variance',
+        'control' and 'signal'; those of the statistics.
     histograms : dict
         Counts per rule and tensor, summed over all comparisons.
+    costs : dict of Cost
+        By rule; empty unless they are measured.
     """
 
     pausable = True
@@ -114,6 +80,7 @@ class GradientComparison(Learner):
         every: int = 1,
         sync_feedback: bool = True,
         changes: bool = False,
+        measure_costs: bool = False,
     ) -> None:
         self.primary = primary
         self.model = primary.model
@@ -130,9 +97,24 @@ class GradientComparison(Learner):
         self.every = check_integer("every", every)
         self.sync_feedback = sync_feedback
         self.changes = changes
+        self.measure_costs = measure_costs
         self.batches = 0
-        self.records: list[dict[str, Any]] = []
-        self.histograms: dict[str, dict[str, np.ndarray]] = {}
+        self.statistics = Statistics([self.name, *self.others], self.reference)
+        self.costs: dict[str, Cost] = {}
+        compared = [self.reference] if changes else [self.name, *self.others]
+        self._together = Together({name: self.rule(name) for name in compared}, self.reference)
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        return self.statistics.records
+
+    @property
+    def histograms(self) -> dict[str, dict[str, np.ndarray]]:
+        return self.statistics.histograms
+
+    def rule(self, name: str) -> LearningRule:
+        """A rule by its name."""
+        return self.primary if name == self.name else self.others[name]
 
     @property
     def due(self) -> bool:
@@ -145,18 +127,26 @@ class GradientComparison(Learner):
 
     def learn(self, item: Examples) -> Measures:
         self.synchronise(item.x)
-        if self.due and not self.changes:
-            self.compare(item, self.primary.gradients_of(item)[1])
+        found = self.look(item) if self.due else None
+        if found is not None and not self.changes:
+            self.compare(found.gradients, found)
         before = self.model.params
         measures = self.primary.learn(item)
         if self.due:
             self.primary.check()
-        if self.due and self.changes:
+        if found is not None and self.changes:
             after = self.model.params
-            self.compare(item, {name: after[name] - p for name, p in before.items()})
+            own = weights_only(self.primary, {name: after[name] - p for name, p in before.items()})
+            self.compare({self.name: own} | {name: self.of_other(name, item) for name in self.others}, found)
         self.learn_feedback(item, stepped=self.due and self.changes)
         self.batches += 1
         return measures
+
+    def look(self, batch: Examples) -> Found:
+        """The gradients of all rules, or of the reference alone where changes are compared."""
+        if self.measure_costs and not self.costs:
+            self.costs = {name: cost(self.rule(name), batch) for name in (self.name, *self.others)}
+        return self._together(batch, self.primary.steps)
 
     def check(self) -> None:
         self.primary.check()
@@ -194,18 +184,9 @@ class GradientComparison(Learner):
                 rule.learn(batch)
                 rule.model.params = before
 
-    def compare(self, batch: Examples, of_primary: Any) -> None:
-        """Compare every rule's values with the reference's; those of one other rule are in memory at a time."""
-        primary = weights_only(self.primary, of_primary)
-        reference = primary if self.reference == self.name else self.of_other(self.reference, batch)
-        known = {self.name: primary, self.reference: reference}
-        for name in (self.name, *self.others):
-            found = known[name] if name in known else self.of_other(name, batch)
-            for tensor, measures in deviations(found, reference).items():
-                row = {field: getattr(measures, field) for field in FIELDS}
-                self.records.append({"batch": self.batches, "rule": name, "tensor": tensor, **row})
-                counts = self.histograms.setdefault(name, {})
-                counts[tensor] = counts.get(tensor, 0) + measures.histogram
+    def compare(self, values: dict[str, Changes], found: Found) -> None:
+        """Add the comparison of every rule's values with the reference's."""
+        self.statistics.add(self.batches, values, found)
 
     def of_other(self, name: str, batch: Examples) -> Changes:
         """Gradient or weight change of a rule on its clone."""
@@ -221,16 +202,32 @@ class GradientComparison(Learner):
         return weights_only(rule, {name: after[name] - p for name, p in before.items()})
 
     def mean(self, field: str, tensor: str = HIDDEN) -> dict[str, float]:
-        """Mean of a field of `Deviation` over all comparisons, by rule, for one tensor or all hidden ones together."""
-        found: dict[str, list[float]] = {}
-        for row in self.records:
-            if row["tensor"] == tensor:
-                found.setdefault(row["rule"], []).append(row[field])
-        return {name: math.fsum(values) / len(values) for name, values in found.items()}
+        """Mean of a column of `records` over all comparisons that have it, by rule, for one tensor or all hidden ones
+        together."""
+        return self.statistics.mean(field, tensor)
 
-    def save(self, path: str | Path) -> Path:
-        """Write `records` as CSV."""
-        return files.write_table(path, ["batch", "rule", "tensor", *FIELDS], self.records)
+    def table(self, name: str = "records") -> tuple[list[str], list[dict[str, Any]]]:
+        """Columns and rows of a table.
+
+        'records' are those of every comparison; 'summary' means over all comparisons by tensor and rule, with costs;
+        'cosines' mean cosines between all pairs of rules by tensor; 'activity' that of every layer in every comparison.
+        """
+        check_choice("table", name, TABLES)
+        statistics = self.statistics
+        if name == "records":
+            return list(COLUMNS), statistics.records
+        if name == "summary":
+            rows = statistics.summary()
+            costs = {rule: found._asdict() for rule, found in self.costs.items()}
+            rows = [row | costs.get(row["rule"], dict.fromkeys(Cost._fields)) for row in rows]
+            return ["tensor", "rule", "comparisons", *COLUMNS[3:], *Cost._fields], rows
+        if name == "cosines":
+            return ["tensor", "rule", "other", "cosine"], statistics.all_pairs()
+        return ["batch", *Activity._fields], statistics.activity
+
+    def save(self, path: str | Path, table: str = "records") -> Path:
+        """Write a `table` as CSV or, if the path ends in ``.parquet``, as Parquet, with the same columns and values."""
+        return tables.write(path, *self.table(table))
 
     def identity(self) -> dict[str, Any]:
         own = ("name", "reference", "every", "sync_feedback", "changes")
@@ -242,8 +239,8 @@ class GradientComparison(Learner):
             **self.primary.exported(),
             "others": {name: rule.exported() for name, rule in self.others.items()},
             "batches": self.batches,
-            "records": self.records,
-            "histograms": self.histograms,
+            "statistics": self.statistics.exported(),
+            "costs": {name: list(found) for name, found in self.costs.items()},
         }
 
     def load(self, saved: dict[str, Any], batches: Iterable[Examples]) -> None:
@@ -252,7 +249,9 @@ class GradientComparison(Learner):
         for name, rule in self.others.items():
             rule.model.prepare(first[0].x)
             rule.load(saved["others"][name], first)
-        self.batches, self.records, self.histograms = (saved[n] for n in ("batches", "records", "histograms"))
+        self.batches = saved["batches"]
+        self.statistics.load(saved["statistics"])
+        self.costs = {name: Cost(*found) for name, found in saved["costs"].items()}
 
 
 def weights_only(rule: LearningRule, values: Mapping[str, Any]) -> Changes:
@@ -260,4 +259,12 @@ def weights_only(rule: LearningRule, values: Mapping[str, Any]) -> Changes:
     return {name: np.asarray(rule.xp.to_numpy(values[name])) for name in rule.model.params}
 
 
-__all__ = ["Deviation", "GradientComparison", "clones", "deviation", "deviations", "gradients", "weights_only"]
+__all__ = [
+    "Deviation",
+    "GradientComparison",
+    "clones",
+    "deviation",
+    "deviations",
+    "gradients",
+    "weights_only",
+]

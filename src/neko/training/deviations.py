@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -19,13 +20,14 @@ Changes = dict[str, np.ndarray]
 class Deviation(NamedTuple):
     r"""Deviation of values g, a gradient or a weight change, from the values r of a reference.
 
-    ``cosine`` :math:`g·r / (‖g‖ ‖r‖)`; ``norm_ratio`` :math:`‖g‖ / ‖r‖`; ``relative`` :math:`‖g - r‖ / ‖r‖`;
-    ``sign_agreement`` the share of entries with the same sign (zero is a sign of its own); ``bias`` and ``spread``
-    the mean and standard deviation of :math:`(g - r) / r_{rms}`; ``histogram`` the counts of these between `EDGES`.
-    Where r is zero, a ratio to it is NaN.
+    ``cosine`` :math:`g·r / (‖g‖ ‖r‖)`; ``angle`` its angle in degrees; ``norm_ratio`` :math:`‖g‖ / ‖r‖`; ``relative``
+    :math:`‖g - r‖ / ‖r‖`; ``sign_agreement`` the share of entries with the same sign (zero is a sign of its own);
+    ``bias`` and ``spread`` the mean and standard deviation of :math:`(g - r) / r_{rms}`; ``histogram`` the counts of
+    these between `EDGES`. Where r is zero, a ratio to it is NaN.
     """
 
     cosine: float
+    angle: float
     norm_ratio: float
     relative: float
     sign_agreement: float
@@ -40,18 +42,41 @@ FIELDS = Deviation._fields[:-1]
 def deviation(g: np.ndarray, r: np.ndarray) -> Deviation:
     """The `Deviation` of two arrays of equal shape, in double precision."""
     g, r = np.asarray(g, np.float64).ravel(), np.asarray(r, np.float64).ravel()
-    norm, rms = np.linalg.norm(r), np.sqrt(np.mean(r * r))
+    away = g - r
+    own, norm, far = (math.sqrt(a @ a) for a in (g, r, away))
     with np.errstate(divide="ignore", invalid="ignore"):
-        scaled = (g - r) / rms
+        scaled = away / np.float64(norm / math.sqrt(r.size))
+        relative, bias = np.float64(far) / norm, np.mean(scaled)
         return Deviation(
-            float(g @ r / (np.linalg.norm(g) * norm)),
-            float(np.linalg.norm(g) / norm),
-            float(np.linalg.norm(g - r) / norm),
+            float(g @ r / np.float64(own * norm)),
+            angle(own, norm, far),
+            float(np.float64(own) / norm),
+            float(relative),
             float(np.mean(np.sign(g) == np.sign(r))),
-            float(np.mean(scaled)),
-            float(np.std(scaled)),
-            np.histogram(np.clip(scaled, EDGES[0], EDGES[-1]), EDGES)[0],
+            float(bias),
+            float(np.sqrt(np.maximum(relative * relative - bias * bias, 0.0))),
+            counts(scaled),
         )
+
+
+def angle(a: float, b: float, c: float) -> float:
+    """The angle in degrees between two sides of a triangle, of lengths a and b, opposite to the side of length c; NaN
+    if a or b is zero. It is accurate for small angles too, where the arccosine is not (W. Kahan 2014, "Miscalculating
+    area and angles of a needle-like triangle")."""
+    a, b = max(a, b), min(a, b)
+    if not b > 0.0:
+        return math.nan
+    least = c - (a - b) if b >= c else b - (a - c)
+    above, below = ((a - b) + c) * max(least, 0.0), (a + (b + c)) * max((a - c) + b, 0.0)
+    return math.degrees(2.0 * math.atan2(math.sqrt(above), math.sqrt(below)))
+
+
+def counts(scaled: np.ndarray) -> np.ndarray:
+    """The histogram between `EDGES`, of equal width; values that are not numbers are in none."""
+    last = len(EDGES) - 2
+    place = (np.clip(scaled, EDGES[0], EDGES[-1]) - EDGES[0]) * ((last + 1) / (EDGES[-1] - EDGES[0]))
+    known = place if np.isfinite(place).all() else place[np.isfinite(place)]
+    return np.bincount(np.minimum(known.astype(np.int64), last), minlength=last + 1)
 
 
 def is_readout(tensor: str) -> bool:
@@ -59,18 +84,32 @@ def is_readout(tensor: str) -> bool:
     return tensor == READOUT or tensor.removeprefix(BACKWARD.prefix).startswith("readout.")
 
 
-def deviations(found: Changes, reference: Changes) -> dict[str, Deviation]:
-    """A `Deviation` per tensor that both have, of all hidden ones together, and of the readout's together.
+def vectors(values: Changes) -> Changes:
+    """The values as vectors in double precision: of every tensor, of all hidden ones together, and of the readout's.
 
     The readout is separate: its gradient is the largest and the same for every rule in use, so that together with it
     any rule would resemble the reference. Of a user's module, whose readout is not known, every tensor is a hidden one
     unless it is named ``readout.…``.
     """
-    names = sorted(found.keys() & reference.keys())
-    result = {name: deviation(found[name], reference[name]) for name in names}
+    found = {name: np.asarray(values[name], np.float64).ravel() for name in sorted(values)}
     for group, readout in ((HIDDEN, False), (READOUT, True)):
-        own = [name for name in names if is_readout(name) == readout]
+        own = [found[name] for name in sorted(values) if is_readout(name) == readout]
         if own:
-            joined = [np.concatenate([side[name].ravel() for name in own]) for side in (found, reference)]
-            result[group] = deviation(*joined)
-    return result
+            found[group] = np.concatenate(own)
+    return found
+
+
+def deviations(found: Changes, reference: Changes) -> dict[str, Deviation]:
+    """A `Deviation` per tensor that both have, and of the groups of `vectors`."""
+    names = found.keys() & reference.keys()
+    g, r = (vectors({name: side[name] for name in names}) for side in (found, reference))
+    return {name: deviation(g[name], r[name]) for name in g}
+
+
+def cosines(values: list[np.ndarray]) -> np.ndarray:
+    """The cosines between all pairs of vectors, (rules, rules); NaN for a vector of zeros."""
+    stacked = np.stack(values)
+    products = stacked @ stacked.T
+    norms = np.sqrt(np.diag(products))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return products / np.outer(norms, norms)

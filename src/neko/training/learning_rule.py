@@ -229,6 +229,17 @@ class LearningRule(Learner):
             model.model.buffers = buffers
         self.steps, self._fault = saved["steps"], None
 
+    @property
+    def pure(self) -> Step:
+        """The update as a pure function of weights and a batch."""
+        return self._step
+
+    def stored(self) -> Weights:
+        """The weights of the next gradient, as the update stores them."""
+        self.start()
+        with self.xp.scope():
+            return self._step.stored(self._weights())
+
     def reset(self) -> None:
         """Forget the state of the stream; parameters stay."""
         self._stream.reset()
