@@ -38,6 +38,13 @@ def product(xp: Backend, multiply: Callable[[Any, Any], Array], a: Array, w: Any
     return value if w.backward is None else with_credit(xp, value, multiply(a, w.backward))
 
 
+def each(f: Callable[[Array], Array], w: Any) -> Any:
+    """``f(w)``, of a pair that of each matrix."""
+    if not isinstance(w, Asymmetric):
+        return f(w)
+    return w._replace(forward=f(w.forward), backward=None if w.backward is None else f(w.backward))
+
+
 def with_credit(xp: Backend, value: Array, through: Array) -> Array:
     """`value`, to the last bit, with the derivatives of `through` added to its own."""
     return value + (through - xp.stop_gradient(through))

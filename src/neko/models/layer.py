@@ -11,7 +11,7 @@ from neko.backend.generated import Same, once
 from neko.backend.protocol import Backend
 from neko.cells.base import Cell
 from neko.cells.learnable import bound, learnt
-from neko.models.asymmetric import Asymmetric, product
+from neko.models.asymmetric import Asymmetric, each, product
 from neko.typing import Array
 
 
@@ -54,7 +54,7 @@ def layer_weights(xp: Backend, cell: Cell, params: dict[str, Any]) -> Weights:
     w_rec = params["w_rec"]
 
     def masked() -> Any:
-        return tree.map(lambda w: recurrent_weights(xp, cell, w), w_rec)
+        return each(lambda w: recurrent_weights(xp, cell, w), w_rec)
 
     # A history of derivatives belongs to the pass that recorded it.
     recorded = any(getattr(w, "requires_grad", False) for w in tree.leaves(w_rec))

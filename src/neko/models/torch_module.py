@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import inspect
+import operator
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from typing import Any
@@ -17,7 +18,7 @@ from neko import tree
 from neko.errors import GradientError
 from neko.io import generators
 from neko.models.adapted import Adapted, Applied
-from neko.models.asymmetric import Asymmetric, with_credit
+from neko.models.asymmetric import Asymmetric, each, with_credit
 from neko.models.outcome import Selector
 from neko.models.untouched import Undo, untouched
 from neko.typing import Array
@@ -58,7 +59,7 @@ class TorchModule(Adapted):
 
     def apply(self, params: dict[str, Array], buffers: dict[str, Array], x: Any, training: bool) -> Applied:
         own = dict(self.module.named_parameters())
-        cast = {name: tree.map(lambda a, to=own[name].dtype: a.to(to), p) for name, p in params.items()}
+        cast = {name: each(operator.methodcaller("to", own[name].dtype), p) for name, p in params.items()}
         pairs = [p for p in cast.values() if isinstance(p, Asymmetric)]
         given = {name: p.forward if isinstance(p, Asymmetric) else p for name, p in cast.items()}
         # Backward passes refuse tensors made in inference mode.
