@@ -204,7 +204,7 @@ def test_broken_cells_are_found_out_elsewhere(backend):
 
 def test_a_wrong_eprop_would_be_seen(monkeypatch):
     """The control: the truth with other cuts is another gradient."""
-    from neko.verification import oracles
+    from neko.verification.oracles import gradients as oracles
 
     def exact(xp, evaluator, cells, *data, feedback):
         return neko.BPTT(evaluator, jit=False).gradients(*data)[1]

@@ -51,7 +51,7 @@ for name, kind in COMMANDS.items():
 app.command()(running.show)
 app.command()(encoding.encode)
 app.command(cls=Command)(reproducing.reproduce)
-app.command()(verification.verify)
+app.command(cls=Command)(verification.verify)
 app.add_typer(data.app, name="data")
 
 __all__ = ["app"]

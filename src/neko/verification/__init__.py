@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from neko import backend as registry
@@ -14,16 +14,20 @@ from neko.training.pairs import resolve
 from neko.verification import cases, form
 from neko.verification.oracles import ORACLES
 from neko.verification.report import Check, Report
+from neko.verification.rule import verify_rule
+from neko.verification.runner import Runner, accepted
 
-EXACT = 1e-9
-"""Largest relative deviation between two computations of one number in double precision."""
-UNITS = 6
+FOUNDATION = ("form", "alive", "finite run", "column law", "trainable")
+"""Checks on which all later ones depend."""
+USUAL = ("bptt", "eprop", "rtrl")
+"""Rules by which a cell is judged: those that the others are derived from."""
 
 
 def verify(
     cell: Any,
     *,
     backends: Sequence[str] | None = None,
+    all_rules: bool = False,
     seed: int = 0,
     finished: Callable[[Check], None] = lambda check: None,
 ) -> Report:
@@ -41,6 +45,9 @@ def verify(
         A class is instantiated with 6 neurons.
     backends : sequence of str, optional
         Names; by default all that are installed.
+    all_rules : bool
+        Judge the cell by every rule of the registry against its oracle, not only by BPTT, RTRL and e-prop. A rule that
+        is not defined for the cell is noted with its reason.
     seed : int
         Of weights and data.
     finished : callable
@@ -71,28 +78,28 @@ def verify(
     >>> verify(LIF, backends=["torch"]).ok
     True
     """
-    made = cell(UNITS) if isinstance(cell, type) and issubclass(cell, Cell) else cell
-    if not isinstance(made, Cell):
-        raise TypeError(f"cell={cell!r}: expected a neko.cells.Cell or a subclass of it")
-    chosen = (registry.installed() or (registry.default(),)) if backends is None else tuple(backends)
-    if not chosen or isinstance(backends, str):
-        raise ValueError(f"backends={backends!r}: expected names of {registry.available()!r}")
+    made = cases.made_cell(cell)
     checks: list[Check] = []
     first: cases.Case | None = None
-    for name in chosen:
+    for name in cases.chosen(backends):
         xp = registry.get(name, dtype="float64")
         with xp.scope():
-            found, case = on_backend(xp, made, seed, first, finished)
+            found, case = on_backend(xp, made, RULES if all_rules else USUAL, seed, first, finished)
         checks += found
         first = first or case
     return Report(repr(made), tuple(checks))
 
 
 def on_backend(
-    xp: Backend, cell: Cell, seed: int, first: cases.Case | None, finished: Callable[[Check], None]
+    xp: Backend,
+    cell: Cell,
+    rules: Iterable[str],
+    seed: int,
+    first: cases.Case | None,
+    finished: Callable[[Check], None],
 ) -> tuple[list[Check], cases.Case | None]:
     """The checks on one backend, and the network that they used."""
-    run = Runner(xp.name, finished)
+    run = Runner(xp.name, finished, FOUNDATION)
     run("form", lambda: form.check_form(xp, cell))
     alive = run("alive", lambda: form.find_scale(xp, cell, cases.N_IN, seed), show=lambda found: found[1])
     scale = 0.0 if alive is None else alive[0]
@@ -100,31 +107,28 @@ def on_backend(
     run("column law", lambda: form.check_columns(xp, cell, scale, seed))
     run("cut of the reset", lambda: form.check_cut(xp, cell, scale, seed), limit=0.0)
     case = run("trainable", lambda: cases.build_case(xp, cell, scale, seed), show=cases.surrogate)
-    for name, oracle in judged_rules():
-        run(f"{name} = {oracle}", functools.partial(judged, case, oracle, resolve(name)), limit=EXACT)
-    run("e-prop in chunks = whole", lambda: cases.forms(case), limit=EXACT)
+    for name, oracle in judged_rules(rules):
+        rule = functools.partial(accepted, resolve(name))
+        run(f"{name} = {oracle}", functools.partial(judged, case, oracle, rule), limit=cases.EXACT)
+    run("e-prop in chunks = whole", lambda: cases.forms(case), limit=cases.EXACT)
     if case is not None:
-        reasons = {offer.reason for offer in case.evaluator.model.kernels if not offer.generated}
-        if reasons:
-            run.note(Check("kernels", xp.name, True, reason=f"none, {'; '.join(sorted(reasons))}"))
-        else:
-            run("kernels = step", lambda: cases.kernels(case), limit=EXACT)
+        run("kernels = step", lambda: cases.kernels(case), limit=cases.EXACT)
     if first is not None:
         other = first.xp.name
         run(
             f"outputs = {other}",
             lambda: cases.max_relative_error(cases.outputs(case), cases.outputs(first)),
-            limit=EXACT,
+            limit=cases.EXACT,
         )
-        run(f"BPTT = {other}", lambda: cases.max_relative_error(case.bptt, first.bptt), limit=EXACT)
+        run(f"BPTT = {other}", lambda: cases.max_relative_error(case.bptt, first.bptt), limit=cases.EXACT)
     return run.checks, case
 
 
-def judged_rules() -> list[tuple[str, str]]:
-    """Every rule of the registry, in each of its modes, with its oracle."""
+def judged_rules(names: Iterable[str] = RULES) -> list[tuple[str, str]]:
+    """Rules of the registry, by default all, in each of their modes, with their oracles."""
     return [
         (name, RULES.about(base)["oracle"])
-        for base in RULES
+        for base in names
         for name in ([f"{base}:{mode}" for mode in RULES.about(base).get("modes", ())] or [base])
     ]
 
@@ -134,50 +138,4 @@ def judged(case: cases.Case, oracle: str, rule: Callable[..., Any]) -> float:
     return ORACLES[oracle](case, cases.made(rule, case.evaluator))
 
 
-class Runner:
-    """Runs checks in order; after a failed check of `FOUNDATION` none is run."""
-
-    FOUNDATION = ("form", "alive", "finite run", "column law", "trainable")
-
-    def __init__(self, backend: str, finished: Callable[[Check], None]) -> None:
-        self.backend = backend
-        self.finished = finished
-        self.checks: list[Check] = []
-        self.broken = ""
-
-    def __call__(
-        self,
-        name: str,
-        check: Callable[[], Any],
-        *,
-        limit: float | None = None,
-        show: Callable[[Any], float | None] = lambda found: found,
-    ) -> Any:
-        """The result of a check, None if it failed or was not run; `show` gives the number in the table."""
-        if self.broken:
-            self.note(Check(name, self.backend, None, reason=f"{self.broken} does not hold"))
-            return None
-        try:
-            found = check()
-            value = show(found)
-        except form.BrokenError as error:
-            return self.fail(name, str(error))
-        except Exception as error:  # a user's code may raise anything
-            return self.fail(name, f"{type(error).__name__}: {' '.join(str(error).split())[:300]}")
-        if limit is not None and not value <= limit:  # type: ignore[operator]
-            self.note(Check(name, self.backend, False, value, limit, "the two differ by more than the limit"))
-            return None
-        self.note(Check(name, self.backend, True, value, limit))
-        return found
-
-    def note(self, check: Check) -> None:
-        self.checks.append(check)
-        self.finished(check)
-
-    def fail(self, name: str, reason: str) -> None:
-        self.note(Check(name, self.backend, False, reason=reason))
-        if name in self.FOUNDATION:
-            self.broken = name
-
-
-__all__ = ["ORACLES", "Check", "Report", "verify"]
+__all__ = ["ORACLES", "Check", "Report", "verify", "verify_rule"]

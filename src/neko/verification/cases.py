@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from neko import backend as registry
 from neko.backend.generated import plain
 from neko.backend.protocol import Backend
+from neko.cells.base import Cell
 from neko.evaluator import Evaluator
 from neko.objective import FiringRate
 from neko.training.pairs import BPTT, Eprop
 from neko.verification import form
 from neko.verification.form import BrokenError
+from neko.verification.runner import ExemptError
 
-N_IN, OUTPUTS, TIME = 4, 2, 20
+N_IN, UNITS, OUTPUTS, TIME = 4, 6, 2, 20
+EXACT = 1e-9
+"""Largest relative deviation between two computations of one number in double precision."""
 Gradients = dict[str, np.ndarray]
 
 
@@ -32,6 +38,22 @@ class Case(NamedTuple):
     def data(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The arguments of a rule: inputs, targets and mask."""
         return self.x, self.y, self.mask
+
+
+def chosen(backends: Sequence[str] | None) -> tuple[str, ...]:
+    """The names of the backends, by default all that are installed; ValueError where they are no list of names."""
+    found = (registry.installed() or (registry.default(),)) if backends is None else tuple(backends)
+    if not found or isinstance(backends, str):
+        raise ValueError(f"backends={backends!r}: expected names of {registry.available()!r}")
+    return found
+
+
+def made_cell(cell: Any) -> Cell:
+    """A cell, of a class with `UNITS` neurons; TypeError for anything else."""
+    made = cell(UNITS) if isinstance(cell, type) and issubclass(cell, Cell) else cell
+    if not isinstance(made, Cell):
+        raise TypeError(f"cell={cell!r}: expected a neko.cells.Cell or a subclass of it")
+    return made
 
 
 def build_case(xp: Backend, cell: Any, scale: float, seed: int) -> Case:
@@ -113,7 +135,10 @@ def forms(case: Case) -> float:
 
 
 def kernels(case: Case) -> float:
-    """BPTT and e-prop by generated kernels against the same by the framework's operations."""
+    """BPTT and e-prop by generated kernels against the same by the framework's operations, exempt without kernels."""
+    reasons = {offer.reason for offer in case.evaluator.model.kernels if not offer.generated}
+    if reasons:
+        raise ExemptError(f"none, {'; '.join(sorted(reasons))}")
     rules = [made(rule, case.evaluator) for rule in (BPTT, Eprop)]
     with plain():
         expected = [gradients(rule, case.data) for rule in rules]

@@ -102,8 +102,8 @@ def tell_leak(name: str, source: str, changed: np.ndarray) -> None:
         )
 
 
-def network(xp: Backend, cell: Cell, n_in: int, outputs: int, seed: int) -> Model:
-    """A layer of the cell with a leaky readout."""
+def network(xp: Backend, cell: Any, n_in: int, outputs: int, seed: int) -> Model:
+    """A layer of the cell, or layers of several, with a leaky readout."""
     return Model(cell, outputs, xp, tau_out=7.0, seed=seed).build(n_in)
 
 

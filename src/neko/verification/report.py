@@ -1,4 +1,4 @@
-"""The checks of a cell and their results."""
+"""The checks of a cell or a rule, and their results."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ class Check(NamedTuple):
 
 @dataclass(frozen=True)
 class Report:
-    """All checks of a cell.
+    """All checks of a cell or a rule.
 
     Attributes
     ----------
-    cell : str
-        The `repr` of the cell.
+    subject : str
+        The `repr` of the cell, or the name of the rule.
     checks : tuple of Check
         In the order in which they were run.
     """
 
-    cell: str
+    subject: str
     checks: tuple[Check, ...]
 
     HEAD = ("check", "backend", "measured", "limit", "verdict", "remark")
@@ -62,4 +62,4 @@ class Report:
         rows = [self.HEAD, *(check.cells() for check in self.checks)]
         widths = [max(len(row[i]) for row in rows) for i in range(len(self.HEAD))]
         lines = ["  ".join(entry.ljust(width) for entry, width in zip(row, widths, strict=True)) for row in rows]
-        return "\n".join([self.cell, *(line.rstrip() for line in lines)])
+        return "\n".join([self.subject, *(line.rstrip() for line in lines)])
