@@ -9,6 +9,7 @@ import importlib.util
 import pkgutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -171,11 +172,14 @@ class Registry(Mapping[str, T], Generic[T]):
         return self._entries
 
 
-def called(text: str) -> tuple[str, dict[str, Any]]:
-    """Name and options of ``name`` or ``name(option=value, …)``, where values are Python literals.
+def called(text: str, **makers: Callable[..., Any]) -> tuple[str, dict[str, Any]]:
+    """Name and options of ``name`` or ``name(option=value, …)``, where values are Python literals, or calls of `makers`
+    with literals.
 
     >>> called("step_forward(threshold=0.1)")
     ('step_forward', {'threshold': 0.1})
+    >>> called("alif(tau_m=twice(10.0))", twice=lambda tau: 2 * tau)
+    ('alif', {'tau_m': 20.0})
     """
     begin = text.find("(", text.find(".py:") + 1)  # the path of a file may have brackets too
     if begin < 0 or not text.endswith(")"):
@@ -186,11 +190,21 @@ def called(text: str) -> tuple[str, dict[str, Any]]:
             raise ValueError("more than a name with options")
         if any(option.arg is None for option in call.keywords):
             raise ValueError("options without names")
-        return text[:begin], {str(option.arg): ast.literal_eval(option.value) for option in call.keywords}
+        options = {str(option.arg): value_of(option.value, makers) for option in call.keywords}
     except (SyntaxError, ValueError) as error:
         raise ValueError(
             f"{text!r}: expected name(option=value, …) with plain values, such as 'lif(tau_m=20.0)'"
         ) from error
+    return text[:begin], {name: value() for name, value in options.items()}
+
+
+def value_of(node: ast.expr, makers: dict[str, Callable[..., Any]]) -> Callable[[], Any]:
+    """The function that makes a value: a literal, or a call of one of `makers`; ValueError for anything else."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in makers:
+        given = [ast.literal_eval(value) for value in node.args]
+        return partial(makers[node.func.id], *given, **{str(k.arg): ast.literal_eval(k.value) for k in node.keywords})
+    literal = ast.literal_eval(node)
+    return lambda: literal
 
 
 def is_place(name: str) -> bool:

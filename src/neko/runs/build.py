@@ -6,6 +6,7 @@ from typing import Any
 
 from neko import backend as backends
 from neko import cells, devices
+from neko.cells import Learnable
 from neko.datasets import Dataset
 from neko.evaluator import Evaluator
 from neko.models import Model
@@ -24,7 +25,7 @@ def build_evaluator(
     `chain` of a sampler draws its own weights.
     """
     xp = backends.get(config.backend, device=config.processor, dtype=config.dtype)
-    name, options = called(config.cell)
+    name, options = called(config.cell, learnable=Learnable)
     cell: Any = cells.get(name)
     if not config.recurrent and not hasattr(cell, "recurrent"):
         raise ValueError(f"cell {name!r} has no feed-forward form: expected lif or alif")

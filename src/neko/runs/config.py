@@ -43,7 +43,9 @@ class Config:
         "With options as in step_forward(threshold=0.05).",
     )
     cell: str = option(
-        "alif", "Neuron model: {neko.cells:CELLS}; or file.py:Class. With options as in alif(tau_m=20.0)."
+        "alif",
+        "Neuron model: {neko.cells:CELLS}; or file.py:Class. With options as in alif(tau_m=20.0), "
+        "for a constant that learns alif(tau_m=learnable(20.0)).",
     )
     hidden: int = option(128, "Number of neurons.", least=1)
     recurrent: bool = option(True, "Whether the neurons are recurrently connected.", flag="--recurrent/--feedforward")
