@@ -1,0 +1,190 @@
+"""KeRNL: kernel learning for recurrent networks."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+from neko.arguments import check_integer, check_number
+from neko.cells.base import Cell
+from neko.cells.jacobian import StepJacobian
+from neko.models.network import NetworkState, Params, layer_params
+from neko.objective import Batch
+from neko.rules import eligibility
+from neko.rules.base import RULES
+from neko.rules.chunking import Chunk
+from neko.rules.forward import Recorded
+from neko.rules.jacobian import edited, fields
+from neko.rules.observed import LayerTraces, observed
+from neko.rules.online.perturbed import Perturbed, prediction_error
+from neko.rules.online.three_factor import MODES, ThreeFactor
+from neko.rules.signals import LearningSignal, Product
+from neko.rules.tangent import build_weights
+from neko.typing import Array
+
+SENSITIVITY, DECAY = "kernel.sensitivity", "kernel.decay"
+
+
+class Carry(NamedTuple):
+    """As `neko.rules.chunking.Carry`; also the state of the perturbed network, None where the kernel does not learn."""
+
+    state: NetworkState
+    traces: Any
+    filtered: tuple[Array, ...]
+    perturbed: Perturbed | None
+
+
+@RULES.register("kernl", oracle="kernel", modes=MODES)
+class KeRNL(ThreeFactor):
+    r"""Kernel RNN learning: the influence of one neuron on another by a learnt sensitivity and a learnt decay.
+
+    The influence of neuron *j* at step *s* on neuron *k* at step *t* is approximated by ``A_jk γ_j^{t-s}``. Every
+    synapse has a trace with the decay of its neuron, and the error reaches the neuron through A:
+
+    .. math::
+        e_t = γ e_{t-1} + b_t ⊗ pre_t, \qquad \frac{dE}{dW} = \sum_t (L_t A^T)\, ē_t, \qquad
+        ē_t = κ ē_{t-1} + e_t
+
+    with ``b_t = ∂z_t/∂I_t``, the derivative of the emission by the neuron's own current, which the cell's step
+    defines, and ``L_t = B err_t`` as in `neko.rules.Eprop`. The kernel learns to predict what noise ξ in the currents
+    does to the emissions,
+
+    .. math::
+        Ω_t = γ Ω_{t-1} + b_t ξ_t, \qquad R = \sum_t \tfrac12 ‖Ω_t A - δz_t‖^2,
+
+    by the gradient of R with respect to A, and to γ through ``∂Ω_t/∂γ = γ ∂Ω_{t-1}/∂γ + Ω_{t-1}``, summed over steps
+    and averaged over the batch. δz is the response of the network to infinitesimal noise, with the derivatives of its
+    steps: so the size of the noise cancels, and a network of spikes has a response through its surrogate.
+
+    Parameters
+    ----------
+    model : Evaluator
+        Model, loss and metrics, of one layer. The regularizer acts on a neuron's own trace, without A.
+    learn_kernel : bool
+        Learn A and γ; otherwise they stay as they are.
+    kernel_rate : float
+        Factor of the kernel's learning rate, which is one per frame, beside that of the weights.
+    tau_kernel : float
+        Time constant in ms of the first γ of every neuron; A begins as the identity. A γ that leaves [0, 1] acts as the
+        nearer end, and each frame draws it back there.
+    seed : int
+        Seed of the noise, which is new at every update.
+    mode, stepwise, feedback_decay, feedback_seed
+        As in `neko.rules.Eprop`.
+
+    Raises
+    ------
+    ValueError
+        For a stack, or a bidirectional network: A relates neurons of one layer in one order of time.
+
+    Notes
+    -----
+    In Roth et al. the noise is added to the hidden unit; here it is added to the current, as all weights act there. Of
+    a unit whose emission is its whole state (`neko.cells.RNN`) the two differ by the factor b. With A = 1 and γ the
+    leak of a rate unit the rule is RFLO with feedback B.
+
+    **Locality.** A synapse uses its own trace and one signal per neuron, which n² sensitivities bring from the others;
+    they learn by the activity of their two neurons in a perturbed and an unperturbed network.
+
+    **Cost.** O(n n_pre + n²) time per step and sequence, and memory O(n n_pre) in a stream.
+
+    **Limits.** One decay per neuron, and a rank-one kernel in time: influences that rise and fall, or return, are not
+    represented, and any path through two neurons only by its mean over the sequence. The perturbed network runs beside
+    the other, which no single network does. The kernel lags behind weights that change fast.
+
+    References
+    ----------
+    Roth, Kanitscheider & Fiete (2019), "Kernel RNN learning (KeRNL)", ICLR, algorithm 1.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        *,
+        learn_kernel: bool = True,
+        kernel_rate: float = 0.01,
+        tau_kernel: float = 5.0,
+        seed: int = 0,
+        **options: Any,
+    ) -> None:
+        super().__init__(model, **options)
+        if len(model.network.cells) > 1 or model.model.bidirectional:
+            raise ValueError(
+                f"KeRNL learns how the neurons of one layer act on each other in one order of time: expected one layer "
+                f"and one direction, not {model.model!r}"
+            )
+        self.learn_kernel = bool(learn_kernel)
+        self.kernel_rate = check_number("kernel_rate", kernel_rate)
+        self.tau_kernel = check_number("tau_kernel", tau_kernel, positive=True)
+        self.seed = check_integer("seed", seed, least=0)
+
+    @property
+    def in_time(self) -> bool:
+        return True
+
+    def initial_feedback(self) -> Params:
+        xp, (cell,) = self.xp, self.model.network.cells
+        decay = xp.full((cell.units,), math.exp(-cell.dt / self.tau_kernel))
+        return {**super().initial_feedback(), SENSITIVITY: xp.eye(cell.units), DECAY: decay}
+
+    def learnt_feedback(self) -> tuple[str, ...]:
+        return (*super().learnt_feedback(), *((SENSITIVITY, DECAY) if self.learn_kernel else ()))
+
+    def learning_signals(
+        self, params: Params, feedback: Params, batch: Batch, recorded: Recorded
+    ) -> list[LearningSignal]:
+        (given,) = super().learning_signals(params, feedback, batch, recorded)
+        back = self.xp.matrix_transpose(feedback[SENSITIVITY])
+        now, later = (Product(self.xp.matmul, signal, back) for signal in (given.signal, given.future))
+        return [LearningSignal(now, later, given.valid, given.per_sequence, given.kappa)]
+
+    def chunk(self, params: Params, feedback: Params, batch: Batch, carry: Any, keep: bool) -> tuple[Chunk, Any]:
+        xp, (cell,), perturbed = self.xp, self.model.network.cells, carry.perturbed
+        state, recorded = self.record(params, batch, carry.state)
+        by_kernel = self.by_kernel(feedback, recorded)
+        chunk, later = self.contribution(params, feedback, batch, carry, keep, by_kernel)
+        if perturbed is not None:
+            weights = build_weights(xp, cell, layer_params(params, 0))
+            key = xp.random.fold(xp.random.key(self.seed), batch.number)
+            kernel, way = (feedback[SENSITIVITY], decays(xp, feedback)), recorded.jacobians[0]
+            (of_a, of_decay), perturbed = prediction_error(xp, weights, way, batch.valid, kernel, key, perturbed)
+            of_decay = of_decay + xp.sum(batch.valid) * (feedback[DECAY] - kernel[1])  # back into [0, 1]
+            rate = self.kernel_rate / batch.x.shape[1]
+            chunk = chunk._replace(gradients=chunk.gradients | {SENSITIVITY: rate * of_a, DECAY: rate * of_decay})
+        return chunk, Carry(state, later.traces, later.filtered, perturbed)
+
+    def by_kernel(self, feedback: Params, recorded: Recorded) -> Recorded:
+        """A recorded pass in which a neuron depends on its own past by the decay of the kernel alone."""
+        return recorded._replace(jacobians=(self.decaying(feedback, recorded.jacobians[0]),))
+
+    def decaying(self, feedback: Params, jacobians: Any) -> Any:
+        """The Jacobian of the emission: the decay of the kernel, and b."""
+        decay = decays(self.xp, feedback)
+
+        def keep(step: StepJacobian) -> StepJacobian:
+            (*others, b), like = step.current, next(entry for entry in step.current[-1] if entry is not None)
+            none = (None,) * len(others)
+            state = (*((*none, None) for _ in others), (*none, self.xp.zeros_like(like) + decay))
+            return StepJacobian(state, (*((None,) * len(b) for _ in others), b))
+
+        return edited(self.xp, jacobians, keep)
+
+    def initial_carry(self, size: int) -> Any:
+        xp, (cell,), rule = self.xp, self.model.network.cells, super().initial_carry(size)
+        still = xp.zeros((size, cell.units))
+        changes = tuple(still for _ in fields(cell.initial_state(xp, size)))
+        return Carry(*rule, Perturbed(changes, still, still, xp.zeros(())) if self.learn_kernel else None)
+
+    def initial_traces(self, jacobians: Any, pre: tuple[Array, ...], cell: Cell, kappa: float) -> Any:
+        decaying = self.decaying(self.initial_feedback(), jacobians)
+        return eligibility.initial_traces(self.xp, decaying, pre, cell.units, kappa)
+
+    def traces(self, params: Params, feedback: Params, batch: Batch) -> list[LayerTraces]:
+        ((_, own, recorded),) = self.record_directions(params, batch)
+        signals = self.learning_signals(params, feedback, own, recorded)
+        return observed(self.xp, self.model, own, self.by_kernel(feedback, recorded), signals)
+
+
+def decays(xp: Any, feedback: Params) -> Array:
+    """γ, in [0, 1]."""
+    return xp.clip(feedback[DECAY], 0.0, 1.0)
