@@ -108,6 +108,18 @@ def test_functions_beyond_the_standard(xp):
     np.testing.assert_array_equal(xp.to_numpy(xp.one_hot(xp.asarray(np.array([2, 0])), 3)), np.eye(3)[[2, 0]])
 
 
+def test_the_singular_values_of_every_matrix(xp):
+    stack = np.stack([A, B, np.outer(A[:, 0], B[0])])  # the last is of rank one
+    for a in (stack, np.swapaxes(stack, 1, 2)):
+        u, s, v = (xp.to_numpy(factor) for factor in xp.svd(xp.asarray(a)))
+        np.testing.assert_allclose((u * s[:, None]) @ v, a, atol=1e-14)
+        np.testing.assert_allclose(s, np.linalg.svd(a, compute_uv=False), atol=1e-14)
+        for basis in (u, np.swapaxes(v, 1, 2)):
+            np.testing.assert_allclose(np.swapaxes(basis, 1, 2) @ basis, np.stack([np.eye(3)] * 3), atol=1e-14)
+    lost = xp.svd(xp.asarray(np.stack([A, B * np.nan])))
+    assert all(np.isnan(xp.to_numpy(factor)[1]).all() for factor in lost)
+
+
 def smooth(xp):
     return lambda a, b: xp.tanh(a @ xp.matrix_transpose(b)) + xp.sum(a * a)
 

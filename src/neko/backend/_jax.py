@@ -39,6 +39,7 @@ class JaxBackend(Framework):
         self.softplus = jax.nn.softplus
         self.logsumexp = functools.partial(jax.nn.logsumexp, axis=-1)
         self.log_softmax = jax.nn.log_softmax
+        self.svd = functools.partial(jnp.linalg.svd, full_matrices=False)
         self.stop_gradient = jax.lax.stop_gradient
 
     def scope(self) -> Any:

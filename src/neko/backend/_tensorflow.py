@@ -83,6 +83,10 @@ class TensorFlowBackend(Framework):
     def one_hot(self, x: Any, classes: int) -> Any:
         return tf.one_hot(tf.cast(x, tf.int64), classes, dtype=self.dtype)
 
+    def svd(self, x: Any) -> Any:
+        s, u, v = tf.linalg.svd(x)
+        return u, s, tf.linalg.matrix_transpose(v)
+
     def value_and_grad(
         self, f: Callable[..., Any], has_aux: bool = False, recorded: Callable[[Any], None] | None = None
     ) -> Callable[..., Any]:

@@ -91,6 +91,12 @@ class TorchBackend(Framework):
     def one_hot(self, x: Any, classes: int) -> Any:
         return torch.nn.functional.one_hot(x.to(torch.int64), classes).to(self.dtype)
 
+    def svd(self, x: Any) -> Any:
+        try:
+            return tuple(torch.linalg.svd(x, full_matrices=False))
+        except torch.linalg.LinAlgError:
+            return tuple(torch.full_like(a, torch.nan) for a in torch.linalg.svd(torch.zeros_like(x), False))
+
     def stop_gradient(self, x: Any) -> Any:
         return x.detach()
 

@@ -14,8 +14,9 @@ ARRAY_API = """
 CREATION = ("arange", "eye", "full", "ones", "zeros")
 """Functions that create arrays; their default dtype and device are those of the backend."""
 
-EXTRA = ("sigmoid", "softplus", "log_softmax", "logsumexp", "one_hot")
-"""Functions beyond the standard that every framework has: over the last axis where they have one."""
+EXTRA = ("sigmoid", "softplus", "log_softmax", "logsumexp", "one_hot", "svd")
+"""Functions beyond the standard that every framework has: over the last axis where they have one; `svd` is the reduced
+one of the last two, in the order U, s, V^T, of NaN where it does not converge."""
 
 TRANSFORMS = ("stop_gradient", "value_and_grad", "jvp", "vjp", "columnwise_jacobian", "scan", "jit")
 """Functions on functions."""

@@ -18,11 +18,15 @@ RULES: Registry[type[GradientRule]] = Registry("rule", "neko.rules", required=("
 
 
 class Gradient(NamedTuple):
-    """The forward pass of a rule, a gradient per parameter, and the next carry (of a user's module its buffers)."""
+    """The forward pass of a rule, a gradient per parameter, and the next carry (of a user's module its buffers).
+
+    ``report`` is what a rule says of itself beside loss and metrics, (total, weight) by name.
+    """
 
     forward: Forward
     gradients: Params
     carry: Any
+    report: Any = None
 
 
 class GradientRule(ABC):

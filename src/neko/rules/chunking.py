@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 from neko import tree
 from neko.backend.protocol import Backend
-from neko.models.network import NetworkState, Params
-from neko.objective import Batch
+from neko.models.network import Network, NetworkState, Params
+from neko.objective import Batch, spike_count
 from neko.rules.eligibility import Traces
 from neko.typing import Array
 
@@ -27,14 +27,15 @@ class Carry(NamedTuple):
 
 
 class Chunk(NamedTuple):
-    """The contribution of a chunk: loss, outputs, spike counts (batch, n) per layer, gradients, and for the rate term
-    the sums of eligibility traces per layer and current."""
+    """The contribution of a chunk: loss, outputs, spike counts (batch, n) per layer, gradients, and what else a rule
+    adds up over chunks: for the rate term of a three-factor rule the sums of eligibility traces per layer and current.
+    """
 
     loss: Array
     outputs: Array
     counts: tuple[Array, ...]
     gradients: Params
-    rates: tuple[tuple[Array, ...], ...]
+    rates: Any
 
 
 Step = Callable[[Batch, Any, bool], tuple[Chunk, Any]]
@@ -77,3 +78,22 @@ def by_chunks(xp: Backend, step: Step, batch: Batch, carry: Any, length: int, ke
     outputs.append(later)
     carry, total = old
     return (total if pooled else total._replace(outputs=xp.concat(outputs, axis=0))), carry
+
+
+def counted(
+    xp: Backend, network: Network, params: Params, batch: Batch, state: NetworkState, length: int
+) -> tuple[Array, ...]:
+    """Spikes of every layer in all chunks, (batch, n), by a forward pass."""
+
+    def advance(old: Any, timed: Any) -> tuple[Any, None]:
+        (state, counts), own = old, batch.with_timed(timed)
+        state, emissions = network.advance(xp.forward_only(), params, own.x, state)
+        pairs = zip(counts, emissions, strict=True)
+        return (state, tuple(count + spike_count(xp, z, own.valid) for count, z in pairs)), None
+
+    earlier, last = parted(xp, batch, length)
+    found = state, tuple(xp.zeros_like(h[-1]) for h in state.layers)
+    if earlier[0].shape[0]:
+        found, _ = xp.scan(advance, found, earlier)
+    counts: tuple[Array, ...] = advance(found, last.timed())[0][1]
+    return counts

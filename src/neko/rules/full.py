@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from neko.rules.influence import Blocks, InfluenceRule, Shape, Step
-from neko.rules.tangent import Tangent
+from neko.rules.influence import Blocks, InfluenceRule
+from neko.rules.tangent import Shape, Step, Tangent
 from neko.typing import Array
 
 Influence = tuple[tuple[Tangent, ...], ...]

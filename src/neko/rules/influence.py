@@ -9,63 +9,29 @@ its chunks, the credit q and the leaky readout.
 
 from __future__ import annotations
 
+import operator
 from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar, NamedTuple
 
 from neko import tree
-from neko.backend.protocol import Backend
 from neko.cells.base import Cell
-from neko.cells.jacobian import Entries, StepJacobian
 from neko.models.layer import LayerTrace
 from neko.models.network import NetworkState, Params, layer_params
 from neko.models.readout import leaky_filter
-from neko.objective import Batch, Forward, mean_rates, spike_count
+from neko.objective import Batch, Forward, mean_rates
 from neko.rules import signals
 from neko.rules.base import Gradient, GradientRule
-from neko.rules.chunking import Chunk, by_chunks, parted
+from neko.rules.chunking import Chunk, by_chunks, counted
 from neko.rules.forward import Recorded, record, record_directions
 from neko.rules.jacobian import fields
 from neko.rules.reverse import emitted, rate_errors
 from neko.rules.synapses import joined, layer_gradients, presynaptic
-from neko.rules.tangent import CurrentWeights, Tangent, build_weights, push
+from neko.rules.tangent import Shape, Step, build_weights
 from neko.typing import Array
 
 Blocks = tuple[tuple[Array, ...], ...]
 """An array (…, n_pre, n) per layer and current."""
-
-
-class Shape(NamedTuple):
-    """Sizes of a layer: sequences, neurons, state fields, and rows of presynaptic activity per current."""
-
-    batch: int
-    units: int
-    fields: int
-    rows: tuple[int, ...]
-
-
-class Step(NamedTuple):
-    """One step of consecutive layers: their numbers of neurons, weights, Jacobians, and presynaptic activity (batch,
-    n_pre) per current."""
-
-    units: tuple[int, ...]
-    weights: tuple[CurrentWeights, ...]
-    jacobians: tuple[StepJacobian, ...]
-    pre: tuple[tuple[Array, ...], ...]
-
-    def push(self, xp: Backend, tangent: Tangent, kicks: Sequence[Entries | None] | None = None) -> Tangent:
-        """``J_t v + b_t ξ``, see `neko.rules.tangent.push`."""
-        return push(xp, self.weights, self.jacobians, tangent, self.still if kicks is None else kicks)
-
-    @property
-    def still(self) -> tuple[None, ...]:
-        """No change of any layer."""
-        return (None,) * len(self.units)
-
-    def kick(self, layer: int, current: int, change: Array) -> tuple[Entries | None, ...]:
-        """The change of one current of one layer."""
-        own = tuple(change if c == current else None for c in range(len(self.pre[layer])))
-        return tuple(own if i == layer else None for i in range(len(self.units)))
 
 
 class Carry(NamedTuple):
@@ -119,6 +85,18 @@ class InfluenceRule(GradientRule):
         """``q M``, blocks (batch, count, n_pre, n), for q (batch, count, n) at the emissions of each layer, None where
         it is zero."""
 
+    def measured(self, memory: Any, credit: Sequence[Array | None]) -> Any:
+        """What is measured of M and its products after a step, to be added up; of a rule that reports on itself."""
+        return ()
+
+    def measured_before(self, memory: Any, credit: Array) -> Any:
+        """As `measured`, of the products of q (batch, 1, n) with M filtered by the readout, from before a chunk."""
+        return ()
+
+    def report(self, measured: Any, gradients: Params) -> dict[str, Any]:
+        """Names and (total, weight) of what a rule reports on itself."""
+        return {}
+
     def key(self, batch: Batch) -> Array | None:
         """The key of the noise of a batch, of a rule that has noise."""
         return None
@@ -129,13 +107,15 @@ class InfluenceRule(GradientRule):
         xp, start = self.xp, self.begun(batch.x.shape[1])
         gradients: Params = {}
         counts: list[Array] = []
+        measured: list[Any] = []
         for direction, own, recorded in record_directions(xp, self.model, params, batch, uncut):
             spikes = emitted(xp, own, recorded)
             errors = rate_errors(xp, self.model, spikes, own)
-            found, _ = self.run(direction.own(params), own, recorded, errors, start, False)
+            found, seen, _ = self.run(direction.own(params), own, recorded, errors, start, False)
             gradients |= direction.named(found)
             counts += spikes
-        return self.gradient(Chunk(recorded.loss, recorded.outputs, tuple(counts), gradients, ()), batch, None)
+            measured += seen
+        return self.gradient(Chunk(recorded.loss, recorded.outputs, tuple(counts), gradients, measured), batch, None)
 
     def in_chunks(self, params: Params, feedback: Params, batch: Batch, carry: Any, length: int) -> Gradient:
         if carry is None and length >= batch.x.shape[0]:
@@ -147,51 +127,36 @@ class InfluenceRule(GradientRule):
                 "stream, or the whole sequence"
             )
         start = self.initial_carry(batch.x.shape[1]) if carry is None else carry
-        errors = rate_errors(self.xp, self.model, self.counts(params, batch, start.state, length), batch)
+        counts = (None,) * len(self.model.network.cells)
+        if self.model.objective.regularizer is not None:
+            # its error is known only once all spikes are counted
+            counts = counted(self.xp, self.model.network, params, batch, start.state, length)
+        errors = rate_errors(self.xp, self.model, counts, batch)
 
         def step(own: Batch, old: Carry, keep: bool) -> tuple[Chunk, Carry]:
             state, recorded = record(self.xp, self.model, self.model.network, params, own, old.state)
-            gradients, later = self.run(params, own, recorded, errors, old, keep)
+            gradients, seen, later = self.run(params, own, recorded, errors, old, keep)
             counts = emitted(self.xp, own, recorded)
-            return Chunk(recorded.loss, recorded.outputs, counts, gradients, ()), later._replace(state=state)
+            return Chunk(recorded.loss, recorded.outputs, counts, gradients, seen), later._replace(state=state)
 
         chunk, later = by_chunks(self.xp, step, batch, start, length, carry is not None)
         return self.gradient(chunk, batch, None if carry is None else later)
 
-    def counts(self, params: Params, batch: Batch, state: NetworkState, length: int) -> tuple[Array, ...]:
-        """Spikes of every layer in all chunks, (batch, n), which a rate penalty needs before the first."""
-        xp, network = self.xp, self.model.network
-        zeros = tuple(xp.zeros_like(h[-1]) for h in state.layers)
-        if self.model.objective.regularizer is None:
-            return zeros
-
-        def advance(old: Any, timed: Any) -> tuple[Any, None]:
-            state, counts = old
-            own = batch.with_timed(timed)
-            state, emissions = network.advance(xp.forward_only(), params, own.x, state)
-            pairs = zip(counts, emissions, strict=True)
-            return (state, tuple(count + spike_count(xp, z, own.valid) for count, z in pairs)), None
-
-        earlier, last = parted(xp, batch, length)
-        found, _ = xp.scan(advance, (state, zeros), earlier) if earlier[0].shape[0] else ((state, zeros), None)
-        counts: tuple[Array, ...] = advance(found, last.timed())[0][1]
-        return counts
-
     def run(
         self, params: Params, batch: Batch, recorded: Recorded, errors: Any, carry: Carry, keep: bool
-    ) -> tuple[Params, Carry]:
-        """Gradients of a recorded pass in one direction and, with `keep`, the next carry, but for the network's state;
-        `errors` is that of the rate penalty, per emission of each layer."""
+    ) -> tuple[Params, tuple[Any, ...], Carry]:
+        """Gradients of a recorded pass in one direction, what the rule measured of each group and, with `keep`, the
+        next carry but for the network's state; `errors` is that of the rate penalty, per emission of each layer."""
         xp, network = self.xp, self.model.network
         kappa, credit, z = network.readout.kappa, recorded.credit, recorded.traces[-1].z
         units, pairs = tuple(c.units for c in network.cells), zip(network.cells, recorded.traces, strict=True)
         pre = tuple(joined(xp, presynaptic(xp, cell, trace)) for cell, trace in pairs)
         weights = tuple(build_weights(xp, cell, layer_params(params, i)) for i, cell in enumerate(network.cells))
-        onto = xp.zeros((z.shape[1], 1, 1)) + xp.matrix_transpose(params["readout.w_out"])
-        key = self.key(batch)
+        w_out, key = xp.matrix_transpose(params["readout.w_out"]), self.key(batch)
+        onto = xp.zeros((z.shape[1], 1, 1)) + w_out
 
         def step(old: Any, xs: Any) -> tuple[Any, None]:
-            (memory, sums, outputs, count), (columns, pre_t, credit) = old, xs
+            (memory, totals, outputs, count), (columns, pre_t, credit) = old, xs
             now = tuple(layer.at(c) for layer, c in zip(recorded.jacobians, columns, strict=True))
             noise = None if key is None else xp.random.fold(key, count)
             found: list[Any] = []
@@ -200,23 +165,29 @@ class InfluenceRule(GradientRule):
                 own = Step(units[group], weights[group], now[group], pre_t[group])
                 found.append(self.advance(kept, own, noise))
                 products += self.rows(found[-1], credit[group])
-            sums = tree.map(lambda a, b: a + xp.sum(b, axis=(0, 1)), sums, tuple(products))
+            seen = tuple(self.measured(m, credit[group]) for m, group in zip(found, self.groups, strict=True))
+            sums = tree.map(lambda a: xp.sum(a, axis=(0, 1)), tuple(products))
             if keep and outputs:
                 above = (None,) * (len(outputs) - 1)
                 outputs = tree.map(lambda a, b: kappa * a + b, outputs, self.rows(found[-1], (*above, onto)))
-            return (tuple(found), sums, outputs, count + 1.0), None
+            return (tuple(found), tree.map(operator.add, totals, (sums, seen)), outputs, count + 1.0), None
 
-        start = (carry.memory, self.carried(pre, credit[0], carry.outputs), carry.outputs, carry.step)
-        columns = tuple(layer.xs for layer in recorded.jacobians)
+        before = xp.expand_dims(kappa * credit[0] @ w_out, axis=1)
+        last = len(carry.memory) - 1
+        seen = tuple(self.measured_before(m, before * float(i == last)) for i, m in enumerate(carry.memory))
+        totals = (self.carried(pre, kappa * credit[0], carry.outputs), seen)
         rows = tree.map(lambda q: xp.expand_dims(q, axis=2), self.credit(params, batch, recorded, errors))
-        (memory, sums, outputs, count), _ = xp.scan(step, start, (columns, pre, rows))
+        xs = (tuple(layer.xs for layer in recorded.jacobians), pre, rows)
+        start = (carry.memory, totals, carry.outputs, carry.step)
+        (memory, (sums, seen), outputs, count), _ = xp.scan(step, start, xs)
         gradients = {
             "readout.w_out": xp.outer_sum(z, credit) + xp.matrix_transpose(carry.filtered) @ (kappa * credit[0]),
             "readout.b_out": xp.sum(recorded.error, axis=(0, 1)),
         }
         for i, trace in enumerate(recorded.traces):
             gradients |= layer_gradients(xp, network, i, trace.x.shape[-1], sums[i])
-        return gradients, Carry(carry.state, count, memory, outputs, leaky_filter(xp, kappa, z, carry.filtered)[0])
+        filtered = leaky_filter(xp, kappa, z, carry.filtered)[0]
+        return gradients, seen, Carry(carry.state, count, memory, outputs, filtered)
 
     def credit(self, params: Params, batch: Batch, recorded: Recorded, errors: Any) -> tuple[Array | None, ...]:
         """q_t of the emissions of every layer, (time, batch, n); None where it is zero."""
@@ -234,13 +205,12 @@ class InfluenceRule(GradientRule):
         return tuple(found)
 
     def carried(self, pre: Any, credit: Array, outputs: Blocks) -> Blocks:
-        """The part of each sum from before a chunk, of the errors in the chunk through the readout's filter, from the
-        future credit (batch, n_out) of its first step."""
+        """The part of each sum from before a chunk, by the credit (batch, n_out) of the readout's filter at its end."""
         xp, network = self.xp, self.model.network
         cells = zip(network.cells, pre, strict=True)
         sums = [tuple(xp.zeros((p.shape[-1], cell.units)) for p in rows) for cell, rows in cells]
         for i, blocks in enumerate(outputs, start=len(sums) - len(outputs)):
-            sums[i] = tuple(xp.einsum("bo,bopn->pn", network.readout.kappa * credit, block) for block in blocks)
+            sums[i] = tuple(xp.einsum("bo,bopn->pn", credit, block) for block in blocks)
         return tuple(sums)
 
     @property
@@ -282,7 +252,8 @@ class InfluenceRule(GradientRule):
         pairs = zip(self.model.model.cells, chunk.counts, strict=True)
         counts = tuple(count if cell.spiking else None for cell, count in pairs)
         rates = mean_rates(self.xp, counts, batch.valid)
-        return Gradient(Forward(chunk.loss, chunk.outputs, rates), chunk.gradients, carry)
+        report = self.report(chunk.rates, chunk.gradients)
+        return Gradient(Forward(chunk.loss, chunk.outputs, rates), chunk.gradients, carry, report)
 
 
 def uncut(cell: Cell) -> Cell:

@@ -38,6 +38,39 @@ class CurrentWeights(NamedTuple):
     w_rec: Entries
 
 
+class Shape(NamedTuple):
+    """Sizes of a layer: sequences, neurons, state fields, and rows of presynaptic activity per current."""
+
+    batch: int
+    units: int
+    fields: int
+    rows: tuple[int, ...]
+
+
+class Step(NamedTuple):
+    """One step of consecutive layers: their numbers of neurons, weights, Jacobians, and presynaptic activity (batch,
+    n_pre) per current."""
+
+    units: tuple[int, ...]
+    weights: tuple[CurrentWeights, ...]
+    jacobians: tuple[StepJacobian, ...]
+    pre: tuple[tuple[Array, ...], ...]
+
+    def push(self, xp: Backend, tangent: Tangent, kicks: Sequence[Entries | None] | None = None) -> Tangent:
+        """``J_t v + b_t ξ``, see `neko.rules.tangent.push`."""
+        return push(xp, self.weights, self.jacobians, tangent, self.still if kicks is None else kicks)
+
+    @property
+    def still(self) -> tuple[None, ...]:
+        """No change of any layer."""
+        return (None,) * len(self.units)
+
+    def kick(self, layer: int, current: int, change: Array) -> tuple[Entries | None, ...]:
+        """The change of one current of one layer."""
+        own = tuple(change if c == current else None for c in range(len(self.pre[layer])))
+        return tuple(own if i == layer else None for i in range(len(self.units)))
+
+
 def build_weights(xp: Backend, cell: Cell, params: Params) -> CurrentWeights:
     """The weight matrices of a layer, by current."""
     w_in: list[Array | None] = [None] * cell.n_currents
@@ -92,3 +125,15 @@ def stepped(xp: Backend, jacobian: StepJacobian, fields: Fields | None, currents
         found = combine(entries, changes)
         result.append(xp.zeros_like(like) if found is None else found)
     return tuple(result)
+
+
+def with_loops(xp: Backend, jacobian: StepJacobian, w_rec: Entries) -> StepJacobian:
+    """The Jacobian of each neuron's own step, with its connection to itself through the recurrent weights."""
+    loops = tuple(None if w is None else xp.sum(w * xp.eye(w.shape[0]), axis=0) for w in w_rec)
+    rows = []
+    for row, b in zip(jacobian.state, jacobian.current, strict=True):
+        # after the currents with weights follow those of constants
+        loop = combine(b[: len(loops)], loops)
+        terms = [a for a in (row[-1], loop) if a is not None]
+        rows.append((*row[:-1], functools.reduce(operator.add, terms) if terms else None))
+    return StepJacobian(tuple(rows), jacobian.current)

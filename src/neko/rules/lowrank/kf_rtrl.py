@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 from neko import tree
 from neko.rules.base import RULES
-from neko.rules.influence import Blocks, Shape, Step
+from neko.rules.influence import Blocks
 from neko.rules.lowrank.noise import StochasticInfluence, balance, signs, sized
-from neko.rules.tangent import Tangent
+from neko.rules.tangent import Shape, Step, Tangent
 from neko.typing import Array
 
 

@@ -29,8 +29,8 @@ class OSTL(FullInfluence):
     **Cost.** O(n^4) time and O(n^3) memory per step, sequence and layer of n neurons with n inputs each. For a layer
     without recurrent weights `DRTRL` gives the same from traces, with O(n^2).
 
-    **Limits.** No credit passes to a lower layer through the past of the layers above, nor through that of the readout's
-    filter.
+    **Limits.** No credit passes to a lower layer through the past of the layers above, nor through that of the
+    readout's filter.
 
     References
     ----------

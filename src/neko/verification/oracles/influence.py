@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from neko.rules.lowrank.noise import TINY, signs
 from neko.verification.cases import Case, Gradients, relative_error
-from neko.verification.dense import Dense, named, record
+from neko.verification.dense import Dense, DenseLayer, named, record
 from neko.verification.oracles import ORACLES
 from neko.verification.reference import by_autodiff
 
@@ -37,6 +38,16 @@ def uoro(case: Case, rule: Any) -> float:
 def kf_rtrl(case: Case, rule: Any) -> float:
     """KF-RTRL against its recursion in dense arrays, with the same signs."""
     return deviation(case, rule, kf_estimates)
+
+
+@ORACLES.register("dense sketch")
+def sketched(case: Case, rule: Any) -> float:
+    """Sketched RTRL of one layer against the same reductions of dense matrices."""
+    dense = record(case)
+    rank = rule.gradient.rank
+    found = rule.gradients(*case.data)[1]
+    expected = contracted(case, dense, (estimate for estimate, _ in sketches(dense.layers[0], rank)))
+    return relative_error(case.xp, {name: found[name] for name in expected}, expected)
 
 
 def deviation(case: Case, rule: Any, estimates: Callable[..., Iterator[Estimate]]) -> float:
@@ -146,3 +157,35 @@ def kf_estimates(case: Case, dense: Dense, noise: Callable[..., np.ndarray]) -> 
             pairs = zip(moved, direct, strict=True)
             a[place] = [times(1.0 / first, x) + times(sign[place] / second, y) for x, y in pairs]
         yield {place: [np.einsum("bp,bsn->bspn", u[place], x) for x in a[place]] for place in places}
+
+
+def sketches(layer: DenseLayer, rank: int) -> Iterator[tuple[Estimate, np.ndarray]]:
+    """The estimate of a layer's influence by sketched RTRL at each step, and the bound (batch,) on its error."""
+    (size, states), n = layer.state.shape[1:3], layer.z.shape[-1]
+    rows = [pre.shape[-1] for pre in layer.pre]
+    own = np.tile(np.eye(n), (states // n, states // n))
+    least = n if rank >= states else max(4, math.ceil(rank / 4))
+    traces, rest, error = np.zeros((size, states, sum(rows), n)), np.zeros((size, states, sum(rows) * n)), 0.0
+    for t, jacobian in enumerate(layer.state):
+        passed = np.einsum("bsr,brpn->bspn", (1.0 - own) * jacobian, traces).reshape(rest.shape)
+        passed, lost = reduced(passed, least if rank else 0)
+        rest, more = reduced(jacobian @ rest + passed, min(rank, states))
+        traces = np.einsum("bsr,brpn->bspn", own * jacobian, traces)
+        direct = [
+            layer.current[t][:, :, None, c * n : (c + 1) * n] * pre[t][:, None, :, None]
+            for c, pre in enumerate(layer.pre)
+        ]
+        traces += np.concatenate(direct, axis=2)
+        growth = np.minimum(
+            np.linalg.norm(jacobian, axis=(1, 2)),
+            np.sqrt(np.linalg.norm(jacobian, 1, axis=(1, 2)) * np.linalg.norm(jacobian, np.inf, axis=(1, 2))),
+        )
+        error = growth * error + lost + more
+        parts = np.split((traces + rest.reshape(traces.shape)), np.cumsum(rows)[:-1], axis=2)
+        yield {(0, c): [part] for c, part in enumerate(parts)}, error
+
+
+def reduced(a: np.ndarray, rank: int) -> tuple[np.ndarray, np.ndarray]:
+    """The best approximations of a rank of matrices (batch, …), and the norms of what they leave out."""
+    u, s, v = np.linalg.svd(a, full_matrices=False)
+    return (u[..., :rank] * s[:, None, :rank]) @ v[:, :rank], np.sqrt(np.square(s[:, rank:]).sum(axis=1))
