@@ -40,7 +40,7 @@ def run(
         raise ValueError(f"--resume {resume} goes on in its own folder: expected no --out and no --config")
     if changed and resume is None:
         raise ValueError(f"--changed {' '.join(changed)}: only a run that goes on can change, with --resume")
-    if resume is not None and not changed and set(given) - {"epochs"}:
+    if resume is not None and not changed and set(given) - {"epochs", "report"}:
         raise ValueError(f"--resume {resume} with {sorted(given)!r}: only --epochs may change, or what --changed names")
     source = resume / runs.CONFIG if resume is not None else config
     chosen = kind() if source is None else runs.read_config(source)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 from rich.markup import escape
 from rich.table import Table
 
-from neko.cli.common import console
+from neko.cli.common import console, say
 
 
 def training(run: Any) -> None:
@@ -94,6 +94,22 @@ def comparison(run: Any) -> None:
     readout = [tensor for tensor in tensors if is_readout(tensor)]
     if readout:
         console.print(deviations(f"The readout against {followed.reference}", followed, readout))
+    for line in cautions(followed):
+        say(line)
+
+
+def cautions(followed: Any) -> Iterator[str]:
+    """How close the control comes to the reference, and the flags of the network's activity."""
+    from neko.training.activity import FLAGS
+    from neko.training.deviations import HIDDEN
+
+    control = followed.mean("control", HIDDEN).get(followed.reference)
+    if control is not None:
+        yield f"With targets permuted in the batch, {followed.reference} has a cosine of {control:.4f} to itself."
+    for row in followed.statistics.layers():
+        for flag in FLAGS:
+            if row[flag]:
+                yield f"{row['layer']}: {flag} in {100.0 * row[flag]:.0f} % of the comparisons."
 
 
 def deviations(title: str, followed: Any, tensors: Iterable[str]) -> Table:
@@ -101,13 +117,14 @@ def deviations(title: str, followed: Any, tensors: Iterable[str]) -> Table:
     from neko.training.deviations import FIELDS
 
     table = Table("weights", "rule", title=title, title_justify="left")
-    for field in FIELDS:
+    fields = [field for field in FIELDS if field != "angle"]  # which the cosine tells
+    for field in fields:
         table.add_column(field.replace("_", " "), justify="right")
     for tensor in tensors:
-        means = {field: followed.mean(field, tensor) for field in FIELDS}
+        means = {field: followed.mean(field, tensor) for field in fields}
         for rule in followed.histograms:
             if rule != followed.reference:
-                numbers = (means[field][rule] for field in FIELDS)
+                numbers = (means[field][rule] for field in fields)
                 table.add_row(tensor, rule, *("-" if math.isnan(n) else f"{n:.4f}" for n in numbers))
         table.add_section()
     return table

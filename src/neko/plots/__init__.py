@@ -15,6 +15,7 @@ from neko.plots.comparison import comparison
 from neko.plots.conductances import conductances
 from neko.plots.encoding import codes, encoding, fronts
 from neko.plots.posterior import posterior
+from neko.plots.report import report
 from neko.plots.traces import traces
 from neko.plots.training import learning_curves, membrane, overview, raster
 
@@ -48,6 +49,7 @@ __all__ = [
     "overview",
     "posterior",
     "raster",
+    "report",
     "save",
     "traces",
 ]

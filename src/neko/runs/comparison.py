@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
 
 from neko import plots
+from neko.plots.report import check_installed
 from neko.runs.build import build_evaluator
 from neko.runs.folder import RUNS, Run
 from neko.training.callbacks import Callback
-from neko.training.comparison import GradientComparison
+from neko.training.comparison import TABLES, GradientComparison
 from neko.training.loop import Loop
 from neko.training.pairs import resolve
 
-NUMBERS = "comparison.csv"
+NUMBERS = "comparison"
+"""Name of the table of all comparisons, without its suffix."""
 
 
 @RUNS.register("compare")
@@ -26,13 +29,18 @@ class Comparison(Run):
         model = build_evaluator(config, self.data)
         first, *others = (rule.strip() for rule in config.rules.split(","))
         primary = resolve(first)(model, learning_rate=config.learning_rate)
-        return GradientComparison(primary, others, reference=config.reference, every=config.every)
+        costs = config.report is not None
+        return GradientComparison(primary, others, reference=config.reference, every=config.every, measure_costs=costs)
 
     @property
     def comparison(self) -> GradientComparison:
         """The comparison that the run trains."""
         found: GradientComparison = self.trainer.rule  # type: ignore[assignment]
         return found
+
+    def prepare(self, progress: bool) -> None:
+        if self.config.report is not None:
+            check_installed()
 
     def title(self) -> str:
         config, (first, *others) = self.config, self.config.rules.split(",")
@@ -45,6 +53,17 @@ class Comparison(Run):
     def figures(self) -> dict[str, Figure]:
         return {"comparison": plots.comparison(self.comparison)}
 
+    def draw(self) -> list[Path]:
+        """Write the figures; with a report also its page, and its tables into the folder, as CSV and Parquet."""
+        drawn = super().draw()
+        if self.config.report is not None:
+            drawn.append(plots.report(self.comparison, self.config.report))
+            for table in TABLES:
+                name = NUMBERS if table == "records" else table
+                for suffix in ("csv", "parquet"):
+                    self.comparison.save(self.folder / f"{name}.{suffix}", table)
+        return drawn
+
 
 class Numbers(Callback):
     """Writes the table of the comparison after each epoch, and when the run is interrupted."""
@@ -55,7 +74,7 @@ class Numbers(Callback):
         self.run = run
 
     def epoch(self, loop: Loop) -> None:
-        self.run.comparison.save(self.run.folder / NUMBERS)
+        self.run.comparison.save(self.run.folder / f"{NUMBERS}.csv")
 
     def interrupted(self, loop: Loop) -> None:
         self.epoch(loop)

@@ -168,6 +168,7 @@ class CompareConfig(Config):
     )
     every: int = option(1, "Batches between two comparisons.", least=1)
     reference: str | None = option(None, "Rule that the others are compared with; by default the first.")
+    report: str | None = option(None, "Also write a page for the browser to this file, and measure costs.")
 
 
 COMMANDS = {kind.command: kind for kind in (TrainConfig, SampleConfig, CompareConfig)}

@@ -17,6 +17,7 @@ SILENT, SATURATED = 0.02, 0.4
 COLLAPSED = 1e-3
 """Variation over the batch below which a layer, or the outputs, count as collapsed."""
 OUTPUTS = "outputs"
+FLAGS = ("silent", "saturated", "collapsed")
 
 
 class Activity(NamedTuple):
@@ -52,11 +53,6 @@ class Activity(NamedTuple):
             rate is not None and rate > SATURATED,
             variation is not None and variation < COLLAPSED,
         )
-
-    @property
-    def flags(self) -> str:
-        """The flags that are raised, in words; empty if none is."""
-        return ", ".join(flag for flag in ("silent", "saturated", "collapsed") if getattr(self, flag))
 
 
 def measure(
