@@ -17,6 +17,8 @@ from neko.verification.oracles import ORACLES
 
 EXACT = 1e-9
 JUDGED = judged_rules()
+REFUSED = {"ottt", "reward_stdp", "stdp"}
+"""Rules that are not defined for a GRU, which has no spikes and no leak."""
 
 
 @pytest.fixture(scope="module", params=["alif", "gru"])
@@ -28,6 +30,11 @@ def case(request):
         yield cases.build_case(xp, cell, scale, 0)
 
 
+def refused(case, name):
+    (cell,) = case.evaluator.network.cells
+    return not cell.spiking and name.split(":")[0] in REFUSED
+
+
 def test_there_are_rules_and_every_oracle_judges_one():
     assert {"bptt", "rtrl", "eprop"} <= set(RULES)
     assert {oracle for _, oracle in JUDGED} == set(ORACLES)
@@ -35,12 +42,18 @@ def test_there_are_rules_and_every_oracle_judges_one():
 
 @pytest.mark.parametrize(("name", "oracle"), JUDGED)
 def test_every_rule_is_what_its_oracle_says(case, name, oracle):
+    if refused(case, name):
+        with pytest.raises(ValueError, match="expected"):
+            resolve(name)(case.evaluator)
+        return
     assert judged(case, oracle, resolve(name)) < EXACT
 
 
 @pytest.mark.parametrize(("name", "oracle"), JUDGED)
 def test_an_oracle_finds_a_rule_wrong_that_is(case, name, oracle):
     """One gradient is a hundredth too large."""
+    if refused(case, name):
+        return
     rule = resolve(name)(case.evaluator)
     exact = rule.gradient.differentiate
 

@@ -18,7 +18,7 @@ REWARDS = ("loss", "correct")
 BASELINES = ("batch", "running")
 
 
-@RULES.register("reward_stdp", oracle="rewarded pairs", spiking=True)
+@RULES.register("reward_stdp", oracle="rewarded pairs")
 class RewardSTDP(SpikeTiming):
     r"""Spike-timing-dependent plasticity gated by a reward: R-STDP.
 

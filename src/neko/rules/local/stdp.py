@@ -9,7 +9,7 @@ from neko.rules.local.spike_timing import SpikeTiming
 from neko.typing import Array
 
 
-@RULES.register("stdp", oracle="spike pairs", spiking=True)
+@RULES.register("stdp", oracle="spike pairs")
 class STDP(SpikeTiming):
     r"""Spike-timing-dependent plasticity, unsupervised, with a readout that learns from the targets.
 
