@@ -137,3 +137,21 @@ def with_loops(xp: Backend, jacobian: StepJacobian, w_rec: Entries) -> StepJacob
         terms = [a for a in (row[-1], loop) if a is not None]
         rows.append((*row[:-1], functools.reduce(operator.add, terms) if terms else None))
     return StepJacobian(tuple(rows), jacobian.current)
+
+
+def matrix(xp: Backend, jacobian: StepJacobian, weights: CurrentWeights, n: int) -> Array:
+    """The Jacobian of a layer's step as a matrix (batch, states, states), with the recurrent weights."""
+    rows, last = [], len(jacobian.state) - 1
+    for entries, b in zip(jacobian.state, jacobian.current, strict=True):
+        blocks = []
+        for j, entry in enumerate(entries):
+            terms = [] if entry is None else [xp.expand_dims(entry, axis=2) * xp.eye(n)]
+            if j == last:
+                pairs = zip(b, weights.w_rec, strict=False)
+                given = [(slope, w) for slope, w in pairs if slope is not None and w is not None]
+                terms += [xp.expand_dims(slope, axis=2) * xp.matrix_transpose(w) for slope, w in given]
+            blocks.append(sum(terms) if terms else None)
+        rows.append(blocks)
+    like = next(block for blocks in rows for block in blocks if block is not None)
+    filled = [[xp.zeros_like(like) if block is None else block for block in blocks] for blocks in rows]
+    return xp.concat([xp.concat(blocks, axis=2) for blocks in filled], axis=1)

@@ -9,6 +9,7 @@ from neko.arguments import check_integer
 from neko.backend.protocol import Backend
 from neko.objective import Batch
 from neko.rules.influence import InfluenceRule
+from neko.rules.lowrank.reduction import norm
 from neko.typing import Array
 
 TINY = 1e-7
@@ -45,12 +46,7 @@ def signs(xp: Backend, key: Array, shape: tuple[int, ...]) -> Array:
 
 def balance(xp: Backend, a: Any, b: Any) -> Array:
     """ρ = √(‖a‖ / ‖b‖) of each example, (batch,): ρ b and a / ρ are of equal norm."""
-
-    def norm(x: Any) -> Array:
-        squares = (xp.sum(xp.reshape(xp.square(leaf), (leaf.shape[0], -1)), axis=-1) for leaf in tree.leaves(x))
-        return xp.sqrt(sum(squares)) + TINY
-
-    return xp.sqrt(norm(a) / norm(b))
+    return xp.sqrt((norm(xp, a) + TINY) / (norm(xp, b) + TINY))
 
 
 def sized(xp: Backend, a: Any, factor: Array) -> Any:

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from neko.arguments import check_integer
-from neko.backend.protocol import Backend
-from neko.cells.jacobian import StepJacobian
 from neko.models.network import Params
 from neko.rules.base import RULES
 from neko.rules.eligibility import forward_vectors
 from neko.rules.influence import Blocks, InfluenceRule
-from neko.rules.tangent import CurrentWeights, Shape, Step, with_loops
+from neko.rules.lowrank.reduction import added, growth, norm
+from neko.rules.tangent import Shape, Step, matrix, with_loops
 from neko.typing import Array
 
 
@@ -111,34 +107,9 @@ class SketchedRTRL(InfluenceRule):
         unit = emission / xp.where(length > 0.0, length, xp.ones_like(length))
         others = 1.0 - xp.tile(xp.eye(n), (len(jacobian.state), 1))
         reaching = whole[:, :, -n:] * others * length
-        left, right, lost = self.reduced(whole @ memory.left, memory.right, reaching, unit)
+        left, right, lost = added(xp, whole @ memory.left, memory.right, reaching, unit)
         error = growth(xp, whole) * memory.error + lost
         return Sketch(traces, left, right, error, self.model.network.readout.kappa * memory.filtered + error)
-
-    def reduced(self, left: Array, right: Array, reaching: Array, unit: Array) -> tuple[Array, Array, Array]:
-        """Factors of ``left right^T`` plus the product of `reaching` (batch, states, n) and `unit` (batch, n_pre, n), a
-        vector of length one for each neuron, and the norm of what they leave out."""
-        xp, rank, states, n = self.xp, left.shape[-1], left.shape[1], unit.shape[-1]
-        if rank == 0:
-            return left, right, norm(xp, reaching)
-        count = n if rank == states else min(n, max(4, math.ceil(rank / 4)))
-        u, s, v = xp.svd(reaching)
-        new, v, lost = u[..., :count] * s[:, None, :count], xp.matrix_transpose(v)[..., :count], norm(xp, s[:, count:])
-        onto = xp.reshape(xp.expand_dims(unit, axis=3) * xp.expand_dims(v, axis=1), (*right.shape[:2], count))
-
-        # the part of the new directions outside of R, found twice for the sake of rounding
-        within, outside = 0.0, onto
-        for _ in range(2):
-            part = xp.matrix_transpose(right) @ outside
-            within, outside = within + part, outside - right @ part
-        u, s, v = xp.svd(outside)
-        tiny = 100.0 * float(np.finfo(xp.dtype_name).eps)
-        basis = xp.concat([right, u * xp.astype(s > tiny, xp.dtype)[:, None, :]], axis=2)
-        core = [left + new @ xp.matrix_transpose(within), new @ xp.matrix_transpose(s[..., None] * v)]
-        u, s, v = xp.svd(xp.concat(core, axis=2))
-        kept = xp.astype(s > tiny * s[:, :1], xp.dtype)[:, None, :rank]
-        right = basis @ (xp.matrix_transpose(v)[..., :rank] * kept)
-        return u[..., :rank] * s[:, None, :rank], right, lost + norm(xp, s[:, rank:])
 
     def rows(self, memory: Sketch, credit: Sequence[Array | None]) -> Blocks:
         xp, q, found, begin = self.xp, self.only(credit), [], 0
@@ -171,32 +142,3 @@ class SketchedRTRL(InfluenceRule):
     def only(credit: Sequence[Array | None]) -> Any:
         """The credit of the only layer."""
         return credit[0]
-
-
-def matrix(xp: Backend, jacobian: StepJacobian, weights: CurrentWeights, n: int) -> Array:
-    """The Jacobian of a layer's step as a matrix (batch, states, states), with the recurrent weights."""
-    rows, last = [], len(jacobian.state) - 1
-    for entries, b in zip(jacobian.state, jacobian.current, strict=True):
-        blocks = []
-        for j, entry in enumerate(entries):
-            terms = [] if entry is None else [xp.expand_dims(entry, axis=2) * xp.eye(n)]
-            if j == last:
-                pairs = zip(b, weights.w_rec, strict=False)
-                given = [(slope, w) for slope, w in pairs if slope is not None and w is not None]
-                terms += [xp.expand_dims(slope, axis=2) * xp.matrix_transpose(w) for slope, w in given]
-            blocks.append(sum(terms) if terms else None)
-        rows.append(blocks)
-    like = next(block for blocks in rows for block in blocks if block is not None)
-    filled = [[xp.zeros_like(like) if block is None else block for block in blocks] for blocks in rows]
-    return xp.concat([xp.concat(blocks, axis=2) for blocks in filled], axis=1)
-
-
-def norm(xp: Backend, a: Array) -> Array:
-    """The Frobenius norm of each example, (batch,)."""
-    return xp.sqrt(xp.sum(xp.square(a), axis=tuple(range(1, len(a.shape)))))
-
-
-def growth(xp: Backend, jacobian: Array) -> Array:
-    """A bound on the spectral norm of each matrix, (batch,): that of Frobenius, or of the sums of columns and rows."""
-    columns, rows = (xp.max(xp.sum(xp.abs(jacobian), axis=axis), axis=1) for axis in (1, 2))
-    return xp.minimum(norm(xp, jacobian), xp.sqrt(columns * rows))
