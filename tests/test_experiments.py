@@ -161,6 +161,20 @@ def test_more_seeds_are_added_to_those_that_are_there(draws, tmp_path):
     assert [column.cells[0].n for column in (first.columns[0], second.columns[0])] == [2, 4]
 
 
+def test_some_rows_alone_are_run_and_the_others_may_follow(draws, tmp_path):
+    assert run("draws", "--only", "pla*", "--out", tmp_path).exit_code == 0
+    assert [(trial.row, trial.seed) for trial in draws] == [("plain", seed) for seed in range(3)]
+    assert [row["row"] for row in read(tmp_path / "table.csv")] == ["plain"]
+    text = (tmp_path / REPORT).read_text(encoding="utf-8")
+    assert f"neko reproduce draws --out {tmp_path} --only 'pla*'" in text
+    assert run("draws", "--out", tmp_path).exit_code == 0
+    assert [trial.row for trial in draws[3:]] == ["moved | here"] * 3
+    assert [row["row"] for row in read(tmp_path / "table.csv")] == ["plain", "moved | here"]
+    result = run("draws", "--only", "none*", "--out", tmp_path)
+    assert result.exit_code == 2
+    assert "only='none*': expected a pattern that fits one of" in " ".join(result.output.split())
+
+
 def test_a_trial_of_other_options_is_refused(draws, tmp_path):
     Reproduction("draws", tmp_path).go(progress=False)
     path = tmp_path / "trials" / "plain-seed-1.json"

@@ -19,6 +19,9 @@ def reproduce(
     quick: Annotated[bool, typer.Option("--quick", help="A few seconds, to try; the numbers mean nothing.")] = False,
     seeds: Annotated[int | None, typer.Option(min=1, help="Number of seeds; by default the experiment's own.")] = None,
     backend: Annotated[str | None, build_option("backend")] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(metavar="PATTERN", help="Rows to run and report, as 'evidence, *'; repeatable.")
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder; by default runs/NAME, with --quick runs/NAME-quick.")
     ] = None,
@@ -30,11 +33,11 @@ def reproduce(
     from neko.experiments import Reproduction
     from neko.experiments.reproduction import REPORT
 
-    found = Reproduction(name, out, seeds=seeds, quick=quick, backend=backend)
+    found = Reproduction(name, out, seeds=seeds, quick=quick, backend=backend, only=only or ())
     try:
         made = found.go()
     except KeyboardInterrupt:
-        trials = found.experiment.trials()
+        trials = found.trials()
         common.stopped(f"after {len(trials) - len(found.missing())} of {len(trials)} trials", found.command)
     table = Table(made.heading, title=escape(found.experiment.title))
     for column in made.columns:

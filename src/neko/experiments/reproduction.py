@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import fnmatch
 import json
 import re
 import shlex
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +44,9 @@ class Reproduction:
         ``table.csv``, ``figures`` and ``report.md`` are written when all are finished.
     seeds, quick, backend
         As for `neko.experiments.Experiment`.
+    only : sequence of str
+        Patterns such as ``'evidence, *'``: only trials whose row fits one of them are run and reported. Those of other
+        patterns may be added to the folder later, also by another process at the same time.
 
     Attributes
     ----------
@@ -53,7 +58,7 @@ class Reproduction:
     Raises
     ------
     ValueError
-        For an unknown name or backend.
+        For an unknown name or backend, or a pattern that no row fits.
     """
 
     def __init__(
@@ -64,16 +69,29 @@ class Reproduction:
         seeds: int | None = None,
         quick: bool = False,
         backend: str | None = None,
+        only: Sequence[str] = (),
     ) -> None:
         self.name = name = experiment if isinstance(experiment, str) else experiment.__name__
         self.experiment = EXPERIMENTS.resolve(experiment)(seeds=seeds, quick=quick, backend=backend)
+        self.only = tuple(only)
         self.stem = re.sub(r"[^\w.]+", "-", Path(name).name)
         default = Path("runs") / (f"{self.stem}-quick" if quick else self.stem)
         self.folder = default if folder is None else as_path("out", folder)
         words = ["neko", "reproduce", name, *(["--quick"] if quick else [])]
         for option, value in (("--seeds", seeds), ("--backend", backend), ("--out", folder)):
             words += [] if value is None else [option, str(value)]
-        self.command = shlex.join(words)
+        self.command = shlex.join([*words, *(word for pattern in only for word in ("--only", pattern))])
+
+    def trials(self) -> list[Trial]:
+        """The trials that are run and reported, in order."""
+        trials = self.experiment.trials()
+        if not self.only:
+            return trials
+        rows = dict.fromkeys(trial.row for trial in trials)
+        for pattern in self.only:
+            if not fnmatch.filter(rows, pattern):
+                raise ValueError(f"only={pattern!r}: expected a pattern that fits one of {list(rows)!r}")
+        return [trial for trial in trials if any(fnmatch.fnmatchcase(trial.row, pattern) for pattern in self.only)]
 
     def options(self) -> dict[str, Any]:
         """What all trials of the folder have in common, as plain values."""
@@ -103,7 +121,7 @@ class Reproduction:
             transient=True,
             disable=not progress,
         ) as bar:
-            trials, missing = self.experiment.trials(), self.missing()
+            trials, missing = self.trials(), self.missing()
             task = bar.add_task("trials", total=len(trials), completed=len(trials) - len(missing), row="")
             for trial in missing:
                 bar.update(task, row=title(trial))
@@ -144,7 +162,7 @@ class Reproduction:
 
     def missing(self) -> list[Trial]:
         """The trials that are not in the folder, in order; ValueError for two trials of one name."""
-        trials = self.experiment.trials()
+        trials = self.trials()
         keys = [trial.key for trial in trials]
         double = [key for key in keys if keys.count(key) > 1]
         if double:
@@ -165,7 +183,7 @@ class Reproduction:
     def results(self) -> Results:
         """The measures of all trials; FileNotFoundError if one is missing."""
         found = []
-        for trial in self.experiment.trials():
+        for trial in self.trials():
             content = json.loads(self.path(trial).read_text(encoding="utf-8"))
             self.check(content["options"], plain(trial.options))
             found.append((trial, content["measures"]))

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from neko.experiments.results import Column, Interval, Results, Table
-from neko.experiments.rule_table.contenders import EXACT, Contender
+from neko.experiments.rule_table.contenders import ADAM, EXACT, Contender
 from neko.experiments.rule_table.tasks import TASKS, Task
 
 LINEAR, SHUFFLED, READOUT = "no network", f"{EXACT}, shuffled targets", "readout only"
@@ -32,6 +32,11 @@ class Cell(NamedTuple):
     @property
     def control(self) -> bool:
         return self.rule in CONTROLS
+
+    @property
+    def by_adam(self) -> bool:
+        """Whether it is a rule, not a control, with the optimizer that all rules have."""
+        return not self.control and self.contender is not None and self.contender.optimizer == ADAM
 
 
 class Line(NamedTuple):

@@ -8,7 +8,7 @@ import numpy as np
 
 from neko.experiments.results import Interval, Results
 from neko.experiments.rule_table.cells import READOUT, SHUFFLED, Line
-from neko.experiments.rule_table.contenders import ADAM, EXACT
+from neko.experiments.rule_table.contenders import EXACT
 
 NEAR = 0.1
 """Gain over guessing up to which the control of shuffled targets counts as at chance."""
@@ -71,8 +71,7 @@ def alignment(groups: dict[tuple[str, str], dict[str, Line]]) -> str:
     """Whether a larger cosine goes with more learnt, within pairs of task and neuron."""
     found = []
     for group in groups.values():
-        by_adam = [line for line in group.values() if not line.cell.control and line.cell.contender.optimizer == ADAM]
-        own = [line for line in by_adam if "cosine" in line.values]
+        own = [line for line in group.values() if line.cell.by_adam and "cosine" in line.values]
         if len(own) >= 4:
             pairs = np.array([(cosine(line), line.gain.mean()) for line in own])
             ranks = pairs.argsort(axis=0).argsort(axis=0).astype(float)

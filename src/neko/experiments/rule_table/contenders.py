@@ -18,7 +18,10 @@ from neko.training.pairs import resolve
 
 EXACT = "bptt"
 """The rule that gives the exact gradient, with which others are compared."""
-EQUAL = {"rtrl": f"its gradient is that of {EXACT} to rounding, at a cost of the fourth power of the layer's size"}
+EQUAL = {
+    "rtrl": f"its gradient is that of {EXACT} to rounding, at a cost of the fourth power of the layer's size",
+    "ostl": f"of one layer its gradient is that of {EXACT} to rounding, at the cost of rtrl",
+}
 """Rules that are not trained, with the reason."""
 ADAM, RMSPROP = "adam", "rmsprop"
 BY_RMSPROP = (EXACT, "sltt")

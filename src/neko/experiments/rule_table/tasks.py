@@ -90,11 +90,11 @@ def digits(_: int) -> Dataset:
 
 def beats(_: int) -> Dataset:
     data = recorded("ecg", 2200, 800)
-    x_train, x_test, _ = heartbeats.inputs(data, None)
+    x_train, x_test = heartbeats.inputs(data, None)[:2]
     return data._replace(x_train=x_train.astype(np.float32), x_test=x_test.astype(np.float32))
 
 
-SIZES = {"train": 2200, "test": 500}
+SIZES: dict[str, Any] = {"train": 2200, "test": 500}
 STORE: dict[str, Any] = {"slots": 6, "slot": 10, "group": 5, "rate": 0.3, "p_store": 0.4, "p_recall": 0.4}
 CUES: dict[str, Any] = {"cues": 5, "cue": 8, "pause": 2, "group": 5, "rate": 0.3, "noise": 0.05}
 TASKS = {
