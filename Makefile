@@ -5,7 +5,7 @@ BIN := .venv/bin
 export NEKO_DATA ?= $(wildcard $(abspath ../shared/data))
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: demo test lint bench peers proofs lock format
+.PHONY: browser demo test lint bench peers proofs lock format
 .DEFAULT_GOAL := test
 
 .venv/ready: requirements.lock pyproject.toml
@@ -21,6 +21,14 @@ demo: .venv/ready
 # Two workers with one thread each use two cores better than one worker with two.
 test: .venv/ready
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist worksteal
+
+# Debian's Chromium, in which the page of a report is tested; without one, or the right to install it, that test is
+# skipped and says why.
+browser:
+	@{ command -v chromium && command -v chromedriver; } > /dev/null || { test "$$(id -u)" = 0 && command -v apt-get > /dev/null \
+	  && apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+	  apt-get install -qq -y --no-install-recommends chromium chromium-driver > /dev/null; } \
+	  || echo "No Chromium, and no right to install it here: the test of the report's page will be skipped."
 
 proofs: .venv/ready
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 -m slow
