@@ -26,8 +26,8 @@ test: .venv/ready
 # skipped and says why.
 browser:
 	@{ command -v chromium && command -v chromedriver; } > /dev/null || { test "$$(id -u)" = 0 && command -v apt-get > /dev/null \
-	  && apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
-	  apt-get install -qq -y --no-install-recommends chromium chromium-driver > /dev/null; } \
+	  && { apt-get update -qq; DEBIAN_FRONTEND=noninteractive \
+	  apt-get install -qq -y --no-install-recommends chromium chromium-driver > /dev/null; }; } \
 	  || echo "No Chromium, and no right to install it here: the test of the report's page will be skipped."
 
 proofs: .venv/ready
