@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 import keras
@@ -14,6 +15,7 @@ from keras.src.models.functional import Functional
 from neko import backend as backends
 from neko import tree
 from neko.models.adapted import Adapted, Applied
+from neko.models.asymmetric import Asymmetric, with_credit
 from neko.models.outcome import Selector
 from neko.models.untouched import Undo, untouched
 from neko.typing import Array
@@ -59,18 +61,46 @@ class KerasModel(Adapted):
         variable.assign(value)
 
     def apply(self, params: dict[str, Array], buffers: dict[str, Array], x: Any, training: bool) -> Applied:
-        model, given = self.module, {**buffers, **params}
+        model = self.module
         trainable, other = self.variables()
+        pairs = {name: p for name, p in params.items() if isinstance(p, Asymmetric)}
+        given = {**buffers, **params, **{name: pair.forward for name, pair in pairs.items()}}
         mapping = [(v, given[name]) for name, v in {**trainable, **other}.items()]
         options = {"training": training} if model._call_has_training_arg else {}
         # The scope of `stateless_call` around a whole call, so that layers inherit `training` and mixed precision.
         model._clear_losses()
-        with keras.StatelessScope(mapping, collect_losses=True) as scope:
+        with keras.StatelessScope(mapping, collect_losses=True) as scope, self.crossing(pairs):
             y = model(self.fitted(x), **options)
             losses = [keras.ops.cast(loss, self.xp.dtype_name) for loss in model.losses]
             changed = {name: scope.get_current_value(v) for name, v in other.items()}
         model._clear_losses()
         return Applied(y, changed, sum(losses) if losses else 0.0)
+
+    @contextmanager
+    def crossing(self, pairs: dict[str, Asymmetric]) -> Iterator[None]:
+        """A region in which credit passes back through the other matrix of each pair, by the name of its kernel."""
+        trainable = self.variables()[0] if pairs else {}
+        kernels = {id(trainable[name]): pair for name, pair in pairs.items()}
+        with ExitStack() as exits:
+            for layer in self.module._flatten_layers() if pairs else ():
+                pair = kernels.get(id(getattr(layer, "kernel", None)))
+                if pair is not None:
+                    exits.enter_context(replaced(layer, call=functools.partial(crossed, self.xp, layer, pair)))
+            yield
+
+    def asymmetric(self) -> dict[str, int]:
+        names = {id(v): name for name, v in self.variables()[0].items()}
+        found = {}
+        for layer in self.module._flatten_layers():
+            for variable in layer._trainable_variables:
+                if type(layer) in CROSSED and variable is layer.kernel:
+                    found[names[id(variable)]] = -1
+                elif len(variable.shape) > 1 and id(variable) in names and not isinstance(layer, EXACT):
+                    raise TypeError(
+                        f"{names[id(variable)]!r} of {type(layer).__name__} passes credit back in products that are not "
+                        "known here: expected Dense and Conv layers, or use BPTT"
+                    )
+        return found
 
     def fitted(self, x: Any) -> Any:
         """Several inputs in the order, or by the names, of a functional model."""
@@ -125,6 +155,42 @@ class KerasModel(Adapted):
             name: p if own[name].constraint is None else keras.ops.cast(own[name].constraint(p), self.xp.dtype_name)
             for name, p in params.items()
         }
+
+
+CROSSED = (keras.layers.Dense, keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D)
+"""Layers of one product, whose credit may pass back through another kernel."""
+EXACT = (
+    *(keras.layers.Embedding, keras.layers.BatchNormalization, keras.layers.GroupNormalization),
+    *(keras.layers.LayerNormalization, keras.layers.RMSNormalization, keras.layers.PReLU),
+)
+"""Layers that may have matrices, through which no credit passes, or element by element."""
+
+
+@contextmanager
+def replaced(layer: Any, **attributes: Any) -> Iterator[None]:
+    """A region in which a layer has other attributes, past Keras' tracking."""
+    before = {name: vars(layer)[name] for name in attributes if name in vars(layer)}
+    vars(layer).update(attributes)
+    try:
+        yield
+    finally:
+        for name in attributes:
+            del vars(layer)[name]
+        vars(layer).update(before)
+
+
+def crossed(xp: Any, layer: Any, pair: Asymmetric, inputs: Any, **options: Any) -> Any:
+    """The call of a layer of one product, with the credit of its inputs through the other kernel of a pair."""
+    pair.look(inputs)
+    whole = functools.partial(type(layer).call, layer, **options)
+    with replaced(layer, activation=None):
+        y = whole(keras.ops.stop_gradient(inputs))
+        if pair.backward is not None:
+            held = [] if layer.bias is None else [(layer.bias, keras.ops.stop_gradient(layer.bias.value))]
+            with keras.StatelessScope([(layer.kernel, pair.backward), *held]):
+                through = whole(inputs)
+            y = with_credit(xp, y, through)
+    return y if layer.activation is None else layer.activation(y)
 
 
 def accelerator() -> str | None:
