@@ -97,7 +97,7 @@ class KerasModel(Adapted):
                     found[names[id(variable)]] = -1
                 elif len(variable.shape) > 1 and id(variable) in names and not isinstance(layer, EXACT):
                     raise TypeError(
-                        f"{names[id(variable)]!r} of {type(layer).__name__} passes credit back in products that are not "
+                        f"{names[id(variable)]!r} of {type(layer).__name__} has products that are not "
                         "known here: expected Dense and Conv layers, or use BPTT"
                     )
         return found
