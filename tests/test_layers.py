@@ -53,6 +53,11 @@ ARROWS = {
         *("typing", "tree", "errors", "registry", "identity", "io", "objective", "models", "data", "evaluator"),
         *("rules", "samplers", "training"),
     },
+    "environments": {"identity"},
+    "agents": {
+        *("tree", "errors", "identity", "io", "backend", "encoders", "environments", "models", "rules", "updates"),
+        *("typing", "training"),
+    },
     "datasets": {"registry"},
     "encoders": {"registry"},
     "verification": {"tree", "backend", "cells", "models", "objective", "evaluator", "rules", "training"},
@@ -64,6 +69,7 @@ ARROWS = {
     "experiments": {
         *("", "registry", "errors", "backend", "io", "cells", "datasets", "devices", "encoders", "metrics", "models"),
         *("objective", "evaluator", "inference", "updates", "rules", "training", "bayes", "plots", "runs"),
+        *("agents", "environments"),
     },
     "cli": {
         *(

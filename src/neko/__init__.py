@@ -9,6 +9,7 @@ __version__ = "0.1.0"
 
 _PUBLIC = {
     "Model": "models",
+    "ActorCritic": "agents",
     "Evaluator": "evaluator",
     "Learnable": "cells",
     "FiringRate": "objective",
@@ -30,6 +31,7 @@ _PUBLIC = {
 }
 _MODULES = {
     "adaptors": "models",
+    "agents": "agents",
     "backend": "backend",
     "bayes": "bayes",
     "callbacks": "training.callbacks",
@@ -39,6 +41,7 @@ _MODULES = {
     "datasets": "datasets",
     "devices": "devices",
     "encoders": "encoders",
+    "environments": "environments",
     "errors": "errors",
     "experiments": "experiments",
     "inference": "inference",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from neko.backend.protocol import Backend
+from neko.cells.base import Cell
 from neko.evaluator import Evaluator
 from neko.models import initializers
 from neko.models.layer import split
@@ -65,9 +66,14 @@ def multiplied(a: Product | Array) -> Array:
 def random_feedback(xp: Backend, model: Evaluator, seed: int) -> Params:
     """A matrix (outputs, n) from the readout's error to every layer, with the variance of ``w_out``, so that the signal
     has the size of symmetric feedback."""
-    rng, n_out = np.random.default_rng(seed), model.outputs
-    pairs = zip(feedback_names(model), model.model.cells, strict=True)
-    return {name: xp.asarray(initializers.fan_in_normal(rng, (cell.units, n_out)).T) for name, cell in pairs}
+    drawn = feedback_weights(xp, model.model.cells, model.outputs, seed)
+    return dict(zip(feedback_names(model), drawn, strict=True))
+
+
+def feedback_weights(xp: Backend, cells: tuple[Cell, ...], outputs: int, seed: int) -> list[Array]:
+    """The matrices of `random_feedback`, one (outputs, n) for each layer."""
+    rng = np.random.default_rng(seed)
+    return [xp.asarray(initializers.fan_in_normal(rng, (cell.units, outputs)).T) for cell in cells]
 
 
 def feedback_names(model: Evaluator) -> tuple[str, ...]:
