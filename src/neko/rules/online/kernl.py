@@ -22,7 +22,9 @@ from neko.rules.signals import LearningSignal, Product
 from neko.rules.tangent import build_weights
 from neko.typing import Array
 
-SENSITIVITY, DECAY = "kernel.sensitivity", "kernel.decay"
+SENSITIVITY, LOG_TAU = "kernel.sensitivity", "kernel.log_tau"
+LONGEST = 20.0
+"""Largest magnitude of log τ that has an effect."""
 
 
 class Carry(NamedTuple):
@@ -52,21 +54,21 @@ class KeRNL(ThreeFactor):
     .. math::
         Ω_t = γ Ω_{t-1} + b_t ξ_t, \qquad R = \sum_t \tfrac12 ‖Ω_t A - δz_t‖^2,
 
-    by the gradient of R with respect to A, and to γ through ``∂Ω_t/∂γ = γ ∂Ω_{t-1}/∂γ + Ω_{t-1}``, summed over steps
-    and averaged over the batch. δz is the response of the network to infinitesimal noise, with the derivatives of its
-    steps: so the size of the noise cancels, and a network of spikes has a response through its surrogate.
+    by the gradient of R with respect to A and, through ``∂Ω_t/∂γ = γ ∂Ω_{t-1}/∂γ + Ω_{t-1}``, to log τ, where
+    ``γ = exp(-dt/τ)``; it is summed over steps and averaged over the batch. δz is the response of the network to
+    infinitesimal noise, with the derivatives of its steps: the size of the noise cancels, and a network of spikes has a
+    response through its surrogate.
 
     Parameters
     ----------
     model : Evaluator
         Model, loss and metrics, of one layer. The regularizer acts on a neuron's own trace, without A.
     learn_kernel : bool
-        Learn A and γ; otherwise they stay as they are.
+        Learn A and τ; otherwise they stay as they are.
     kernel_rate : float
         Factor of the kernel's learning rate, which is one per frame, beside that of the weights.
     tau_kernel : float
-        Time constant in ms of the first γ of every neuron; A begins as the identity. A γ that leaves [0, 1] acts as the
-        nearer end, and each frame draws it back there.
+        First time constant τ in ms of every neuron's kernel; A begins as the identity.
     seed : int
         Seed of the noise, which is new at every update.
     mode, stepwise, feedback_decay, feedback_seed
@@ -103,7 +105,7 @@ class KeRNL(ThreeFactor):
         *,
         learn_kernel: bool = True,
         kernel_rate: float = 0.01,
-        tau_kernel: float = 5.0,
+        tau_kernel: float = 2.0,
         seed: int = 0,
         **options: Any,
     ) -> None:
@@ -123,12 +125,12 @@ class KeRNL(ThreeFactor):
         return True
 
     def initial_feedback(self) -> Params:
-        xp, (cell,) = self.xp, self.model.network.cells
-        decay = xp.full((cell.units,), math.exp(-cell.dt / self.tau_kernel))
-        return {**super().initial_feedback(), SENSITIVITY: xp.eye(cell.units), DECAY: decay}
+        xp, n = self.xp, self.model.network.cells[0].units
+        kernel = {SENSITIVITY: xp.eye(n), LOG_TAU: xp.full((n,), math.log(self.tau_kernel))}
+        return {**super().initial_feedback(), **kernel}
 
     def learnt_feedback(self) -> tuple[str, ...]:
-        return (*super().learnt_feedback(), *((SENSITIVITY, DECAY) if self.learn_kernel else ()))
+        return (*super().learnt_feedback(), *((SENSITIVITY, LOG_TAU) if self.learn_kernel else ()))
 
     def learning_signals(
         self, params: Params, feedback: Params, batch: Batch, recorded: Recorded
@@ -146,12 +148,17 @@ class KeRNL(ThreeFactor):
         if perturbed is not None:
             weights = build_weights(xp, cell, layer_params(params, 0))
             key = xp.random.fold(xp.random.key(self.seed), batch.number)
-            kernel, way = (feedback[SENSITIVITY], decays(xp, feedback)), recorded.jacobians[0]
+            leak, rate = self.leak(feedback), self.kernel_rate / batch.x.shape[1]
+            kernel, way = (feedback[SENSITIVITY], xp.exp(-leak)), recorded.jacobians[0]
             (of_a, of_decay), perturbed = prediction_error(xp, weights, way, batch.valid, kernel, key, perturbed)
-            of_decay = of_decay + xp.sum(batch.valid) * (feedback[DECAY] - kernel[1])  # back into [0, 1]
-            rate = self.kernel_rate / batch.x.shape[1]
-            chunk = chunk._replace(gradients=chunk.gradients | {SENSITIVITY: rate * of_a, DECAY: rate * of_decay})
+            found = {SENSITIVITY: rate * of_a, LOG_TAU: rate * (leak * kernel[1] * of_decay)}
+            chunk = chunk._replace(gradients=chunk.gradients | found)
         return chunk, Carry(state, later.traces, later.filtered, perturbed)
+
+    def leak(self, feedback: Params) -> Array:
+        """``dt / τ`` of every neuron's kernel."""
+        xp = self.xp
+        return self.model.network.readout.dt * xp.exp(-xp.clip(feedback[LOG_TAU], -LONGEST, LONGEST))
 
     def by_kernel(self, feedback: Params, recorded: Recorded) -> Recorded:
         """A recorded pass in which a neuron depends on its own past by the decay of the kernel alone."""
@@ -159,7 +166,7 @@ class KeRNL(ThreeFactor):
 
     def decaying(self, feedback: Params, jacobians: Any) -> Any:
         """The Jacobian of the emission: the decay of the kernel, and b."""
-        decay = decays(self.xp, feedback)
+        decay = self.xp.exp(-self.leak(feedback))
 
         def keep(step: StepJacobian) -> StepJacobian:
             (*others, b), like = step.current, next(entry for entry in step.current[-1] if entry is not None)
@@ -183,8 +190,3 @@ class KeRNL(ThreeFactor):
         ((_, own, recorded),) = self.record_directions(params, batch)
         signals = self.learning_signals(params, feedback, own, recorded)
         return observed(self.xp, self.model, own, self.by_kernel(feedback, recorded), signals)
-
-
-def decays(xp: Any, feedback: Params) -> Array:
-    """γ, in [0, 1]."""
-    return xp.clip(feedback[DECAY], 0.0, 1.0)

@@ -16,14 +16,14 @@ from neko.verification.oracles.traces import compared
 def kernel(case: Case, rule: Any) -> float:
     """Traces with the decay of their neurons, the error through A, and the gradient of the prediction error."""
     found, feedback = on_host(case.xp, rule.gradients(*case.data)[1]), on_host(case.xp, rule.feedback)
-    a, decay = feedback["kernel.sensitivity"], np.clip(feedback["kernel.decay"], 0.0, 1.0)
+    leak = case.evaluator.network.readout.dt / np.exp(feedback["kernel.log_tau"])
+    a, decay = feedback["kernel.sensitivity"], np.exp(-leak)
     recorded = dense.record(case)
     expected = weights(case, recorded, a, decay, feedback.get("feedback.0"))
     if rule.gradient.learn_kernel:
-        changed = prediction(recorded.layers[0], case.mask.T, noise(case, rule), a, decay)
-        changed["decay"] += case.mask.sum() * (feedback["kernel.decay"] - decay)
+        of_a, of_decay = prediction(recorded.layers[0], case.mask.T, noise(case, rule), a, decay)
         rate = rule.gradient.kernel_rate / len(case.x)
-        expected |= {f"kernel.{name}": rate * g for name, g in changed.items()}
+        expected |= {"kernel.sensitivity": rate * of_a, "kernel.log_tau": rate * decay * leak * of_decay}
     return compared(case, found, expected)
 
 
@@ -47,8 +47,8 @@ def weights(case: Case, recorded: dense.Dense, a: np.ndarray, decay: np.ndarray,
 
 def prediction(
     layer: dense.DenseLayer, valid: np.ndarray, kicks: np.ndarray, a: np.ndarray, decay: np.ndarray
-) -> Gradients:
-    """The gradient of ``Σ_t ½ ‖Ω_t A - δz_t‖²`` over valid frames, for noise (time, batch, k n) in the currents."""
+) -> tuple[np.ndarray, np.ndarray]:
+    """The gradients by A and γ of ``Σ_t ½ ‖Ω_t A - δz_t‖²`` over valid frames, for noise (time, batch, k n)."""
     n = layer.z.shape[-1]
     change, past = np.zeros(layer.state.shape[1:3]), []
     of_a, of_decay = np.zeros_like(a), np.zeros_like(decay)
@@ -62,7 +62,7 @@ def prediction(
         away = valid[t][:, None] * (omega @ a - change[:, -n:])
         of_a += np.einsum("bj,bk->jk", omega, away)
         of_decay += np.einsum("bj,bk,jk->j", slope, away, a)
-    return {"sensitivity": of_a, "decay": of_decay}
+    return of_a, of_decay
 
 
 def noise(case: Case, rule: Any) -> np.ndarray:
