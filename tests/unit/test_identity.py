@@ -53,6 +53,21 @@ OTHER = {
     "scale": {"readout.w_out": 0.5},
     "mass": {"readout.w_out": 0.5},
     "leapfrog_steps": 3,
+    "level": 2,
+    "rank": 2,
+    "mirror_samples": 5,
+    "mirror_rate": 2.0,
+    "learn_kernel": False,
+    "kernel_rate": 0.02,
+    "tau_kernel": 7.0,
+    "reward": "correct",
+    "baseline": "running",
+    "tau_eligibility": 50.0,
+    "a_plus": 0.5,
+    "a_minus": 0.5,
+    "tau_plus": 10.0,
+    "tau_minus": 10.0,
+    "w_max": 2.0,
 }
 """Another value for every option of a rule or sampler."""
 ALONG = {"online": {"chunk": 2}, "feedback_decay": {"mode": "adaptive"}, "feedback_seed": {"mode": "random"}}
@@ -68,11 +83,14 @@ def evaluator(backend="torch", **options):
 
 
 def constructor_options(kind):
-    """Names of all arguments of constructors along the classes, but for ``**options``."""
-    parameters = [
-        p for c in kind.__mro__[:-1] if "__init__" in vars(c) for p in inspect.signature(c).parameters.values()
-    ]
-    return {p.name for p in parameters if p.kind is not p.VAR_KEYWORD} - ELSEWHERE
+    """Names of all arguments of constructors along the classes, up to the first that takes no ``**options``."""
+    found = set()
+    for each in kind.__mro__[:-1]:
+        parameters = inspect.signature(each).parameters.values() if "__init__" in vars(each) else ()
+        found |= {p.name for p in parameters if p.kind is not p.VAR_KEYWORD}
+        if parameters and not any(p.kind is p.VAR_KEYWORD for p in parameters):
+            break
+    return found - ELSEWHERE
 
 
 def rule_options(rule):
@@ -86,11 +104,10 @@ def test_no_option_of_a_rule_or_sampler_is_missing(name):
     names = constructor_options(SAMPLERS[name]) if name in SAMPLERS else rule_options(RULES[name])
     assert len(names) >= 4
     for option in names - ({"stream", "chunk", "online"} if name == "rtrl" else set()):
-        along = ALONG.get(option, {})
-        then, now = (
-            kind(evaluator(), **along).identity(),
-            kind(evaluator(), **along, **{option: OTHER[option]}).identity(),
-        )
+        along = {name: value for name, value in ALONG.get(option, {}).items() if name in names}
+        then = kind(evaluator(), **along)
+        changed = OTHER[option] if option != "mode" or then.gradient.mode != "random" else "symmetric"
+        then, now = then.identity(), kind(evaluator(), **along, **{option: changed}).identity()
         found = [path.partition(".")[0] for path, _, _ in identity.differences(then, now)]
         assert option in found, (option, found)
         assert not list(identity.differences(now, json.loads(json.dumps(now))))
