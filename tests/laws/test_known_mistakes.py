@@ -50,4 +50,4 @@ def test_no_two_names_are_one_implementation():
         if frozenset((one, other)) in SAME:
             assert error < 1e-10, (one, other)
         else:
-            assert error > 1e-3, (one, other)
+            assert error > 1e-6, (one, other)
