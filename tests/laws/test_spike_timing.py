@@ -269,6 +269,10 @@ def test_the_reported_signals_and_traces_make_up_the_gradient(xp):
         for name, filtered in found.filtered.items():
             total = np.einsum("btn,btpn->pn", found.signal, filtered)
             np.testing.assert_allclose(total, gradients[f"layers.0.{name}"], rtol=1e-10, atol=1e-13)
+    batch = case.evaluator.batch(*(xp.asarray(a) for a in case.data))
+    rms = rule.gradient.signal_rms(case.evaluator.params, {}, batch)
+    expected = np.sqrt((case.mask * found.signal[..., 0] ** 2).sum() / case.mask.sum())
+    assert float(rms["layers.0"]) == pytest.approx(expected, rel=1e-12)
 
 
 # Refusals

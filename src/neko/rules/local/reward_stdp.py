@@ -153,6 +153,12 @@ class RewardSTDP(SpikeTiming):
             return correct(xp, objective.loss, outputs, batch.target)
         return -objective.loss(xp, outputs, batch.target)
 
+    def signal_rms(self, params: Params, feedback: Params, batch: Batch) -> Params:
+        """Of the reward beyond expectation, divided by the batch, which all neurons share."""
+        xp, (m, layers) = self.xp, self.modulated(params, feedback, batch)
+        mean = xp.sum(batch.valid * xp.square(m)) / xp.maximum(xp.sum(batch.valid), xp.asarray(1.0))
+        return {f"layers.{i}": xp.sqrt(mean) / batch.x.shape[1] for i, _ in enumerate(layers)}
+
 
 def correct(xp: Any, loss: Loss, outputs: Array, target: Array) -> Array:
     """+1 where the largest output is the target's class, -1 elsewhere."""

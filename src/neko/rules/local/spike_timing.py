@@ -183,12 +183,18 @@ class SpikeTiming(GradientRule):
         shapes = {name: (size, *self.model.params[name].shape) for name in names}
         return start._replace(eligibility={name: self.xp.zeros(shape) for name, shape in shapes.items()})
 
+    def modulated(self, params: Params, feedback: Params, batch: Batch) -> tuple[Array, tuple[LayerTrace, ...]]:
+        """m of a batch from rest, and its layers over time."""
+        xp, network = self.xp, self.model.network
+        state = network.initial_state(xp, batch.x.shape[1])
+        _, y, layers = network.record(xp.forward_only(), params, batch.x, state)
+        return self.modulator(feedback, y, batch)[0], layers
+
     def traces(self, params: Params, feedback: Params, batch: Batch) -> list[LayerTraces]:
         """Of every weight matrix s, called ``eligibility``, and c, called ``filtered``; ``signal`` is ``-m / batch``,
         the same for all neurons, so that the sum of their products is the gradient."""
         xp, network, start = self.xp, self.model.network, self.initial_carry(batch.x.shape[1])
-        _, y, layers = network.record(xp.forward_only(), params, batch.x, start.state)
-        m, _ = self.modulator(feedback, y, batch)
+        m, layers = self.modulated(params, feedback, batch)
         result = []
         for i, (cell, layer) in enumerate(zip(network.cells, layers, strict=True)):
             signal = xp.expand_dims(-m / batch.x.shape[1], axis=-1) + xp.zeros_like(layer.z)
