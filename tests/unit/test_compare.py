@@ -294,8 +294,14 @@ def test_a_comparison_stops_after_a_batch_and_goes_on(changes, tmp_path):
     assert {row["batch"] for row in first.records} == {0, 2}
     assert train(second, neko.Checkpoints(tmp_path / "part", resume=True), Stop(99)) == history
     assert second.records == whole.records
-    for name, counts in whole.histograms["bptt"].items():
-        assert np.array_equal(second.histograms["bptt"][name], counts)
+    assert len({row["variance"] for row in whole.records if row["rule"] == "bptt"}) > 10
+    assert second.statistics.activity == whole.statistics.activity
+    for kept in ("histograms", "previous"):
+        for rule in ("eprop:adaptive", "bptt", "eprop:random"):
+            for name, array in getattr(whole.statistics, kept)[rule].items():
+                assert np.array_equal(getattr(second.statistics, kept)[rule][name], array)
+    for name, pairs in whole.statistics.cosines.items():
+        assert np.array_equal(second.statistics.cosines[name], pairs)
 
 
 def test_a_comparison_is_not_gone_on_with_as_another(tmp_path):

@@ -57,6 +57,8 @@ def gradients(model: Evaluator, x: Any, y: Any, rules: Iterable[Any] | Mapping[s
     made = clones(model, rules)
     share_feedback(list(made.values()), batch.x)
     first = next(iter(made))
+    for rule in made.values():  # the very same arrays, so that rules share what they compute from them
+        rule.model.params = made[first].model.params
     found = Together(made, first)(batch, 0)
     result = Compared((name, deviations(found.gradients[name], found.gradients[first])) for name in made)
     result.statistics = Statistics(list(made), first)

@@ -46,10 +46,10 @@ def deviation(g: np.ndarray, r: np.ndarray) -> Deviation:
     own, norm, far = (math.sqrt(a @ a) for a in (g, r, away))
     with np.errstate(divide="ignore", invalid="ignore"):
         scaled = away / np.float64(norm / math.sqrt(r.size))
-        relative, bias = np.float64(far) / norm, np.mean(scaled)
+        relative, bias, cosine = np.float64(far) / norm, np.mean(scaled), float(g @ r / np.float64(own * norm))
         return Deviation(
-            float(g @ r / np.float64(own * norm)),
-            angle(own, norm, far),
+            cosine,
+            angle(g, r, cosine),
             float(np.float64(own) / norm),
             float(relative),
             float(np.mean(np.sign(g) == np.sign(r))),
@@ -59,16 +59,13 @@ def deviation(g: np.ndarray, r: np.ndarray) -> Deviation:
         )
 
 
-def angle(a: float, b: float, c: float) -> float:
-    """The angle in degrees between two sides of a triangle, of lengths a and b, opposite to the side of length c; NaN
-    if a or b is zero. It is accurate for small angles too, where the arccosine is not (W. Kahan 2014, "Miscalculating
-    area and angles of a needle-like triangle")."""
-    a, b = max(a, b), min(a, b)
-    if not b > 0.0:
-        return math.nan
-    least = c - (a - b) if b >= c else b - (a - c)
-    above, below = ((a - b) + c) * max(least, 0.0), (a + (b + c)) * max((a - c) + b, 0.0)
-    return math.degrees(2.0 * math.atan2(math.sqrt(above), math.sqrt(below)))
+def angle(g: np.ndarray, r: np.ndarray, cosine: float) -> float:
+    """The angle of a cosine in degrees; near 0 and 180, where the arccosine is inaccurate, from the unit vectors."""
+    if not abs(cosine) > 0.99:
+        return math.degrees(math.acos(cosine))
+    gap = np.linalg.norm(g / np.linalg.norm(g) - math.copysign(1.0, cosine) * (r / np.linalg.norm(r)))
+    small = 2.0 * math.asin(min(1.0, 0.5 * float(gap)))
+    return math.degrees(small if cosine > 0.0 else math.pi - small)
 
 
 def counts(scaled: np.ndarray) -> np.ndarray:
