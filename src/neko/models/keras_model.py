@@ -93,13 +93,15 @@ class KerasModel(Adapted):
         found = {}
         for layer in self.module._flatten_layers():
             for variable in layer._trainable_variables:
-                if type(layer) in CROSSED and variable is layer.kernel:
-                    found[names[id(variable)]] = -1
-                elif len(variable.shape) > 1 and id(variable) in names and not isinstance(layer, EXACT):
+                name = names.get(id(variable))
+                if name is None or len(variable.shape) < 2 or isinstance(layer, EXACT):
+                    continue
+                if type(layer) not in CROSSED or variable is not layer.kernel:
                     raise TypeError(
-                        f"{names[id(variable)]!r} of {type(layer).__name__} has products that are not "
-                        "known here: expected Dense and Conv layers, or use BPTT"
+                        f"{name!r} of {type(layer).__name__} passes credit back in products that are not known here: "
+                        "expected Dense and Conv layers, or use BPTT"
                     )
+                found[name] = -1
         return found
 
     def fitted(self, x: Any) -> Any:
