@@ -223,18 +223,12 @@ def test_the_gradient_of_feedback_alignment_turns_to_that_of_backpropagation(see
         model = neko.Evaluator(made, loss="mse")
         rule = neko.FeedbackAlignment(model, optimizer="sgd", learning_rate=0.5, feedback_seed=seed + 100)
         rule.start(x)
-        small = {
-            "layers.0.w_in": 0.1 * made.params["layers.0.w_in"],
-            "readout.w_out": 0.01 * made.params["readout.w_out"],
-        }
-        made.params = {**made.params, **small}
-        draw, name = np.random.default_rng(seed + 200), "feedback.readout.w_out"
+        small, name = {"layers.0.w_in": 0.1, "readout.w_out": 0.01}, "feedback.readout.w_out"
+        made.params = {weight: small.get(weight, 1.0) * w for weight, w in made.params.items()}
+        draw = np.random.default_rng(seed + 200)
         for step in range(40):
             if kind == "anew":
-                rule.feedback = {
-                    **rule.feedback,
-                    "feedback.readout.w_out": made.xp.asarray(draw.standard_normal(b.shape)),
-                }
+                rule.feedback = {**rule.feedback, name: made.xp.asarray(draw.standard_normal((20, 4)))}
             if step >= 20:
                 pair = (cases.gradients(one, (x, y))["layers.0.w_in"].ravel() for one in (neko.BPTT(model), rule))
                 cosines.append(cosine(*pair))
