@@ -16,8 +16,12 @@ from neko.cells.constants import settle
 from neko.cells.learnable import bound, learnt
 from neko.models.layer import States, layer_step, layer_weights
 from neko.models.network import layer_params
+from neko.rules import RULES
 from neko.rules.jacobian import step_jacobians
-from neko.verification.cases import gradients, made, max_relative_error, on_host, relative_error
+from neko.training.pairs import resolve
+from neko.verification import judged, judged_rules
+from neko.verification.cases import build_case, gradients, made, max_relative_error, on_host, relative_error
+from neko.verification.oracles import ORACLES
 from neko.verification.reference import by_autodiff, eprop_by_autodiff
 
 from oracle import assert_moves, finite_differences, liveness
@@ -288,16 +292,44 @@ def test_the_traces_of_constants_sum_to_the_gradient():
         np.testing.assert_allclose(total, found[f"layers.0.{key}"], rtol=1e-10)
 
 
-class Frozen(neko.rules.BPTT):
-    """A rule for weights alone."""
+WEIGHTS_ALONE = {"ottt", "stdp", "reward_stdp"}
+JUDGED = [
+    pytest.param(name, oracle, marks=[pytest.mark.slow] if name.endswith((":random", ":adaptive")) else [])
+    for name, oracle in judged_rules()
+    if name.split(":")[0] not in WEIGHTS_ALONE
+]
 
-    learns_constants = False
+
+@pytest.fixture(scope="module")
+def case():
+    xp = neko.backend.get(neko.backend.default(), dtype="float64")
+    with xp.scope():
+        constants = {name: learnt(CELLS["alif"]())[name] for name in ("beta", "v_th", "tau_a")}
+        yield build_case(xp, ALIF(UNITS, tau_m=Learnable(20.0), **constants), 2.0, 0)
 
 
-def test_a_rule_for_weights_alone_refuses_constants_that_learn():
-    model = neko.Evaluator(neko.LIF(4, 2, neko.backend.default(), tau_m=Learnable(20.0)), loss="mse")
-    with pytest.raises(TypeError, match=r"Frozen changes weights only, and .* has constants that learn, \['tau_m'\]"):
-        Frozen(model)
+@pytest.mark.parametrize(("name", "oracle"), JUDGED)
+def test_every_rule_has_by_constants_the_gradient_of_its_definition(case, name, oracle):
+    """The registry's rules, each by its own oracle; the control has one gradient a hundredth too large."""
+    assert judged(case, oracle, resolve(name)) < EXACT
+    rule = resolve(name)(case.evaluator)
+    exact, key = rule.gradient.differentiate, "layers.0.constants.beta"
+
+    def wrong(*arguments):
+        found = exact(*arguments)
+        return found._replace(gradients={**found.gradients, key: 1.01 * found.gradients[key]})
+
+    rule.gradient.differentiate = wrong
+    rule.start(case.x)
+    assert ORACLES[oracle](case, rule) > 1e-3
+
+
+@pytest.mark.parametrize("name", sorted(WEIGHTS_ALONE))
+def test_a_rule_for_weights_alone_refuses_constants_that_learn(case, name):
+    with pytest.raises(TypeError, match=r"changes weights only, and .* has constants that learn, \['tau_m', 'v_th'"):
+        resolve(name)(case.evaluator)
+    assert not RULES[name].learns_constants
+    assert {each for each in RULES if not RULES[each].learns_constants} == WEIGHTS_ALONE
 
 
 @pytest.mark.slow

@@ -18,12 +18,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from neko.cells.learnable import learnt
 from neko.verification.cases import Case, Gradients, on_host
-from neko.verification.reference import currents_of
+from neko.verification.reference import constants_of, currents_of, with_constants
 
 
 class DenseLayer(NamedTuple):
-    """The derivatives of one layer's steps; its S state entries are its fields in order, the last the emission.
+    """The derivatives of one layer's steps; its S state entries are its fields in order, the last the emission. The
+    parameters of constants that learn are k' more of its k currents, after those of the cell.
 
     ``state`` A (time, batch, S, S) by its state before, through the recurrent weights too; ``local`` the same at
     constant currents; ``current`` B (time, batch, S, k n) by its currents; ``below`` U (time, batch, S, n_below) by the
@@ -80,7 +82,8 @@ def differentiated(xp: Any, cell: Any, params: Any, index: int, x: list[Any]) ->
     """One layer over time, from its inputs at each step; its emissions are the inputs of the next."""
     state, emissions, before, rows = cell.initial_state(xp, x[0].shape[0]), [], [], []
     used = [i for i, a in enumerate(state) if a is not None]
-    kicks = tuple(xp.zeros((x[0].shape[0], cell.units)) for _ in range(cell.n_currents))
+    constants, k = constants_of(params, index), cell.n_currents
+    kicks = tuple(xp.zeros((x[0].shape[0], cell.units)) for _ in range(k + len(constants)))
 
     def filled(local: Any) -> Any:
         fields: list[Any] = [None] * len(state)
@@ -92,7 +95,9 @@ def differentiated(xp: Any, cell: Any, params: Any, index: int, x: list[Any]) ->
         """The next state; the emission `held`, if given, takes the place of the state's in the recurrent current."""
         h = filled(local)
         currents = currents_of(xp, cell, params, index, below, h[-1] if held is None else held)
-        after = cell.dynamics(xp, h, *(i + k for i, k in zip(currents, kicks, strict=True)))
+        kicked = {name: params[name] + kick for name, kick in zip(constants, kicks[k:], strict=True)}
+        valued = with_constants(xp, cell, kicked, index)
+        after = valued.dynamics(xp, h, *(i + kick for i, kick in zip(currents, kicks[:k], strict=True)))
         return tuple(after[i] for i in used)
 
     def host(arrays: Any) -> np.ndarray:
@@ -117,6 +122,7 @@ def differentiated(xp: Any, cell: Any, params: Any, index: int, x: list[Any]) ->
         parts += [emitted] if c in cell.recurrent_currents else []
         parts += [np.ones_like(emitted[..., :1])] if cell.bias else []
         pre.append(np.concatenate([emitted[..., :0], *parts], axis=-1))
+    pre += [np.ones_like(emitted[..., :1])] * len(constants)
     return DenseLayer(*arrays, tuple(pre), z), emissions
 
 
@@ -169,7 +175,7 @@ def influence_gradients(
         onto = readout.gain * (w_out if feedback is None else feedback[m].T)
         own = None if mask is None else [mask(m + i, m) for i in range(len(given.layers))]
         kappa = readout.kappa if memory else 0.0
-        blocks = [block(given, c, keep, own, across, kappa, onto) for c in range(cell.n_currents)]
+        blocks = [block(given, c, keep, own, across, kappa, onto) for c in range(len(given.layers[0].pre))]
         result |= named(cell, m, blocks)
     return result
 
@@ -200,10 +206,10 @@ def block(dense: Dense, c: int, keep: Keep, mask: Any, across: bool, kappa: floa
 
 
 def named(cell: Any, index: int, blocks: list[np.ndarray]) -> Gradients:
-    """Blocks (n_pre, n) per current by the names of the layer's parameters."""
-    n = cell.units
+    """Blocks (n_pre, n) per current by the names of the layer's parameters; a constant that is shared has the sum."""
+    n, constants = cell.units, learnt(cell)
     parts: dict[str, list[np.ndarray]] = {"w_in": [], "w_rec": [], "b": []}
-    for c, block in enumerate(blocks):
+    for c, block in enumerate(blocks[: cell.n_currents]):
         n_in = block.shape[0] - (n if c in cell.recurrent_currents else 0) - (1 if cell.bias else 0)
         if c in cell.input_currents:
             parts["w_in"].append(block[:n_in])
@@ -212,4 +218,7 @@ def named(cell: Any, index: int, blocks: list[np.ndarray]) -> Gradients:
             parts["w_rec"].append(others * block[n_in : n_in + n])
         if cell.bias:
             parts["b"].append(block[-1])
-    return {f"layers.{index}.{name}": np.concatenate(a, axis=-1) for name, a in parts.items() if a}
+    found = {name: np.concatenate(a, axis=-1) for name, a in parts.items() if a}
+    for (name, constant), block in zip(constants.items(), blocks[cell.n_currents :], strict=True):
+        found[f"constants.{name}"] = block[0] if constant.per_neuron else block.sum(axis=1)
+    return {f"layers.{index}.{name}": a for name, a in found.items()}

@@ -27,25 +27,28 @@ def currents_of(xp: Any, cell: Any, params: dict[str, Any], index: int, x: Any, 
     return total
 
 
+def constants_of(params: dict[str, Any], index: int) -> list[str]:
+    """The names of the parameters of a layer's constants that learn."""
+    return [name for name in params if name.startswith(f"layers.{index}.constants.")]
+
+
 def with_constants(xp: Any, cell: Any, params: dict[str, Any], index: int) -> Any:
     """A copy of a cell whose constants that learn have the values that their definition gives for `params`."""
-    made, prefix = copy.copy(cell), f"layers.{index}.constants."
-    for full, theta in params.items():
-        if full.startswith(prefix):
-            name = full.removeprefix(prefix)
-            constant = getattr(cell, name)
-            c, low, high = np.asarray(constant.value), constant.low, constant.high
-            theta = theta + xp.zeros((cell.units,))
-            if low is not None:
-                odds = xp.exp(theta) * xp.asarray((c - low) / (high - c))
-                value = low + (high - low) * odds / (1.0 + odds)
-            elif constant.map == "exp":
-                value = xp.asarray(c) * xp.exp(theta)
-            elif constant.map == "softplus":
-                value = xp.log1p(xp.exp(theta) * xp.asarray(np.expm1(c)))
-            else:
-                value = xp.asarray(c) + theta
-            object.__setattr__(made, name, value)
+    made = copy.copy(cell)
+    for full in constants_of(params, index):
+        name = full.rpartition(".")[2]
+        constant, theta = getattr(cell, name), params[full] + xp.zeros((cell.units,))
+        c, low, high = np.asarray(constant.value), constant.low, constant.high
+        if low is not None:
+            odds = xp.exp(theta) * xp.asarray((c - low) / (high - c))
+            value = low + (high - low) * odds / (1.0 + odds)
+        elif constant.map == "exp":
+            value = xp.asarray(c) * xp.exp(theta)
+        elif constant.map == "softplus":
+            value = xp.log1p(xp.exp(theta) * xp.asarray(np.expm1(c)))
+        else:
+            value = xp.asarray(c) + theta
+        object.__setattr__(made, name, value)
     return made
 
 

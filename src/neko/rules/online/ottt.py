@@ -34,6 +34,8 @@ class OTTT(ThreeFactor):
     ------
     ValueError
         For a cell whose membrane has no single leak: one trace per presynaptic neuron then does not serve all neurons.
+    TypeError
+        For constants that learn, which have no presynaptic neuron.
 
     Notes
     -----
@@ -49,6 +51,8 @@ class OTTT(ThreeFactor):
     ----------
     Xiao et al. (2022), "Online training through time for spiking neural networks", arXiv 2210.04195, eqs. 7-9.
     """
+
+    learns_constants = False
 
     def __init__(self, model: Any, **options: Any) -> None:
         super().__init__(model, **options)

@@ -8,7 +8,7 @@ import numpy as np
 
 from neko.verification.cases import Case, Gradients, max_relative_error, on_host
 from neko.verification.oracles import ORACLES
-from neko.verification.reference import currents_of, rate_penalty
+from neko.verification.reference import constants_of, currents_of, rate_penalty, with_constants
 
 Steps = list[tuple[Any, Any, Any]]
 """Of a layer at each step: its input, the state before, and the currents."""
@@ -91,10 +91,11 @@ def by_hand(case: Case, backward: Gradients, direct: list[np.ndarray] | None = N
 def run(xp: Any, cell: Any, params: Any, index: int, x: list[Any]) -> tuple[Steps, list[Any]]:
     """The steps of a layer, and its emissions."""
     state, steps, emissions = cell.initial_state(xp, x[0].shape[0]), [], []
+    valued = with_constants(xp, cell, params, index)
     for x_t in x:
         currents = tuple(currents_of(xp, cell, params, index, x_t, state[-1]))
         steps.append((x_t, state, currents))
-        state = cell.dynamics(xp, state, *currents)
+        state = valued.dynamics(xp, state, *currents)
         emissions.append(state[-1])
     return steps, emissions
 
@@ -132,19 +133,24 @@ def through_layer(
     used = [field for field, a in enumerate(steps[0][1]) if a is not None]
     others = np.tile(1.0 - (not cell.autapses) * np.eye(cell.units), len(cell.recurrent_currents))
 
-    def step(local: Any, currents: Any) -> Any:
+    constants = {full: case.evaluator.params[full] for full in constants_of(case.evaluator.params, index)}
+
+    def step(local: Any, currents: Any, constants: Any) -> Any:
         fields: list[Any] = [None] * len(steps[0][1])
         for field, a in zip(used, local, strict=True):
             fields[field] = a
-        after = cell.dynamics(xp, cell.State(*fields), *currents)
+        after = with_constants(xp, cell, constants, index).dynamics(xp, cell.State(*fields), *currents)
         return tuple(after[field] for field in used)
 
     later, total = [np.zeros_like(credit[0]) for _ in used], dict.fromkeys(("w_in", "w_rec", "b"), np.zeros(()))
+    total |= {full.removeprefix(f"{name}."): np.zeros(()) for full in constants}
     for t in reversed(range(len(steps))):
         x_t, before, currents = steps[t]
         later[-1] = later[-1] + credit[t]
-        _, pullback = xp.vjp(step, tuple(before[field] for field in used), currents)
-        local, delta = pullback(tuple(xp.asarray(a) for a in later))
+        _, pullback = xp.vjp(step, tuple(before[field] for field in used), currents, constants)
+        local, delta, slopes = pullback(tuple(xp.asarray(a) for a in later))
+        for full, slope in slopes.items():
+            total[full.removeprefix(f"{name}.")] = total[full.removeprefix(f"{name}.")] + xp.to_numpy(slope)
         later, delta = ([np.array(xp.to_numpy(a)) for a in arrays] for arrays in (local, delta))
         onto, within = (
             np.concatenate([delta[0][:, :0], *(delta[c] for c in fed)], axis=1)

@@ -53,7 +53,7 @@ def prediction(
     change, past = np.zeros(layer.state.shape[1:3]), []
     of_a, of_decay = np.zeros_like(a), np.zeros_like(decay)
     for t, kick in enumerate(kicks):
-        fresh = np.einsum("bsk,bk->bs", layer.current[t], kick)
+        fresh = np.einsum("bsk,bk->bs", layer.current[t][:, :, : kick.shape[-1]], kick)
         change = np.einsum("bsr,br->bs", layer.state[t], change) + fresh
         past.append(fresh[:, -n:])
         ages = np.arange(t, -1, -1.0)[:, None]

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from neko.cells.learnable import learnt
 from neko.verification import dense
 from neko.verification.cases import Case, on_host, relative_error
 from neko.verification.oracles import ORACLES
@@ -48,7 +49,7 @@ def own_neuron(case: Case, rule: Any) -> float:
         cell = case.evaluator.network.cells[m]
         fields = sum(a is not None for a in cell.initial_state(case.xp, 1))
         own = np.tile(np.eye(cell.units), (fields, 1))
-        return np.broadcast_to(own[:, None], (fields * cell.units, cell.n_currents, cell.units))
+        return np.broadcast_to(own[:, None], (fields * cell.units, cell.n_currents + len(learnt(cell)), cell.units))
 
     return against(case, rule, dense.exact, mask=mask)
 
