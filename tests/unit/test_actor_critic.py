@@ -130,7 +130,7 @@ def test_the_opposite_reward_has_the_opposite_gradient():
 
 
 def test_the_value_approaches_the_return():
-    """A reward of 1/2 at each of five steps, discounted by one half: ½ before the last step, ¾ before the one before."""
+    """Rewards of ½ at each of five steps, discounted by one half: ½ before the last step, ¾ before the one before."""
     agent = build("torch", Paid(16), discount=0.5, every=6, learning_rate=2e-2, reward_scale=0.5)
     agent.train(6 * 100)
     values = []

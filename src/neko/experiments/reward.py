@@ -76,7 +76,7 @@ class Reward(Experiment):
     packages = ("gymnasium",)
 
     def settings(self) -> dict[str, Any]:
-        steps = (150, 150) if self.quick else (6000, 8000)
+        steps = (150, 150) if self.quick else (3000, 8000)
         return {**dict(zip(STEPS.values(), steps, strict=True)), **dict(zip(LAST.values(), (640, 50), strict=True))}
 
     def trials(self) -> list[Trial]:
