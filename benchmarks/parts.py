@@ -206,6 +206,30 @@ def threads(found: dict[str, Any]) -> Iterator[str]:
     )
 
 
+def rules(found: dict[str, Any]) -> Iterator[str]:
+    rows = found["rows"]
+    yield "## Learning rules"
+    yield (
+        f"A training step of {shape(found['shape'])} (batch, T, in, hidden, out) by every rule in its default mode, "
+        f"{percent(rate(rows, 'bptt', 0))} firing, on PyTorch: ms of CPU time, that by BPTT's, and peak memory in MiB "
+        f"above a process that has built the network and used the kernels once. Rounds: {found['rounds']}."
+    )
+    yield table(
+        ["rule", "ms", "/ BPTT", "MiB"],
+        (
+            [
+                f"[`{name}`](rules.md#{name})",
+                number(median(rows, name, 0)),
+                number(ratio(rows, name, "bptt", 0)),
+                number(median(rows, name, 0, "peak") - found["idle"]),
+            ]
+            for name in rows
+        ),
+    )
+    for name, reason in found["failed"].items():
+        yield f"`{name}` refuses this network: {reason}."
+
+
 def encoders(found: list[dict[str, Any]]) -> Iterator[str]:
     yield "## Encoders\n\n10,000 signals of 187 samples; a pass copies the array and compares it with a number."
     yield table(
@@ -242,6 +266,7 @@ PARTS: dict[str, Callable[[Any], Iterator[str]]] = {
     "memory": memory,
     "first": first,
     "threads": threads,
+    "rules": rules,
     "encoders": encoders,
     "feeding": feeding,
     "imports": imports,

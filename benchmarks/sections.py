@@ -16,6 +16,8 @@ from benchmarks.processes import call, work
 from benchmarks.rounds import calibrated, measure
 from benchmarks.shapes import SHAPES
 
+RULE_SHAPE = (8, 100, 40, 64, 10)
+"""(batch, time, inputs, hidden, outputs) of the step by every rule."""
 RATE = 0.05
 RATES = (0.01, 0.05, 0.1, 0.2)
 LENGTHS, WIDTHS = (250, 1000, 4000, 16000), (128, 256, 512, 1024, 2048)
@@ -123,6 +125,25 @@ def threads(effort: Effort) -> dict[str, Any]:
     }
 
 
+def rules(effort: Effort) -> dict[str, Any]:
+    """A training step by every rule of the registry, and its peak memory."""
+    from neko.rules import RULES
+
+    shape = (4, 10, 4, 8, 3) if effort.quick else RULE_SHAPE
+    rows: dict[str, list[list[dict[str, Any]]]] = {}
+    failed: dict[str, str] = {}
+    for number in range(effort.rounds):
+        for name in RULES:
+            row = {} if name in failed else call("rules", name, shape, effort.seconds)
+            if "refused" in row:
+                failed[name] = row["refused"]
+            elif row:
+                rows.setdefault(name, [[]])[0].append(row)
+            effort.say(f"round {number + 1} of {effort.rounds}, {name}")
+    idle = call("rules", None, shape, effort.seconds)["peak"]
+    return {"shape": list(shape), "rounds": effort.rounds, "rows": rows, "idle": idle, "failed": failed}
+
+
 def encoders(effort: Effort) -> list[dict[str, Any]]:
     """What encoding costs."""
     return call("encoders")
@@ -149,6 +170,7 @@ SECTIONS = {
     "memory": memory,
     "first": first,
     "threads": threads,
+    "rules": rules,
     "encoders": encoders,
     "feeding": feeding,
     "imports": imports,

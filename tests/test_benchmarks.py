@@ -128,6 +128,16 @@ def made_up():
         "memory": [{"contender": "torch BPTT", "shape": [3, 1200, 4, 7, 3], "peak": 900.0, "idle": 300.0}],
         "first": {f"torch {way}": [{"cpu": cpu, "wall": 5.0}] for way, cpu in (("by hand", 1.0), ("e-prop", 3.0))},
         "threads": {"1": steps, "2": steps},
+        "rules": {
+            "shape": [16, 100, 4, 7, 3],
+            "rounds": 2,
+            "rows": {
+                "bptt": [[{"cpu": 4.0, "peak": 500.0, "rate": 0.05}, {"cpu": 8.0, "peak": 520.0, "rate": 0.05}]],
+                "rtrl": [[{"cpu": 80.0, "peak": 900.0, "rate": 0.05}, {"cpu": 80.0, "peak": 900.0, "rate": 0.05}]],
+            },
+            "idle": 400.0,
+            "failed": {"ottt": "another reason"},
+        },
         "encoders": [{"code": "A()", "seconds": 0.5, "passes": 7.0}],
         "feeding": {"torch": {"epoch": 3.0, "checkpoint %": 0.1, "checkpoint": 1.0, "loader": 1.0}},
         "imports": {"numpy": 0.1, "with neko": 0.2, "difference": 0.1},
@@ -146,6 +156,8 @@ def test_the_report_shows_every_section_with_how_it_came_about():
     assert "| torch BPTT | 600 (900, 300) |" in page
     assert "| torch e-prop | 3.00 | 5.00 | 2.00 |" in page
     assert "Norse failed: a reason." in page
+    assert "| [`rtrl`](rules.md#rtrl) | 80.0 | 15.0 | 500 |" in page
+    assert "`ottt` refuses this network: another reason." in page
     assert "spyx was not installed: no wheel." in page
     for name in results:
         assert f"`measure {name}`, a day, 7 s." in page

@@ -17,8 +17,10 @@ import typer
 from typer.testing import CliRunner
 
 import catalogue
+import rules_page
 from neko.cli import app
 from neko.encoders import ENCODERS
+from neko.rules import RULES
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -36,7 +38,7 @@ def test_every_python_block_runs(page, tmp_path, monkeypatch):
     mpl.use("agg")
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), flags=re.S | re.M)
-    assert blocks or page.name in ("results.md", "speed.md") or page.parent == REPORTS
+    assert blocks or page.name in ("results.md", "rules.md", "speed.md") or page.parent == REPORTS
     namespace: dict[str, object] = {}
     for block in blocks:
         exec(compile(block, str(page), "exec"), namespace)
@@ -111,6 +113,36 @@ def test_the_command_lines_of_the_readme_run_in_a_shell(tmp_path):
 def test_the_table_of_the_readme_is_what_the_registries_have():
     assert catalogue.rendered(page := catalogue.README.read_text(encoding="utf-8")) == page
     assert sum(line.startswith("| rule |") for line in page.splitlines()) >= 3
+
+
+def test_the_page_of_rules_is_what_the_docstrings_say():
+    assert rules_page.PAGE.read_text(encoding="utf-8") == rules_page.page()
+
+
+@pytest.mark.parametrize("name", sorted(RULES))
+def test_every_rule_tells_its_formula_locality_cost_limits_and_source(name):
+    found = rules_page.entry(RULES[name])
+    assert "O(" in found.notes["Cost"]
+    assert re.search(r"\(\d{4}\)", found.references), "a year"
+    assert rules_page.linked(found.references).strip("[")[0].isupper(), "a name"
+
+
+def test_a_rule_without_a_part_of_its_docstring_is_named():
+    class Hebb:
+        """Cells that fire together wire together.
+
+        .. math::
+            ΔW = pre ⊗ post
+
+        Notes
+        -----
+        **Locality.** Local.
+
+        **Cost.** O(n n_pre) time.
+        """
+
+    with pytest.raises(ValueError, match="Hebb: the docstring lacks Limits, References"):
+        rules_page.entry(Hebb)
 
 
 def test_the_page_of_encoders_has_every_code_with_its_source():

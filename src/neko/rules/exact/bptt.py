@@ -16,7 +16,12 @@ from neko.typing import Array
 
 @RULES.register("bptt", oracle="autodiff")
 class BPTT(GradientRule):
-    """Reverse-mode automatic differentiation of the unrolled network, with surrogate derivatives.
+    r"""Reverse-mode automatic differentiation of the unrolled network, with surrogate derivatives.
+
+    .. math::
+        λ_t = J_{t+1}^T λ_{t+1} + q_t, \qquad \frac{dE}{dW} = \sum_t λ_t \frac{∂h_t}{∂W}
+
+    J_t = ∂h_t/∂h_{t-1} includes all paths, and q_t is the derivative of the loss by the state of step t alone.
 
     Parameters
     ----------
@@ -28,7 +33,13 @@ class BPTT(GradientRule):
 
     Notes
     -----
-    In a stream no credit passes between chunks, so that chunks are a further truncation.
+    **Locality.** None: credit returns through all weights and states, after the last step.
+
+    **Cost.** O(n n_pre) time and O(n) memory per step and sequence for a layer of n neurons with n_pre inputs and
+    recurrent weights: all steps are kept.
+
+    **Limits.** Not online: nothing is learnt before the end of a sequence. In a stream no credit passes between chunks,
+    so that chunks are a further truncation.
 
     References
     ----------
