@@ -98,6 +98,7 @@ def test_the_sketch_of_rank_zero_is_snap_1(xp, stack):
     assert_moves(snap, case.bptt)
 
 
+@pytest.mark.quick("torch")
 def test_snap_is_rtrl_once_a_weight_reaches_every_neuron(xp):
     """In a ring of six the last neuron is reached after six steps; each level less is another gradient."""
     n = 6
@@ -169,6 +170,7 @@ def test_pieces_are_the_whole_sequence(xp, stack, tau_out, rule):
         assert max_relative_error(found(case, FAMILY[rule], chunk=chunk), whole) < EXACT
 
 
+@pytest.mark.quick("torch")
 @pytest.mark.parametrize("rule", FAMILY)
 def test_a_stream_is_the_whole_sequence_and_its_memory_does_not_grow(xp, rule):
     """One step at a time, each from the carry of the last; errors of a sum over steps do not depend on the pieces."""
