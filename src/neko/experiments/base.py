@@ -108,6 +108,10 @@ class Experiment(ABC):
         """Figures by file name without suffix."""
         return {}
 
+    def pages(self, results: Results) -> dict[str, bytes]:
+        """Pages for a browser by file name without suffix."""
+        return {}
+
     def notes(self, results: Results) -> str:
         """Markdown paragraphs below the table: what of the paper is reached, what is not, and why."""
         return ""

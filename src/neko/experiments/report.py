@@ -41,7 +41,7 @@ def written(
     experiment, results, table
         The experiment, its measures and the table made of them.
     figures : sequence of str
-        Paths from the report.
+        Paths of figures and pages from the report.
     command : str
         The command line.
     versions : dict
@@ -65,13 +65,19 @@ def written(
         "## Results",
         "Mean ± half-width of the 95 % t-interval over the trials of a row.",
         table.markdown(),
-        *(f"![{path.rpartition('/')[2].removesuffix('.png')}]({path})" for path in figures),
+        *(shown_at(path) for path in figures),
         experiment.notes(results).strip(),
         "## What the numbers depend on",
         f"{trials}\n- {', '.join(f'{name} {version}' for name, version in versions.items())}.",
         f"Data: {licences}." if licences else "",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def shown_at(path: str) -> str:
+    """A figure, or a link to a page."""
+    name, _, kind = path.rpartition("/")[2].rpartition(".")
+    return f"![{name}]({path})" if kind == "png" else f"To sort and filter in a browser: [{name}]({path})."
 
 
 def setup(experiment: Experiment) -> str:

@@ -41,7 +41,7 @@ class Reproduction:
         A name of `neko.experiments.EXPERIMENTS`, ``file.py:Class``, or a class.
     folder : path, optional
         ``runs/NAME``, or ``runs/NAME-quick``, by default. A file in ``trials`` is one finished trial; ``numbers.csv``,
-        ``table.csv``, ``figures`` and ``report.md`` are written when all are finished.
+        ``table.csv``, ``figures``, pages and ``report.md`` are written when all are finished.
     seeds, quick, backend
         As for `neko.experiments.Experiment`.
     only : sequence of str
@@ -190,7 +190,7 @@ class Reproduction:
         return Results(found)
 
     def report(self) -> Table:
-        """Write ``numbers.csv``, ``table.csv``, figures and ``report.md`` from the finished trials."""
+        """Write ``numbers.csv``, ``table.csv``, figures, pages and ``report.md`` from the finished trials."""
         results, experiment = self.results(), self.experiment
         columns = ("trial", "row", "seed", "measure", "step", "value")
         files.write_table(self.folder / NUMBERS, columns, report.numbers(results))
@@ -201,7 +201,10 @@ class Reproduction:
         figures = {f"{FIGURES}/{self.stem}-{name}.png": figure for name, figure in experiment.figures(results).items()}
         for path, figure in figures.items():
             plots.save(figure, self.folder / path)
-        text = report.written(experiment, results, table, list(figures), self.command, self.versions())
+        pages = {f"{self.stem}-{name}.html": page for name, page in experiment.pages(results).items()}
+        for name, page in pages.items():
+            files.write(self.folder / name, page)
+        text = report.written(experiment, results, table, [*figures, *pages], self.command, self.versions())
         files.write(self.folder / REPORT, text.encode())
         return table
 

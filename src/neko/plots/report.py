@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
-import json
-import math
-import re
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from neko.io import files
 from neko.plots import colours
+from neko.plots.pages import page
 from neko.training.activity import FLAGS, Activity
 from neko.training.deviations import EDGES, HIDDEN
 
@@ -60,24 +56,7 @@ def report(followed: Any, path: str | Path) -> Path:
     ValueError
         For a comparison that has not begun.
     """
-    check_installed()
-    from plotly.offline import get_plotlyjs
-
-    folder = resources.files("neko.plots") / "page"
-    style, script, page = ((folder / f"report.{kind}").read_text(encoding="utf-8") for kind in ("css", "js", "html"))
-    # Within a script "<" could end it.
-    text = json.dumps(numbers(followed), ensure_ascii=False, allow_nan=False).replace("<", "\\u003c")
-    parts = {"style": style, "plotly": get_plotlyjs(), "numbers": text, "script": script}
-    return files.write(path, re.sub(r"<!--(\w+)-->", lambda found: parts[found[1]], page).encode())
-
-
-def check_installed() -> None:
-    """ImportError without the packages of the extra ``report``."""
-    missing = [name for name in ("plotly", "pyarrow") if importlib.util.find_spec(name) is None]
-    if missing:
-        raise ImportError(
-            f"a report needs {' and '.join(missing)}: pip install 'neko-learning[report]'", name=missing[0]
-        )
+    return files.write(path, page("report", numbers(followed)))
 
 
 def numbers(followed: Any) -> dict[str, Any]:
@@ -99,38 +78,27 @@ def numbers(followed: Any) -> dict[str, Any]:
         for flag in FLAGS
         if row[flag]
     ]
-    return plain(
-        {
-            "about": f"{len(statistics.rules)} rules, {statistics.comparisons} comparisons with {statistics.reference}",
-            "warnings": "; ".join(raised),
-            "reference": statistics.reference,
-            "rules": statistics.rules,
-            "colours": {rule: colour(rule, statistics) for rule in statistics.rules},
-            "titles": TITLES,
-            "meanings": MEANINGS,
-            "measures": measures,
-            "tensor": HIDDEN if HIDDEN in found else next(iter(found)),
-            "batches": list(dict.fromkeys(row["batch"] for row in statistics.records)),
-            "curves": found,
-            "summary": {"columns": columns, "rows": rows},
-            "activity": {"columns": list(Activity._fields), "rows": layers},
-            "edges": EDGES.tolist(),
-            "histograms": {rule: {t: c.tolist() for t, c in of.items()} for rule, of in statistics.histograms.items()},
-            "cosines": {tensor: statistics.pairs(tensor).tolist() for tensor in statistics.cosines},
-        }
-    )
+    return {
+        "about": f"{len(statistics.rules)} rules, {statistics.comparisons} comparisons with {statistics.reference}",
+        "warnings": "; ".join(raised),
+        "reference": statistics.reference,
+        "rules": statistics.rules,
+        "colours": {rule: colour(rule, statistics) for rule in statistics.rules},
+        "titles": TITLES,
+        "meanings": MEANINGS,
+        "measures": measures,
+        "tensor": HIDDEN if HIDDEN in found else next(iter(found)),
+        "batches": list(dict.fromkeys(row["batch"] for row in statistics.records)),
+        "curves": found,
+        "summary": {"columns": columns, "rows": rows},
+        "activity": {"columns": list(Activity._fields), "rows": layers},
+        "edges": EDGES.tolist(),
+        "histograms": {rule: {t: c.tolist() for t, c in of.items()} for rule, of in statistics.histograms.items()},
+        "cosines": {tensor: statistics.pairs(tensor).tolist() for tensor in statistics.cosines},
+    }
 
 
 def colour(rule: str, statistics: Any) -> str:
     """The colour of a rule as in `neko.plots.comparison`; the reference is black."""
     others = [name for name in statistics.rules if name != statistics.reference]
     return "#000000" if rule == statistics.reference else colours.of(rule, others)
-
-
-def plain(value: Any) -> Any:
-    """A tree with numbers that JSON does not know as words."""
-    if isinstance(value, dict):
-        return {key: plain(part) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(part) for part in value]
-    return str(value) if isinstance(value, float) and not math.isfinite(value) else value

@@ -8,7 +8,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from neko import plots
-from neko.plots.report import check_installed
+from neko.plots.pages import check_installed
 from neko.runs.build import build_evaluator
 from neko.runs.folder import RUNS, Run
 from neko.training.callbacks import Callback

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from neko.experiments.base import EXPERIMENTS, Experiment, Trial
 from neko.experiments.results import Results, Table
 from neko.experiments.rule_table import claims, drawing
+from neko.experiments.rule_table.browsing import browsed
 from neko.experiments.rule_table.cells import LINEAR, READOUT, SHUFFLED, Cell, Line, lines, tabled
 from neko.experiments.rule_table.contenders import EXACT, NEURONS, Contender, contenders, network, refusal
 from neko.experiments.rule_table.frozen import ReadoutOnly
@@ -102,6 +103,9 @@ class Rules(Experiment):
 
     def figures(self, results: Results) -> dict[str, Figure]:
         return drawing.figures(self.lines(results))
+
+    def pages(self, results: Results) -> dict[str, bytes]:
+        return browsed(self.lines(results), f"{len(results.rows)} cells with {self.seeds} seeds, {self.backend}")
 
     def notes(self, results: Results) -> str:
         return claims.told(self.lines(results), results, len(self.trials()))
