@@ -95,10 +95,8 @@ class LearningRule(Learner):
         self.xp = self.model.xp
         self._stream = Stream(gradient, chunk=chunk, online=online, stream=stream)
         self.chunk = self._stream.chunk
-        self.online = online
-        self.stream = stream
-        self.optimizer = optimizer
-        self.learning_rate = learning_rate
+        self.online, self.stream = online, stream
+        self.optimizer, self.learning_rate = optimizer, learning_rate
         self.schedule = updates.resolve(self.xp, optimizer, learning_rate)
         self.update = self.schedule.update
         self.clip_norm = updates.check_clip_norm(clip_norm)
@@ -109,8 +107,8 @@ class LearningRule(Learner):
         self._jit = jit
         self._programs = Programs(self.xp, jit)
         self._known: list[str] | None = None
-        # An online rule cuts its chunks before the step.
-        self._step = Step(gradient, self.update, self.clip_norm, None if online else self.chunk, self._stream.carries)
+        # The update as a pure function; an online rule cuts its chunks before the step.
+        self.pure = Step(gradient, self.update, self.clip_norm, None if online else self.chunk, self._stream.carries)
         self._compile()
 
     def __repr__(self) -> str:
@@ -145,10 +143,9 @@ class LearningRule(Learner):
 
     def gradients_of(self, batch: Examples) -> tuple[Any, Params]:
         """As `gradients`, of prepared examples."""
-        self.start()
         self._stream.check_target(batch)
         result = self._look(self.model.model.buffers, batch)
-        return result.forward.loss, self._step.whole(result.gradients)
+        return result.forward.loss, self.pure.whole(result.gradients)
 
     def traces(self, x: Any, y: Any, mask: Any = None) -> list[Any]:
         """Eligibility traces and learning signals of a batch at every step, per layer; see `neko.rules.observed`."""
@@ -185,7 +182,7 @@ class LearningRule(Learner):
         self.update.rewind(self.update_state, self.steps - number)
         self.steps, self._fault = number, None
         rate, clipped = self.schedule.rate(number), self.clip_norm is not None
-        raise non_finite_error(number, self._step.tensors()[tensor], rate=rate, clipped=clipped)
+        raise non_finite_error(number, self.pure.tensors()[tensor], rate=rate, clipped=clipped)
 
     def finish(self, totals: Measures) -> dict[str, float]:
         return super().finish(totals) | self.update.report(self.update_state)
@@ -221,7 +218,7 @@ class LearningRule(Learner):
             buffers = snapshot.loaded(xp, model.model.buffers, saved["buffers"], "buffers")
             feedback = snapshot.loaded(xp, self.feedback, saved["feedback"], "feedback")
             if saved["update"] is None:  # the optimizer was changed on purpose
-                update = self.update.init(self._step.learnt(params, feedback))
+                update = self.update.init(self.pure.learnt(params, feedback))
             else:
                 update = self.update.loaded(xp, self.update_state, saved["update"])
         model.params, self.feedback, self.update_state = params, feedback, update
@@ -229,16 +226,11 @@ class LearningRule(Learner):
             model.model.buffers = buffers
         self.steps, self._fault = saved["steps"], None
 
-    @property
-    def pure(self) -> Step:
-        """The update as a pure function of weights and a batch."""
-        return self._step
-
     def stored(self) -> Weights:
         """The weights of the next gradient, as the update stores them."""
         self.start()
         with self.xp.scope():
-            return self._step.stored(self._weights())
+            return self.pure.stored(self._weights())
 
     def reset(self) -> None:
         """Forget the state of the stream; parameters stay."""
@@ -256,8 +248,8 @@ class LearningRule(Learner):
         self._known = list(self.model.params)
         with self.xp.scope():
             self.feedback = self.gradient.initial_feedback()
-            self.update_state = self.update.init(self._step.learnt(self.model.params, self.feedback))
-            self.model.params, self.feedback, self.update_state = self._step.stored(self._weights())
+            self.update_state = self.update.init(self.pure.learnt(self.model.params, self.feedback))
+            self.model.params, self.feedback, self.update_state = self.pure.stored(self._weights())
 
     def _weights(self) -> Weights:
         """The weights before the next update."""
@@ -266,7 +258,7 @@ class LearningRule(Learner):
     def _compile(self) -> None:
         """Compile the steps with the present objective."""
         compiled = self.xp.jit if self._jit else functools.partial(Compiled, self.xp, lambda f: f)
-        self._train, self._differentiate = compiled(self._step.advance), compiled(self._step.look)
+        self._train, self._differentiate = compiled(self.pure.advance), compiled(self.pure.look)
         self._objective = self.model.objective
 
     def _read(self, batch: Examples) -> None:
@@ -277,19 +269,17 @@ class LearningRule(Learner):
 
     def _look(self, start: Any, batch: Examples) -> Gradient:
         """The rule's gradient of a batch with the weights as the update stores them; no update."""
+        params, feedback, _ = self.stored()
         with self.xp.scope():
-            params, feedback, _ = self._step.stored(self._weights())
             number = self.xp.scalar(float(self.steps))
-        found: Gradient = self._differentiate(params, feedback, start, number, batch.x, batch.y, batch.mask)
-        return found
+        return self._differentiate(params, feedback, start, number, batch.x, batch.y, batch.mask)
 
     def _advance(self, batch: Examples, closing: np.ndarray | None = None) -> Measures:
         """An update; `closing` (batch,) marks the sequences that end in these frames."""
         xp, model = self.xp, self.model.model
         self._programs.count((batch.x, batch.y, batch.mask))
         with xp.scope():
-            if self._fault is None:
-                self._fault = xp.asarray(np.full(2, -1.0))
+            self._fault = xp.asarray(np.full(2, -1.0)) if self._fault is None else self._fault
             weights, carry, measures, self._fault = self._train(
                 self._weights(),
                 model.buffers if model.persistent else self._stream.carry,
