@@ -12,6 +12,7 @@ from neko.experiments.rule_table.cells import Line, tabled
 from neko.experiments.rule_table.contenders import EXACT
 from neko.plots import colours, pages
 
+MARKS = {"ALIF": "circle", "LIF": "square", "RNN": "triangle-up", "GRU": "diamond"}
 MEANINGS = {
     "accuracy": "of the test, mean over seeds",
     "error": "mean squared error of the test relative to the variance, mean over seeds",
@@ -43,6 +44,7 @@ def numbers(lines: Sequence[Line], about: str) -> dict[str, Any]:
                 row[f"{title} ±"] = cell.half
     for row, line in zip(rows, lines, strict=True):
         row["gain"] = float(line.gain.mean()) if len(line.score) else None
+        row["control"] = line.cell.control
     columns = ["rule"]
     for title, *_ in table.columns:
         spread = f"{title} ±"
@@ -55,6 +57,7 @@ def numbers(lines: Sequence[Line], about: str) -> dict[str, Any]:
         "titles": {},
         "meanings": MEANINGS,
         "columns": columns,
-        "rows": [{column: row.get(column) for column in columns} for row in rows],
+        "rows": [{column: row.get(column) for column in (*columns, "control")} for row in rows],
+        "marks": MARKS,
         "colours": {name: "#000000" if name == EXACT else colours.of(name, names) for name in names},
     }

@@ -13,9 +13,7 @@ function chosen() {
 
 function scatter(id, measure, title, type) {
   const rules = [...new Set(numbers.rows.map((row) => row.rule))];
-  const neurons = [...new Set(numbers.rows.map((row) => row.neuron))];
-  const marks = ["circle", "square", "triangle-up", "diamond"];
-  const shown = chosen().filter((row) => row[measure] !== null && row.gain !== null);
+  const shown = chosen().filter((row) => !row.control && row[measure] !== null && row.gain !== null);
   const traces = rules
     .map((rule) => ({ rule, rows: shown.filter((row) => row.rule === rule) }))
     .filter(({ rows }) => rows.length > 0)
@@ -25,7 +23,7 @@ function scatter(id, measure, title, type) {
       x: rows.map((row) => row[measure]),
       y: rows.map((row) => row.gain),
       text: rows.map((row) => `${row.task}, ${row.neuron}`),
-      marker: { size: 8, color: numbers.colours[rule], symbol: rows.map((row) => marks[neurons.indexOf(row.neuron) % marks.length]) },
+      marker: { size: 8, color: numbers.colours[rule], symbol: rows.map((row) => numbers.marks[row.neuron]) },
     }));
   const axes = { xaxis: { title: { text: title }, type }, yaxis: { title: { text: numbers.meanings.gain } } };
   Plotly.react(id, traces, { ...LAYOUT, ...axes, legend: {} }, OPTIONS);
@@ -39,7 +37,7 @@ function draw() {
   scatter("cost", "ms a step", "processor time of a step in ms", "log");
 }
 
-place("about").textContent = numbers.about;
+place("about").textContent = `${numbers.about}; ${Object.entries(numbers.marks).map(([neuron, mark]) => `${mark} ${neuron}`).join(", ")}`;
 for (const name of FILTERS) {
   const values = [...new Set(numbers.rows.map((row) => row[name]))].filter((value) => value !== null);
   place(name).append(new Option("all", ""));
