@@ -21,6 +21,7 @@ RULE_SHAPE = (8, 100, 40, 64, 10)
 RATE = 0.05
 RATES = (0.01, 0.05, 0.1, 0.2)
 LENGTHS, WIDTHS = (250, 1000, 4000, 16000), (128, 256, 512, 1024, 2048)
+COMPARED = ((128, 28, 28, 128, 10), (32, 300, 39, 128, 10))
 TORCH = ["torch by hand", "torch BPTT", "torch e-prop", "torch chunk=64"]
 PLAIN = [name for name in CONTENDERS if name.endswith("no kernels")]
 
@@ -144,6 +145,18 @@ def rules(effort: Effort) -> dict[str, Any]:
     return {"shape": list(shape), "rounds": effort.rounds, "rows": rows, "idle": idle, "failed": failed}
 
 
+def comparison(effort: Effort) -> list[dict[str, Any]]:
+    """A comparison of six rules beside the gradients of each alone."""
+    rows = []
+    for backend in effort.few(FRAMEWORKS)[:1] if effort.quick else FRAMEWORKS:
+        for shape in effort.few(COMPARED):
+            rows.append(
+                {"backend": backend, "shape": list(shape), **call("comparing", backend, shape, 5 * effort.rounds)}
+            )
+            effort.say(f"{backend}, {shape}")
+    return rows
+
+
 def encoders(effort: Effort) -> list[dict[str, Any]]:
     """What encoding costs."""
     return call("encoders")
@@ -171,6 +184,7 @@ SECTIONS = {
     "first": first,
     "threads": threads,
     "rules": rules,
+    "comparison": comparison,
     "encoders": encoders,
     "feeding": feeding,
     "imports": imports,

@@ -6,7 +6,7 @@ import importlib
 import re
 
 import pytest
-from benchmarks import figures, processes, report, rounds, sections, worker
+from benchmarks import comparing, figures, processes, report, rounds, sections, worker
 from benchmarks.contenders import CONTENDERS, FRAMEWORKS
 from benchmarks.parts import PARTS
 from benchmarks.peers import PEERS
@@ -41,6 +41,14 @@ def test_chunks_train_as_the_whole_and_another_rule_otherwise(monkeypatch):
     assert whole == pytest.approx(chunks, rel=1e-5)
     assert whole[0] == pytest.approx(bptt[0], rel=1e-6)
     assert whole[-1] != pytest.approx(bptt[-1], rel=1e-4)  # so the losses show which gradient was followed
+
+
+def test_a_comparison_is_measured_beside_the_gradients_of_its_rules():
+    found = comparing.measure("torch", (3, 12, 4, 7, 3), 1)
+    assert set(comparing.RULES) | {"together", "statistics", "ratio", "rate"} == set(found)
+    assert all(value > 0.0 for name, value in found.items() if name != "rate")
+    expected = (found["together"] + found["statistics"]) / sum(found[rule] for rule in comparing.RULES)
+    assert found["ratio"] == pytest.approx(expected), "of one round"
 
 
 def test_a_threshold_gives_the_firing_rate_that_is_asked_for():
@@ -138,6 +146,9 @@ def made_up():
             "idle": 400.0,
             "failed": {"ottt": "another reason"},
         },
+        "comparison": [
+            {"backend": "torch", "shape": [3, 1200, 4, 7, 3], "ratio": 1.25, "rate": 0.05, "bptt": 4.0, "together": 5.0}
+        ],
         "encoders": [{"code": "A()", "seconds": 0.5, "passes": 7.0}],
         "feeding": {"torch": {"epoch": 3.0, "checkpoint %": 0.1, "checkpoint": 1.0, "loader": 1.0}},
         "imports": {"numpy": 0.1, "with neko": 0.2, "difference": 0.1},
@@ -158,6 +169,8 @@ def test_the_report_shows_every_section_with_how_it_came_about():
     assert "Norse failed: a reason." in page
     assert "| [`rtrl`](rules.md#rtrl) | 80.0 | 15.0 | 500 |" in page
     assert "`ottt` refuses this network: another reason." in page
+    assert "| `bptt` | 4.00 |" in page
+    assert "| ratio | 1.25 |" in page
     assert "spyx was not installed: no wheel." in page
     for name in results:
         assert f"`measure {name}`, a day, 7 s." in page
