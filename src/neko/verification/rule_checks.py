@@ -163,7 +163,10 @@ def zero_error(subject: Subject) -> float:
 
 
 def in_pieces(subject: Subject, lengths: tuple[int, ...] = (1, 3, TIME)) -> float:
-    """Pieces of each length, each from the carry of the one before, against `in_chunks` and the whole."""
+    """Pieces of each length, each from the carry of the one before, against `in_chunks` and the whole.
+
+    Of the parameters alone: feedback may learn once an update, from something else than the sequence.
+    """
     rule, xp = subject.rule, subject.xp
     if not rule.streams:
         raise ExemptError("carries no state from piece to piece")
@@ -176,13 +179,14 @@ def in_pieces(subject: Subject, lengths: tuple[int, ...] = (1, 3, TIME)) -> floa
             found = subject.differentiate(piece, carry)
             carry = found.carry
             parts.append(subject.on_host(found))
-        summed = {name: np.sum([part[name] for part in parts], axis=0) for name in parts[0]}
+        names = (LOSS, *subject.evaluator.params)
+        summed = {name: np.sum([part[name] for part in parts], axis=0) for name in names}
         in_chunks = functools.partial(rule.in_chunks, carry=None, length=length)
         in_chunks = xp.jit(in_chunks) if xp.name == "jax" else in_chunks
-        chunked = in_chunks(subject.evaluator.params, subject.feedback, batch)
-        deviation = max(deviation, max_relative_error(summed, subject.on_host(chunked)))
-        if not rule.truncates or length == time:
-            deviation = max(deviation, max_relative_error(summed, subject.gradients))
+        expected = [subject.on_host(in_chunks(subject.evaluator.params, subject.feedback, batch))]
+        expected += [] if rule.truncates and length < time else [subject.gradients]
+        for whole in expected:
+            deviation = max(deviation, max_relative_error(summed, {name: whole[name] for name in names}))
     return deviation
 
 

@@ -41,12 +41,15 @@ class DECOLLE(ThreeFactor):
     **Cost.** O(n n_pre) time and O(n) memory per step and sequence for a whole sequence, computed backward; in a stream
     O(n n_pre) memory, independent of the number of steps.
 
-    **Limits.** No credit passes between layers, nor from neuron to neuron through time.
+    **Limits.** No credit passes between layers, nor from neuron to neuron through time. Hidden weights follow the
+    losses of their layers, not the model's, so that samplers refuse it.
 
     References
     ----------
     Kaiser, Mostafa & Neftci (2020), doi:10.3389/fnins.2020.00424, eqs. 5-10.
     """
+
+    has_objective = False
 
     def __init__(self, model: Any, *, stepwise: bool = False, feedback_seed: int = 0) -> None:
         super().__init__(model, mode="random", stepwise=stepwise, feedback_seed=feedback_seed)
