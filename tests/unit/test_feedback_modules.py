@@ -237,9 +237,24 @@ def test_a_weight_that_is_used_otherwise_is_refused():
     assert float(neko.FeedbackAlignment(evaluator(module(Looks(8, 8)))).gradients(FLAT, Y)[0]) > 0.0
 
 
-def test_direct_feedback_to_convolutions_is_refused():
-    with pytest.raises(ValueError, match=r"'first\.weight' is a convolution"):
-        neko.DirectFeedbackAlignment(evaluator(convolutional())).gradients(IMAGES, Y)
+def test_direct_feedback_to_a_convolution_has_the_gradient_by_hand():
+    """The error reaches all positions and channels of the activity that meets it, by a matrix drawn from the seed."""
+    torch.manual_seed(1)
+    parts = (torch.nn.Conv2d(1, 3, 3), torch.nn.Tanh(), torch.nn.Conv2d(3, 2, 2), torch.nn.Flatten(1))
+    module = torch.nn.Sequential(*parts, torch.nn.Linear(2, 3)).double()
+    model, x = evaluator(module), torch.tensor(IMAGES[:, :, :4, :4])
+    rule = neko.DirectFeedbackAlignment(model, feedback_seed=3)
+    found = rule.gradients(x, Y)[1]
+    assert list(rule.feedback) == ["feedback.4.weight"]
+    w, random = model.params, model.xp.random
+    h = torch.tanh(functional.conv2d(x, w["0.weight"], w["0.bias"]))
+    error = (module(x).detach() - torch.tensor(Y)) / len(x)
+    b = random.normal(random.fold(random.key(3), 1), (12, 3)) / np.sqrt(12.0)
+    onto = (error @ b.T).reshape(h.shape) * (1.0 - h**2)
+    expected = torch.nn.grad.conv2d_weight(x, w["0.weight"].shape, onto)
+    np.testing.assert_allclose(found["0.weight"], expected, rtol=1e-10, atol=1e-13)
+    other = neko.DirectFeedbackAlignment(model, feedback_seed=4).gradients(x, Y)[1]["0.weight"]
+    assert (other - expected).abs().max() > 0.1 * expected.abs().max()
 
 
 def test_frozen_layers_pass_credit_as_they_are():

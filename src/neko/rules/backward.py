@@ -87,11 +87,12 @@ class RandomBackwardWeights(BackwardWeights):
         for name, axis in self.model.model.asymmetric().items():
             fan_in = math.prod(params[name].shape) // params[name].shape[axis]
             shape = self.feedback_shape(name, tuple(params[name].shape), fan_in)
-            found[named(name)] = self.xp.asarray(rng.standard_normal(shape) / math.sqrt(fan_in))
+            if shape is not None:
+                found[named(name)] = self.xp.asarray(rng.standard_normal(shape) / math.sqrt(fan_in))
         return found
 
-    def feedback_shape(self, name: str, shape: tuple[int, ...], fan_in: int) -> tuple[int, ...]:
-        """The shape of the feedback weight of a weight of this shape."""
+    def feedback_shape(self, name: str, shape: tuple[int, ...], fan_in: int) -> tuple[int, ...] | None:
+        """The shape of the feedback weight of a weight of this shape; None where none is kept."""
         return shape
 
     def backward(self, params: Params, feedback: Params) -> Params:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
+import math
 import operator
 from typing import Any
 
+from neko import tree
 from neko.backend.protocol import Backend
 from neko.models.asymmetric import Asymmetric, with_credit
 from neko.models.base import Pass
@@ -32,7 +34,7 @@ class DirectFeedbackAlignment(RandomBackwardWeights):
     Parameters
     ----------
     model : Evaluator
-        Model, loss and metrics; a network of cells, or a module of your own of dense layers.
+        Model, loss and metrics; a network of cells, or a module of your own of dense and convolutional layers.
     truncation : int, optional
         Number of steps after which credit is cut, as in `neko.rules.BPTT`.
     feedback_seed : int
@@ -43,7 +45,7 @@ class DirectFeedbackAlignment(RandomBackwardWeights):
     TypeError
         For a module with other matrices that credit passes through, such as those of recurrent and attention layers.
     ValueError
-        For a module with convolutions, of whose activities no weight has the size.
+        For a module with a time axis of other length in an activity than in its outputs.
 
     Notes
     -----
@@ -53,9 +55,10 @@ class DirectFeedbackAlignment(RandomBackwardWeights):
     **Cost.** O(n^2) time and O(n) memory per step and sequence for a layer of n neurons, as BPTT; generated kernels are
     not used for layers with B.
 
-    **Limits.** The source is on feed-forward networks; the recurrent path is ours. Where a module of your own has a
-    time axis that its outputs do not have, every step of an activity receives the same error; where both have one, they
-    must agree. A frozen layer keeps its W.
+    **Limits.** The source is on feed-forward networks; the recurrent path is ours. The activity that meets a
+    convolution has a matrix from all its positions and channels, which is drawn from the seed and not kept among the
+    feedback weights. Where a module of your own has a time axis that its outputs do not have, every step of an activity
+    receives the same error; where both have one, they must agree. A frozen layer keeps its W.
 
     References
     ----------
@@ -73,25 +76,40 @@ class DirectFeedbackAlignment(RandomBackwardWeights):
     torch.Size([8, 2])
     """
 
-    def feedback_shape(self, name: str, shape: tuple[int, ...], fan_in: int) -> tuple[int, ...]:
-        if len(shape) != 2:
-            raise ValueError(f"{name!r} is a convolution: expected dense layers, or neko.FeedbackAlignment")
-        return shape if within(name) else (fan_in, self.model.outputs)
+    def feedback_shape(self, name: str, shape: tuple[int, ...], fan_in: int) -> tuple[int, ...] | None:
+        if within(name):
+            return shape
+        return (fan_in, self.model.outputs) if len(shape) == 2 else None
 
     def backward(self, params: Params, feedback: Params) -> Params:
         return {name: b for name, b in super().backward(params, feedback).items() if within(name)}
 
     def forward(self, params: dict[str, Any], feedback: Params, x: Any, state: Any, valid: Array | None) -> Pass:
-        met: dict[str, list[Array]] = {name: [] for name in params if named(name) in feedback and not within(name)}
-        blocked = {name: Asymmetric(params[name], None, activities.append) for name, activities in met.items()}
+        names = [name for name in self.model.model.asymmetric() if not within(name)]
+        met: dict[str, list[Array]] = {name: [] for name in names}
+        blocked = {name: Asymmetric(params[name], None, met[name].append) for name in names}
         passed = super().forward({**params, **blocked}, feedback, x, state, valid)
-        y = passed.outputs
-        drives = {name: [a @ feedback[named(name)] for a in activities] for name, activities in met.items()}
+        y, inputs = passed.outputs, tree.leaves(x)
+        drives = {
+            name: [self.drive(feedback, i, name, a) for a in met[name] if not any(a is given for given in inputs)]
+            for i, name in enumerate(names)
+        }
         if self.model.model.cells:
             credits = [self.filtered(direction, drives, valid) for direction in self.model.model.directions]
         else:
             credits = [arranged(self.xp, drive, y) for found in drives.values() for drive in found]
         return passed._replace(outputs=functools.reduce(functools.partial(with_credit, self.xp), credits, y))
+
+    def drive(self, feedback: Params, index: int, name: str, a: Array) -> Array:
+        """The product of an activity with its matrix to the outputs; that of a convolution, whose size no weight tells,
+        is drawn at each pass, always the same."""
+        xp = self.xp
+        a = a if a.dtype == xp.dtype else xp.astype(a, xp.dtype)
+        if named(name) in feedback:
+            return a @ feedback[named(name)]
+        rows = xp.reshape(a, (a.shape[0], -1))
+        key = xp.random.fold(xp.random.key(self.feedback_seed), index)
+        return rows @ (xp.random.normal(key, (rows.shape[1], self.model.outputs)) / math.sqrt(rows.shape[1]))
 
     def filtered(self, direction: Direction, drives: dict[str, Any], valid: Array | None) -> Array:
         """The sum of all drives of the readout, filtered along a direction of the network."""

@@ -40,7 +40,7 @@ class FeedbackAlignment(RandomBackwardWeights):
 
     **Limits.** The source shows that it learns for feed-forward networks only; deep and convolutional networks learn
     less than by backpropagation (Bartunov et al. 2018), and through time nothing guarantees that W comes to agree with
-    B. ``credit`` of inputs (the embedding below a first layer) passes through B as well. A frozen layer keeps its W.
+    B. Credit to an embedding below the first layer passes through a B as well. A frozen layer keeps its W.
 
     References
     ----------
