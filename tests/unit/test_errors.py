@@ -20,6 +20,13 @@ def evaluator(**options):
     return neko.Evaluator(neko.LIF(6, 2, XP), loss="categorical_crossentropy", **options)
 
 
+class Whole(neko.rules.GradientRule):
+    """A rule for whole sequences."""
+
+    def differentiate(self, params, feedback, batch, carry):
+        raise NotImplementedError
+
+
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
@@ -74,7 +81,11 @@ def evaluator(**options):
         (lambda: neko.Eprop(evaluator(target="mean"), chunk=2).step(X, Y), "target='mean'"),
         (lambda: neko.Eprop(evaluator(target="last"), chunk=2, online=True).step(X, Y), "target='last'"),
         (lambda: neko.BPTT(evaluator(), truncation=0), "truncation=0"),
-        (lambda: neko.RTRL(evaluator(), stream=True), "stream=True: RTRL carries no state.*use Eprop"),
+        (lambda: neko.LearningRule(Whole(evaluator()), stream=True), "stream=True: Whole carries no state.*use Eprop"),
+        (lambda: neko.rules.SnAp(evaluator(), level=0), "level=0"),
+        (lambda: neko.rules.SnAp(evaluator(), level=2, mode="random"), "mode='random' with level=2: .*mode='symmetric'"),
+        (lambda: neko.rules.SketchedRTRL(evaluator(), rank=-1), "rank=-1"),
+        (lambda: neko.rules.UORO(evaluator(), seed=0.5), "seed=0.5"),
         (lambda: neko.BPTT(evaluator(), clip_norm=-1.0), "clip_norm=-1.0"),
         (lambda: neko.BPTT(evaluator(), clip_norm="1"), "clip_norm='1'"),
         (lambda: neko.BPTT(evaluator(), optimizer="adan"), "'adam'"),

@@ -103,7 +103,7 @@ def test_no_option_of_a_rule_or_sampler_is_missing(name):
     kind = SAMPLERS[name] if name in SAMPLERS else pair(RULES[name])
     names = constructor_options(SAMPLERS[name]) if name in SAMPLERS else rule_options(RULES[name])
     assert len(names) >= 4
-    for option in names - ({"stream", "chunk", "online"} if name == "rtrl" else set()):
+    for option in names:
         along = {name: value for name, value in ALONG.get(option, {}).items() if name in names}
         then = kind(evaluator(), **along)
         changed = OTHER[option] if option != "mode" or then.gradient.mode != "random" else "symmetric"
