@@ -198,6 +198,22 @@ def called(text: str, **makers: Callable[..., Any]) -> tuple[str, dict[str, Any]
     return text[:begin], {name: value() for name, value in options.items()}
 
 
+def separated(text: str) -> list[str]:
+    """The parts of a text between commas outside of brackets, without blanks around them and without empty ones.
+
+    >>> separated("bptt, snap(level=2, stepwise=True)")
+    ['bptt', 'snap(level=2, stepwise=True)']
+    """
+    parts, depth = [""], 0
+    for letter in text:
+        depth += (letter in "([{") - (letter in ")]}")
+        if letter == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += letter
+    return [part.strip() for part in parts if part.strip()]
+
+
 def value_of(node: ast.expr, makers: dict[str, Callable[..., Any]]) -> Callable[[], Any]:
     """The function that makes a value: a literal, or a call of one of `makers`; ValueError for anything else."""
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in makers:

@@ -87,11 +87,14 @@ def test_the_commands_take_the_rule_with_its_option(tmp_path, monkeypatch):
     code, output = command("train", *small, "--rule", f"{NAME}(tau=20.0)")
     assert code == 2
     assert "has no option 'tau'" in output
-    code, output = command("compare", *small, "--rules", f"bptt,{NAME}", "--out", "compared")
+    variant = f"{NAME}(tau_trace=5.0, stepwise=True)"
+    code, output = command("compare", *small, "--rules", f"bptt,{NAME},{variant}", "--out", "compared")
     assert code == 0, output
     numbers = runs.load("compared").rule.mean("cosine")
+    assert set(numbers) == {"bptt", "myrule:symmetric", variant}
     assert numbers["bptt"] == pytest.approx(1.0)
-    assert 0.0 < next(v for name, v in numbers.items() if name != "bptt") < 1.0
+    assert numbers["myrule:symmetric"] < 1.0
+    assert numbers[variant] < 1.0
     chains = ["--pretrain", 1, "--warmup", 2, "--thinning", 1, "--chains", 1, "--epochs", 5, "--out", "drawn"]
     code, output = command("sample", *small[:2], *small[4:], *chains, "--drift", NAME)
     assert code == 0, output

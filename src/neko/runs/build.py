@@ -11,7 +11,7 @@ from neko.datasets import Dataset
 from neko.evaluator import Evaluator
 from neko.models import Model
 from neko.objective import FiringRate
-from neko.registry import called
+from neko.registry import called, separated
 from neko.runs.config import Config, TrainConfig
 from neko.updates import UPDATES, Manhattan
 
@@ -39,7 +39,7 @@ def build_evaluator(
     return Evaluator(
         model,
         loss=loss,
-        metrics=usual if metrics is None else [name.strip() for name in metrics.split(",") if name.strip()],
+        metrics=usual if metrics is None else separated(metrics),
         target=config.target,
         regularizer=regularizer,
         encoder=config.encoder,

@@ -9,9 +9,11 @@ from matplotlib.figure import Figure
 
 from neko import plots
 from neko.plots.pages import check_installed
+from neko.registry import separated
 from neko.runs.build import build_evaluator
 from neko.runs.folder import RUNS, Run
 from neko.training.callbacks import Callback
+from neko.training.clones import name_of
 from neko.training.comparison import TABLES, GradientComparison
 from neko.training.loop import Loop
 from neko.training.pairs import resolve
@@ -27,10 +29,10 @@ class Comparison(Run):
     def learner(self) -> Any:
         config = self.config
         model = build_evaluator(config, self.data)
-        first, *others = (rule.strip() for rule in config.rules.split(","))
+        first, *others = separated(config.rules)
         primary = resolve(first)(model, learning_rate=config.learning_rate)
-        costs = config.report is not None
-        return GradientComparison(primary, others, reference=config.reference, every=config.every, measure_costs=costs)
+        options = {"reference": config.reference, "every": config.every, "measure_costs": config.report is not None}
+        return GradientComparison(primary, others, name=name_of(first, primary), **options)
 
     @property
     def comparison(self) -> GradientComparison:
@@ -43,9 +45,9 @@ class Comparison(Run):
             check_installed()
 
     def title(self) -> str:
-        config, (first, *others) = self.config, self.config.rules.split(",")
+        config, (first, *others) = self.config, separated(self.config.rules)
         examples = f"{config.data}, {len(self.data.x_train)} examples, {config.backend}"
-        return f"{len(others) + 1} rules along {first.strip()} on {examples}"
+        return f"{len(others) + 1} rules along {first} on {examples}"
 
     def callbacks(self) -> list[Callback]:
         return [Numbers(self)]

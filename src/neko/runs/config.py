@@ -111,7 +111,9 @@ class TrainConfig(Config):
     command: ClassVar[str] = "train"
     method: ClassVar[str] = "rule"
 
-    rule: str = option("eprop", "Learning rule: {neko.rules:names}; or file.py:Class.")
+    rule: str = option(
+        "eprop", "Learning rule: {neko.rules:names}; or file.py:Class. With options as in snap(level=2)."
+    )
     optimizer: str = option("adam", "What turns gradients into weights: {neko.updates:names}; or file.py:Class.")
     device: str | None = option(
         None,
@@ -164,7 +166,8 @@ class CompareConfig(Config):
     epochs: int = other("epochs", 3)
     rules: str = option(
         "bptt,eprop:symmetric,eprop:random,eprop:adaptive",
-        "Rules by comma, of {neko.rules:names}; the first one trains.",
+        "Rules by comma, of {neko.rules:names}; or file.py:Class. With options as in snap(level=2). "
+        "The first one trains.",
     )
     every: int = option(1, "Batches between two comparisons.", least=1)
     reference: str | None = option(None, "Rule that the others are compared with; by default the first.")

@@ -21,13 +21,18 @@ def clones(model: Evaluator, rules: Iterable[Any] | Mapping[str, Any]) -> dict[s
         if isinstance(rule, LearningRule | GradientRule):
             raise TypeError(f"rule {rule!r}: expected its name or class, since each rule gets a clone of the model")
     made = [resolve(rule)(model.clone()) for rule in given]
-    names = [check_name(name) for name in rules] if named else [rule.name for rule in made]
+    names = [check_name(name) for name in rules] if named else list(map(name_of, given, made))
     if not names or len(set(names)) != len(names):
         raise ValueError(
             f"rules {names!r}: expected one or more with different names; name variants of one rule yourself: "
             "{'long': …, 'short': …}"
         )
     return dict(zip(names, made, strict=True))
+
+
+def name_of(given: Any, made: LearningRule) -> str:
+    """What a rule is called: a name with options, as ``'snap(level=2)'``, as it is given, and else its own name."""
+    return given if isinstance(given, str) and given.endswith(")") else made.name
 
 
 def check_name(name: Any) -> str:
