@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import neko
-from neko import rules
+from neko import datasets, rules
 from neko.experiments import Results, Trial
 from neko.experiments.rule_table import claims, measuring
 from neko.experiments.rule_table.browsing import browsed, numbers
@@ -17,7 +17,7 @@ from neko.experiments.rule_table.frozen import ReadoutOnly
 from neko.experiments.rule_table.linear import linear
 from neko.experiments.rule_table.memory import raised
 from neko.experiments.rule_table.shuffled import without_relation
-from neko.experiments.rule_table.tasks import TASKS, Data, Part, Task
+from neko.experiments.rule_table.tasks import TASKS, Data, Part, Task, recorded
 from neko.experiments.rule_table.turns import Turns
 
 import browser
@@ -81,6 +81,20 @@ def test_a_task_has_three_parts_that_share_no_example(name):
     assert data.train.x.shape[1] <= 150
     assert data.outputs == (task.classes or 1)
     assert linear(task, data)["constant"] == pytest.approx(task.chance, abs=0.1)
+
+
+def test_labels_and_masks_stay_with_their_examples(monkeypatch):
+    i = np.arange(40.0)
+    parts = (i[:, None, None] * np.ones((40, 3, 1)), i, i[:, None] * np.ones((40, 3)))
+    whole = datasets.Dataset(*parts[:2], *parts[:2], 40, parts[2], parts[2])
+    monkeypatch.setattr(datasets, "load", lambda name: whole)
+    found = recorded.__wrapped__("any", 30, 10)
+    assert (len(found.x_train), len(found.x_test)) == (30, 10)
+    for x, y, mask in ((found.x_train, found.y_train, found.mask_train), (found.x_test, found.y_test, found.mask_test)):
+        np.testing.assert_array_equal(x[:, 0, 0], y)
+        np.testing.assert_array_equal(x[:, :, 0], mask)
+        assert len(set(y)) == len(y)
+        assert list(y) != sorted(y)
 
 
 def test_rates_come_in_turn_and_fall_to_zero():

@@ -77,7 +77,9 @@ def recorded(name: str, train: int, test: int, **options: Any) -> Dataset:
     """Some examples of a recorded set, drawn once, the same for every seed."""
     data, rng = datasets.load(name, **options), np.random.default_rng(0)
     a, b = (rng.permutation(len(y))[:n] for y, n in ((data.y_train, train), (data.y_test, test)))
-    return data._replace(x_train=data.x_train[a], y_train=data.y_train[a], x_test=data.x_test[b], y_test=data.y_test[b])
+    first = Part(data.x_train, data.y_train, data.mask_train).rows(a)
+    last = Part(data.x_test, data.y_test, data.mask_test).rows(b)
+    return Dataset(first.x, first.y, last.x, last.y, data.outputs, first.mask, last.mask)
 
 
 def images(_: int) -> Dataset:
