@@ -24,6 +24,7 @@ from neko.models import weights as checkpoint
 from neko.registry import called
 from neko.runs.build import build_evaluator
 from neko.runs.config import TrainConfig
+from neko.verification.form import BrokenError, check_columns
 
 RANGES = {
     "tau_m": (lambda c: (c > 0.0) & np.isfinite(c), Learnable(20.0)),
@@ -168,6 +169,28 @@ def test_a_cell_outside_of_a_network_has_no_value_for_its_constant():
         cell.dynamics(xp, state, current)
     after = bound(xp, cell, [xp.zeros((1,))]).dynamics(xp, state, current)
     assert (after.v == LIF(3, tau_m=20.0).dynamics(xp, state, current).v).all()
+
+
+class Leaking(Own):
+    """Wrong: the speed of a neuron depends on that of all."""
+
+    def dynamics(self, xp, state, current):
+        return OwnState(state.v + xp.mean(self.speed, axis=-1, keepdims=True) * (current - state.v))
+
+
+def test_constants_too_hold_the_column_law():
+    xp = backends.get(backends.default(), dtype="float64")
+    with xp.scope():
+        check_columns(xp, Own(4, speed=Learnable(0.5)), 1.0, 0)
+        with pytest.raises(BrokenError, match="depends on speed of neuron 2"):
+            check_columns(xp, Leaking(4, speed=Learnable(0.5)), 1.0, 0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cell", [Own(4, speed=Learnable(0.5)), ALIF(4, tau_m=Learnable(20.0), beta=Learnable(0.2))])
+def test_a_cell_whose_constants_learn_is_verified_as_any_other(cell):
+    report = neko.verify(cell)
+    assert report.ok, report
 
 
 def test_what_is_shown_and_what_is_the_identity():

@@ -165,8 +165,3 @@ def bound(xp: Backend, cell: Any, parameters: Sequence[Array]) -> Any:
         full = xp.broadcast_to(theta, (cell.units,)) if len(theta.shape) == 1 else theta
         object.__setattr__(copied, name, constant.at(xp, full))
     return copied
-
-
-def first(cell: Any) -> Any:
-    """A copy of a cell with the first values of the constants that learn, which do not learn."""
-    return dataclasses.replace(cell, **{name: constant.value for name, constant in learnt(cell).items()})

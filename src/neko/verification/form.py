@@ -8,6 +8,7 @@ import numpy as np
 
 from neko.backend.protocol import Backend
 from neko.cells.base import Cell
+from neko.cells.learnable import bound, learnt
 from neko.models import Model
 
 BATCH, STEPS, COLUMN = 3, 30, 2
@@ -27,11 +28,16 @@ def names(cell: Cell) -> tuple[str, ...]:
     return tuple(cell.State._fields)
 
 
+def valued(xp: Backend, cell: Cell) -> Any:
+    """The cell with the first values of the constants that learn, as a network has them."""
+    return bound(xp, cell, [xp.zeros((1,)) for _ in learnt(cell)])
+
+
 def check_form(xp: Backend, cell: Cell) -> None:
     """``dynamics`` maps a state to a state of the same fields, each (batch, n) in the backend's precision."""
     state = cell.initial_state(xp, BATCH)
     currents = [xp.zeros((BATCH, cell.units)) for _ in range(cell.n_currents)]
-    after = cell.dynamics(xp, state, *currents)
+    after = valued(xp, cell).dynamics(xp, state, *currents)
     for what, found in (("initial_state", state), ("dynamics", after)):
         if not isinstance(found, cell.State):
             raise BrokenError(f"{what} gives {type(found).__name__}: expected {cell.State.__name__}, the cell's State")
@@ -55,24 +61,27 @@ def visited(xp: Backend, cell: Cell, scale: float, steps: int, seed: int) -> lis
     state, found = cell.initial_state(xp, BATCH), []
     for _ in range(steps):
         currents = [xp.asarray(scale * rng.standard_normal((BATCH, cell.units))) for _ in range(cell.n_currents)]
-        after = cell.dynamics(xp, state, *currents)
+        after = valued(xp, cell).dynamics(xp, state, *currents)
         found.append((state, currents, after))
         state = after
     return found
 
 
 def check_columns(xp: Backend, cell: Cell, scale: float, seed: int) -> None:
-    """The column law: neuron j of the next state reads column j only, in its value and in its derivative."""
+    """The column law: neuron j of the next state reads column j only, in its value and in its derivative; of constants
+    that learn too."""
+    constants = [xp.zeros((BATCH, cell.units)) for _ in learnt(cell)]
     for state, currents, after in visited(xp, cell, scale, 8, seed)[1::2]:
         fields = [i for i, a in enumerate(state) if a is not None]
-        primals = [state[i] for i in fields] + currents
-        inputs = [names(cell)[i] for i in fields] + [f"current {i}" for i in range(len(currents))]
+        primals = [state[i] for i in fields] + currents + constants
+        inputs = [names(cell)[i] for i in fields] + [f"current {i}" for i in range(len(currents))] + [*learnt(cell)]
 
         def step(*arrays: Any, fields: list[int] = fields, state: Any = state) -> Any:
             parts = list(state)
             for i, a in zip(fields, arrays, strict=False):
                 parts[i] = a
-            found = cell.dynamics(xp, cell.State(*parts), *arrays[len(fields) :])
+            given, k = arrays[len(fields) :], cell.n_currents
+            found = bound(xp, cell, given[k:]).dynamics(xp, cell.State(*parts), *given[:k])
             return tuple(a for a in found if a is not None)
 
         outputs = [name for name, a in zip(names(cell), after, strict=True) if a is not None]
@@ -81,7 +90,8 @@ def check_columns(xp: Backend, cell: Cell, scale: float, seed: int) -> None:
         base = [xp.to_numpy(a) for a in step(*primals)]
         for i, source in enumerate(inputs):
             pushed = list(primals)
-            pushed[i] = primals[i] + xp.asarray(0.37 * max(1.0, scale) * one)
+            push = 0.37 * (1.0 if source in learnt(cell) else max(1.0, scale))
+            pushed[i] = primals[i] + xp.asarray(push * one)
             for name, before, moved in zip(outputs, base, step(*pushed), strict=True):
                 tell_leak(name, source, before != xp.to_numpy(moved))
         _, pullback = xp.vjp(step, *primals)
@@ -175,7 +185,7 @@ def check_cut(xp: Backend, cell: Cell, scale: float, seed: int) -> float:
     """The cell with ``detach_reset=True`` has the values of the cell itself."""
     cut = cell.without_reset()
     for state, currents, after in visited(xp, cell, scale, STEPS, seed):
-        same = cut.dynamics(xp, state, *currents)
+        same = valued(xp, cut).dynamics(xp, state, *currents)
         for name, a, b in zip(names(cell), after, same, strict=True):
             gap = 0.0 if a is None else float(np.abs(xp.to_numpy(a) - xp.to_numpy(b)).max())
             if gap > 0.0:
