@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import errno
 import functools
+import importlib.util
 import os
 import shlex
 import signal
@@ -110,6 +111,31 @@ def test_compare_draws_and_writes_numbers(tmp_path):
     assert (tmp_path / "figures/comparison.png").stat().st_size > 1000
     assert (tmp_path / "comparison.csv").read_text().startswith("batch,rule,tensor,cosine")
     assert hidden[hidden.index("Gradients") :] in run("show", str(tmp_path)).output
+
+
+def test_compare_writes_a_report_with_its_tables(tmp_path, monkeypatch):
+    """Also one that goes on, into another file; what is missing is said before any work."""
+    small = ["compare", "--hidden", "6", "--epochs", "1", "--rules", "bptt,eprop:random"]
+    page, other, folder = tmp_path / "page.html", tmp_path / "other.html", tmp_path / "run"
+    result = run(*small, "--data", few_digits.DATA, "--report", str(page), "--out", str(folder))
+    assert result.exit_code == 0, result.output
+    assert "With targets permuted in the batch, bptt has a cosine of" in result.output
+    assert page.stat().st_size > 1e6
+    for table in ("comparison", "summary", "cosines", "activity"):
+        assert {path.suffix for path in folder.glob(f"{table}.*")} == {".csv", ".parquet"}
+    with (folder / "summary.csv").open() as file:
+        costs = {row["rule"]: float(row["seconds"]) for row in csv.DictReader(file)}
+    assert costs.keys() == {"bptt", "eprop:random"}
+    assert min(costs.values()) > 0.0
+    result = run("compare", "--resume", str(folder), "--epochs", "2", "--report", str(other))
+    assert result.exit_code == 0, result.output
+    assert other.stat().st_size > page.stat().st_size
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "pyarrow" else found(name))
+    result = run(*small, "--report", str(page), "--out", str(tmp_path / "none"))
+    assert result.exit_code == 2
+    assert "a report needs pyarrow: pip install 'neko-learning[report]'" in result.output
+    assert not (tmp_path / "none").exists()
 
 
 def cosine(table, kind, rule):

@@ -13,7 +13,7 @@ function draw() {
   const curves = numbers.rules
     .filter((rule) => numbers.curves[tensor][rule][measure].some((value) => value !== null))
     .map((rule) => ({ ...line(rule), mode: "lines+markers", marker: { size: 4 }, x: numbers.batches, y: numbers.curves[tensor][rule][measure] }));
-  const named = { xaxis: { title: { text: "batch" } }, yaxis: { title: { text: numbers.titles[measure] ?? measure } } };
+  const named = { xaxis: { title: { text: "batch" } }, yaxis: { title: { text: numbers.titles[measure] ?? measure }, exponentformat: "power" } };
   Plotly.react("curves", curves, { ...LAYOUT, ...named, uirevision: measure }, OPTIONS);
 
   const middle = numbers.edges.slice(1).map((edge, i) => (edge + numbers.edges[i]) / 2);
@@ -22,7 +22,7 @@ function draw() {
     const total = counts.reduce((a, b) => a + b, 0) * (numbers.edges[1] - numbers.edges[0]);
     return { ...line(rule), mode: "lines", x: middle, y: counts.map((count) => (count > 0 ? count / total : null)), line: { ...line(rule).line, shape: "hvh" } };
   });
-  const axes = { xaxis: { title: { text: `deviation / r.m.s. of ${numbers.reference}` } }, yaxis: { title: { text: "density" }, type: "log" } };
+  const axes = { xaxis: { title: { text: `deviation / r.m.s. of ${numbers.reference}` } }, yaxis: { title: { text: "density" }, type: "log", exponentformat: "power" } };
   Plotly.react("histogram", histograms, { ...LAYOUT, ...axes }, OPTIONS);
 
   const matrix = { type: "heatmap", x: numbers.rules, y: numbers.rules, z: numbers.cosines[tensor], zmin: -1, zmax: 1, colorscale: "RdBu", reversescale: true, texttemplate: "%{z:.3f}" };
