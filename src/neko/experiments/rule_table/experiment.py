@@ -42,8 +42,8 @@ class Rules(Experiment):
     batch, as a mean over equidistant updates of the training; *first* and *last* are those at the first and the last of
     them. A step is the processor time of one update (median), memory what computing one gradient adds at its peak to
     the process (a lower bound, since pages are used again). The signal is the root mean square of the learning signals
-    of rules that have them, to be compared between rules of one network. Activity is in spikes per step, or the mean
-    magnitude of units that do not spike.
+    of rules that have them, before training, when all rules have the same network. Activity is in spikes per step, or
+    the mean magnitude of units that do not spike.
 
     Controls: *no network* is a ridge regression on the inputs and their averages over 5, 20 and 100 steps; *readout
     only* leaves the hidden weights as drawn; *shuffled targets* is BPTT with targets that tell nothing of their inputs,

@@ -26,7 +26,7 @@ COLLAPSED = 0.95
 """Share of one class in all predictions, or of the variance of a target that is missing from the predictions, above
 which a network has collapsed."""
 FEW = 2
-"""Sequences for which learning signals are recorded."""
+"""Sequences for which learning signals are recorded, before training, when all rules have the same network."""
 
 
 def trained(
@@ -59,6 +59,7 @@ def trained(
     rule = contender.build(model, seed, learning_rate=Turns(tuple(rates), updates))
     first = model.examples(*data.train.rows(slice(settings["batch"])))
     rule.start(first.x)
+    found = signals(rule, data.train.rows(slice(FEW)))
     start, best, lowest = rule.exported(), None, math.inf
     exact = resolve(EXACT)(model.clone())
     seconds: list[float] = []
@@ -76,10 +77,10 @@ def trained(
         return {"diverged": 1.0}
     rate, kept, cosines = best
     rule.load(kept, [first])
-    found = {"learning rate": rate, "milliseconds": 1000.0 * float(np.median(seconds))}
+    found |= {"learning rate": rate, "milliseconds": 1000.0 * float(np.median(seconds))}
     if np.isfinite(cosines).all():  # a rule that moves no hidden weight points nowhere
         found |= {"cosine": float(np.mean(cosines)), "first cosine": cosines[0], "last cosine": cosines[-1]}
-    found |= tested(model, task, data.test) | signals(rule, data.train.rows(slice(FEW)))
+    found |= tested(model, task, data.test)
     memory = raised(lambda: rule.gradients_of(first))
     return found if memory is None else found | {"MiB": memory}
 
