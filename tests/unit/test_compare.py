@@ -304,6 +304,18 @@ def test_a_comparison_stops_after_a_batch_and_goes_on(changes, tmp_path):
         assert np.array_equal(second.statistics.cosines[name], pairs)
 
 
+def test_a_comparison_of_before_is_not_gone_on_with():
+    x, y, mask = data()
+    followed = neko.GradientComparison(neko.BPTT(evaluator("torch")), ["eprop"])
+    neko.Trainer(followed).train(x, y, mask, epochs=1, progress=False)
+    batches = [followed.model.examples(x, y, mask)]
+    saved = followed.exported()
+    followed.load(saved, batches)
+    del saved["statistics"]
+    with pytest.raises(neko.errors.CheckpointError, match="by an older neko"):
+        followed.load(saved, batches)
+
+
 def test_a_comparison_is_not_gone_on_with_as_another(tmp_path):
     x, y, mask = data()
 

@@ -11,6 +11,7 @@ import numpy as np
 from neko import identity
 from neko.arguments import check_choice, check_integer
 from neko.data.intake import Examples
+from neko.errors import CheckpointError
 from neko.io import tables
 from neko.training.activity import Activity
 from neko.training.at_one_state import gradients
@@ -244,6 +245,11 @@ class GradientComparison(Learner):
         }
 
     def load(self, saved: dict[str, Any], batches: Iterable[Examples]) -> None:
+        if "statistics" not in saved:
+            raise CheckpointError(
+                "the checkpoint is of a comparison by an older neko, which kept fewer statistics: train anew, or go on "
+                "with that version"
+            )
         first = [next(iter(batches))]
         self.primary.load(saved, first)
         for name, rule in self.others.items():
