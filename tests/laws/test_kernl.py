@@ -14,7 +14,8 @@ from neko.cells import ALIF, GRU, LIF, RNN, Cell
 from neko.models import Model
 from neko.training.deviations import HIDDEN, deviations
 from neko.training.pairs import resolve
-from neko.verification.cases import max_relative_error, on_host
+from neko.verification.cases import Case, max_relative_error, on_host
+from neko.verification.oracles.kernel import kernel
 from significance import FALSE_ALARM, MISSED
 
 from oracle import assert_moves
@@ -125,6 +126,19 @@ def test_a_sequence_in_pieces_is_the_whole(xp, learn_kernel):
             assert max_relative_error(on_host(xp, gradients), expected) < 1e-12
         shapes = [a.shape for a in neko.tree.leaves(carry)]
         assert shapes == [a.shape for a in neko.tree.leaves(rule.carry_template(3))]
+
+
+@on_torch
+def test_a_target_for_the_mean_output_is_learnt_from_whole_sequences(xp):
+    """In the order of time too, as e-prop step by step."""
+    x, _, mask = data()
+    case = Case(xp, evaluator(xp, GRU(4), target="mean"), x, np.random.default_rng(3).standard_normal((3, 2)), mask, {})
+    case.evaluator.build(x)
+    assert kernel(case, resolve("kernl")(case.evaluator)) < 1e-12
+    whole, steps = (resolve("eprop")(case.evaluator, stepwise=stepwise) for stepwise in (False, True))
+    assert max_relative_error(*(on_host(xp, rule.gradients(*case.data)[1]) for rule in (steps, whole))) < 1e-12
+    with pytest.raises(ValueError, match="target='mean' has no error before the last step"):
+        resolve("kernl")(case.evaluator, chunk=4).step(*case.data)
 
 
 def test_noise_is_new_at_every_update_and_a_masked_frame_counts_nowhere():

@@ -186,10 +186,10 @@ class ThreeFactor(GradientRule):
         if length >= batch.x.shape[0] and backward:
             return self.differentiate(params, feedback, batch, carry)
         self.check_chunks()
-        if not self.model.objective.additive(batch):
+        if (carry is not None or length < batch.x.shape[0]) and not self.model.objective.additive(batch):
             raise ValueError(
-                "target='mean' has no error before the last step: use target='every' or 'last' with chunk, "
-                "stepwise and stream, or the whole sequence"
+                "target='mean' has no error before the last step: use target='every' or 'last' with chunk and stream, "
+                "or the whole sequence"
             )
         if backward:
             length = self.joined(batch, length)
