@@ -62,7 +62,7 @@ def case_of(xp, stack, tau_out=7.0, time=TIME, change=None, **options):
 
 def learning(rule, evaluator, **options):
     """A learning rule that changes nothing."""
-    return neko.LearningRule(rule(evaluator), "sgd", learning_rate=0.0, jit=evaluator.xp.name != "torch", **options)
+    return neko.LearningRule(rule(evaluator), "sgd", learning_rate=0.0, jit=evaluator.xp.name == "jax", **options)
 
 
 def found(case, rule, **options):
