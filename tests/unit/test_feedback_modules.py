@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+import torch.utils.checkpoint
 from torch.nn import functional
 
 import neko
@@ -224,7 +225,8 @@ def test_a_weight_that_is_used_otherwise_is_refused():
 
     class Looks(torch.nn.Linear):
         def forward(self, x):
-            self.norm = float(self.weight.detach().norm())
+            with torch.no_grad():
+                self.norm = float(self.weight.norm()) + float(self.weight.detach().max())
             assert self.weight.shape == (8, 8)
             return super().forward(x)
 
@@ -232,8 +234,30 @@ def test_a_weight_that_is_used_otherwise_is_refused():
         torch.manual_seed(0)
         return torch.nn.Sequential(torch.nn.Linear(5, 8), middle, torch.nn.Linear(8, 3)).double()
 
-    with pytest.raises(GradientError, match="is used by"):
-        neko.FeedbackAlignment(evaluator(module(Scaled(8, 8)))).gradients(FLAT, Y)
+    class Own(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x, w):
+            ctx.save_for_backward(x, w)
+            return x @ w
+
+        @staticmethod
+        def backward(ctx, g):
+            x, w = ctx.saved_tensors
+            return g @ w.T, x.T @ g
+
+    class Hidden(torch.nn.Linear):
+        def forward(self, x):
+            return Own.apply(x, self.weight)
+
+    class Again(torch.nn.Linear):
+        def forward(self, x):
+            return torch.utils.checkpoint.checkpoint(super().forward, x, use_reentrant=False)
+
+    with pytest.raises(GradientError, match="runs again in the backward pass"):
+        neko.FeedbackAlignment(evaluator(module(Again(8, 8)))).gradients(FLAT, Y)
+    for other in (Scaled, Hidden):
+        with pytest.raises(GradientError, match="is used by"):
+            neko.FeedbackAlignment(evaluator(module(other(8, 8)))).gradients(FLAT, Y)
     assert float(neko.FeedbackAlignment(evaluator(module(Looks(8, 8)))).gradients(FLAT, Y)[0]) > 0.0
 
 

@@ -70,7 +70,7 @@ class TorchModule(Adapted):
             x = tree.map(lambda a: a.to(self.half) if a.is_floating_point() else a, x)
         args, named = arguments(x)
         try:
-            with mode(self.module, training), Crossing(self.xp, pairs) if pairs else contextlib.nullcontext():
+            with mode(self.module, training), crossing(self.xp, pairs):
                 y = torch.func.functional_call(self.module, given, args, named)
         except RuntimeError as error:
             if "Inference tensors cannot be saved" not in str(error):
@@ -136,6 +136,29 @@ EXACT = (torch.nn.Embedding, torch.nn.EmbeddingBag, torch.nn.LayerNorm, torch.nn
 """Layers that may have matrices, through which no credit passes, or element by element."""
 
 
+@contextlib.contextmanager
+def crossing(xp: Any, pairs: list[Asymmetric]) -> Iterator[None]:
+    """A region in which credit passes back through the other matrix of each pair."""
+    if not pairs:
+        yield
+        return
+    try:
+        # A checkpoint runs its part a second time in the backward pass, outside of this region.
+        with torch.autograd.graph.disable_saved_tensors_hooks(HOOKS), Crossing(xp, pairs) as region:
+            yield
+            region.finish()
+    except RuntimeError as error:
+        if str(error) != HOOKS:
+            raise
+        raise GradientError(HOOKS) from error
+
+
+HOOKS = (
+    "a part of the module runs again in the backward pass (torch.utils.checkpoint), where credit would pass back by "
+    "the weights as they are: leave checkpoints out, or use BPTT"
+)
+
+
 class Crossing(TorchFunctionMode):
     """A region in which credit passes back through the other matrix of each pair whose weight is in a product."""
 
@@ -143,35 +166,53 @@ class Crossing(TorchFunctionMode):
         super().__init__()
         self.xp = xp
         self.pairs = {id(pair.forward): pair for pair in pairs}
+        self.met: set[int] = set()
+        self.touched: dict[int, Any] = {}
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         if func in PRODUCTS:
             return self.product(func, *args, **kwargs)
         found = func(*args, **kwargs)
-        if any(id(a) in self.pairs for a in tree.leaves((args, kwargs))):
-            self.check(func, found)
+        self.check(func, found, tree.leaves((args, kwargs)))
         return found
 
     def product(self, func: Any, input: Array, weight: Array, bias: Any = None, *args: Any, **kwargs: Any) -> Array:
         pair = self.pairs.get(id(weight))
         if pair is None:
             found = func(input, weight, bias, *args, **kwargs)
-            self.check(func, found if {id(input), id(bias)} & self.pairs.keys() else None)
+            self.check(func, found, [input, bias])
             return found
+        if torch.is_grad_enabled():
+            self.met.add(id(weight))
         pair.look(input)
         value = func(input.detach(), weight, bias, *args, **kwargs)
         if pair.backward is None or not input.requires_grad:
             return value
         return with_credit(self.xp, value, func(input, pair.backward, None, *args, **kwargs))
 
-    def check(self, func: Any, found: Any) -> None:
-        """GradientError where a weight has a derivative by another function than a product."""
-        if any(isinstance(a, torch.Tensor) and a.requires_grad for a in tree.leaves(found)):
-            raise GradientError(
-                f"a weight of a Linear or Conv layer is used by {getattr(func, '__name__', func)}, where credit would "
-                "pass back through it as it is: expected products only, or use BPTT"
-            )
+    def check(self, func: Any, found: Any, given: list[Any]) -> None:
+        """GradientError where one of the weights has a derivative by another function than a product."""
+        own = [id(a) for a in given if id(a) in self.pairs]
+        tensors = [a for a in tree.leaves(found) if isinstance(a, torch.Tensor)] if own else []
+        if any(a.requires_grad for a in tensors):
+            raise used(func)
+        if tensors:
+            self.touched |= dict.fromkeys(own, func)
+
+    def finish(self) -> None:
+        """GradientError where a weight was in no product that is recorded: a function of the person's own may have a
+        derivative that PyTorch does not see."""
+        for weight, func in self.touched.items():
+            if weight not in self.met and torch.is_grad_enabled():
+                raise used(func)
+
+
+def used(func: Any) -> GradientError:
+    return GradientError(
+        f"a weight of a Linear or Conv layer is used by {getattr(func, '__name__', func)}, where credit would pass "
+        "back through it as it is: expected products only, or use BPTT"
+    )
 
 
 def refuse(module: torch.nn.Module) -> None:

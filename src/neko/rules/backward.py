@@ -26,7 +26,8 @@ class BackwardWeights(BPTT):
     are those of BPTT. In a network of cells W are the recurrent weights, the input weights of all layers but the first,
     and the output weights; in a module of your own the weights of its dense and convolutional layers, while all that is
     between them (activations, normalisation, pooling) is differentiated as it is. A frozen layer passes credit as it
-    is, too.
+    is, too, as does a Keras layer that reads the kernel of another one; other uses of a weight than products, and
+    checkpoints, are refused on PyTorch.
 
     Parameters
     ----------
