@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from neko.arguments import check_integer
 from neko.backend.protocol import Backend
-from neko.cells import constants, numbers, surrogates
+from neko.cells import constants, surrogates, values
 from neko.registry import Registry
 from neko.typing import Array
 
@@ -129,7 +129,7 @@ class Cell(ABC):
 
     def __repr__(self) -> str:
         given = [
-            f"{field.name}={numbers.shown(getattr(self, field.name))}"
+            f"{field.name}={values.shown(getattr(self, field.name))}"
             for field in dataclasses.fields(self)[1:]
             if repr(getattr(self, field.name)) != repr(field.default)
         ]

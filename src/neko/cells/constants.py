@@ -11,7 +11,7 @@ import numpy as np
 
 from neko.backend.protocol import Backend
 from neko.cells.learnable import Learnable
-from neko.cells.numbers import numbers
+from neko.cells.values import numbers
 
 Constant = float | tuple[float, ...] | Learnable
 Check = Callable[[str, Any, int | None], Constant]

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from neko.backend.protocol import Backend
-from neko.cells.numbers import numbers, shown
+from neko.cells.values import numbers, shown
 from neko.typing import Array
 
 LIMIT = 20.0
