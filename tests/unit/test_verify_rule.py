@@ -223,7 +223,7 @@ def test_alignment_is_that_of_a_comparison():
         assert "norm ratio 1;" in exact[check].reason
 
 
-@pytest.mark.quick("jax")
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", [name for name in backends.installed() if name != "torch"])
 def test_a_backend_is_held_against_the_first(backend):
     """Also where a rule's numbers depend on the framework, which only the comparison can tell."""
