@@ -10,7 +10,10 @@ import numpy as np
 EPOCHS, EXAMPLES, TIME, N_IN, CLASSES, BATCH = 8, 24, 10, 5, 3, 4
 EVERYWHERE = ("eprop", "devices", "stream", "schedule", "langevin", "sgld", "comparison")
 ONLY = {
-    "torch": ("rtrl", "online", "hmc", "scheduler", "module with a loader", "generator of the loader", "noisy loader"),
+    "torch": (
+        *("rtrl", "online", "kernl", "reward_stdp", "hmc", "scheduler"),
+        *("module with a loader", "generator of the loader", "noisy loader"),
+    ),
     "jax": ("optax object",),
     "tensorflow": ("keras with tf.data",),
 }
@@ -60,6 +63,10 @@ def learner(kind, backend):
         return neko.Eprop(model(), chunk=4, stream=True)
     if kind == "online":
         return neko.Eprop(model(), mode="adaptive", chunk=3, online=True, stream=True)
+    if kind == "kernl":
+        return neko.KeRNL(model(), chunk=3, online=True, stream=True)
+    if kind == "reward_stdp":
+        return neko.RewardSTDP(model(), baseline="running", optimizer="sgd", chunk=4, online=True, stream=True)
     if kind == "rtrl":
         return neko.RTRL(model())
     if kind == "schedule":
