@@ -43,9 +43,14 @@ def check_name(name: Any) -> str:
 
 
 def share_feedback(rules: list[LearningRule], x: Any) -> None:
-    """Copy the feedback weights of the first rule that has any to all others that have."""
+    """Copy the feedback weights of the first rule of each form of feedback to the others of the same form."""
     for rule in rules:
         rule.start(x)
-    holders = [rule for rule in rules if rule.feedback]
-    for rule in holders[1:]:
-        rule.feedback = dict(holders[0].feedback)
+    for rule in rules:
+        first = next(other for other in rules if feedback_form(other) == feedback_form(rule))
+        rule.feedback = dict(first.feedback)
+
+
+def feedback_form(rule: LearningRule) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of the feedback weights."""
+    return {name: tuple(b.shape) for name, b in rule.feedback.items()}

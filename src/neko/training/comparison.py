@@ -15,7 +15,7 @@ from neko.errors import CheckpointError
 from neko.io import tables
 from neko.training.activity import Activity
 from neko.training.at_one_state import gradients
-from neko.training.clones import check_name, clones, share_feedback
+from neko.training.clones import check_name, clones, feedback_form, share_feedback
 from neko.training.costs import Cost, cost
 from neko.training.deviations import HIDDEN, Changes, Deviation, deviation, deviations
 from neko.training.learner import Learner, Measures
@@ -48,8 +48,9 @@ class GradientComparison(Learner):
     every : int
         Number of batches between two comparisons.
     sync_feedback : bool
-        Copy the primary's feedback weights, if it has any, to every rule at every comparison. Otherwise rules with
-        feedback start with the same weights, and a rule that learns its feedback continues to learn it.
+        Copy the primary's feedback weights, if it has any, to every rule that has such weights, of the same names and
+        shapes, at every comparison. Otherwise rules with such feedback start with the same weights, and a rule that
+        learns its feedback continues to learn it.
     changes : bool
         Compare weight changes by each rule's own update in place of gradients, for example of rules that send pulses
         to devices (with the naive optimizer a change is minus the gradient).
@@ -178,7 +179,7 @@ class GradientComparison(Learner):
         for rule in self.others.values():
             if (
                 rule.gradient.learnt_feedback()
-                and not self.synced
+                and not (self.synced and feedback_form(rule) == feedback_form(self.primary))
                 and not (stepped and not isinstance(rule.update, Naive))
             ):
                 before = rule.model.params
@@ -193,6 +194,7 @@ class GradientComparison(Learner):
         """Gradient or weight change of a rule on its clone."""
         rule = self.others[name]
         if not self.changes or isinstance(rule.update, Naive):
+            rule.steps = self.primary.steps  # from which stochastic rules draw
             gradients = weights_only(rule, rule.gradients_of(batch)[1])
             # with the naive optimizer the change before it is rounded into the weights
             return {name: -g for name, g in gradients.items()} if self.changes else gradients
