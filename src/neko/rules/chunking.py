@@ -8,8 +8,10 @@ from typing import Any, NamedTuple
 
 from neko import tree
 from neko.backend.protocol import Backend
+from neko.cells.base import Cell
 from neko.models.network import Network, NetworkState, Params
-from neko.objective import Batch, spike_count
+from neko.objective import Batch, Forward, Objective, mean_rates, spike_count
+from neko.rules.base import Gradient
 from neko.rules.eligibility import Traces
 from neko.typing import Array
 
@@ -97,3 +99,20 @@ def counted(
         found, _ = xp.scan(advance, found, earlier)
     counts: tuple[Array, ...] = advance(found, last.timed())[0][1]
     return counts
+
+
+def check_additive(objective: Objective, batch: Batch) -> None:
+    """ValueError for a loss that is no sum over steps, and so has no error within a chunk."""
+    if not objective.additive(batch):
+        raise ValueError(
+            "target='mean' has no error before the last step: use target='every' or 'last' with chunk and stream, or "
+            "the whole sequence"
+        )
+
+
+def gathered(xp: Backend, cells: tuple[Cell, ...], chunk: Chunk, batch: Batch, carry: Any, report: Any) -> Gradient:
+    """The `Gradient` of a whole sequence, from the sum of its chunks; `cells` are those of the model."""
+    pairs = zip(cells, chunk.counts, strict=True)
+    counts = tuple(count if cell.spiking else None for cell, count in pairs)
+    forward = Forward(chunk.loss, chunk.outputs, mean_rates(xp, counts, batch.valid))
+    return Gradient(forward, chunk.gradients, carry, report)

@@ -19,10 +19,10 @@ from neko.cells.base import Cell
 from neko.models.layer import LayerTrace
 from neko.models.network import NetworkState, Params, layer_params
 from neko.models.readout import leaky_filter
-from neko.objective import Batch, Forward, mean_rates
+from neko.objective import Batch
 from neko.rules import signals
 from neko.rules.base import Gradient, GradientRule
-from neko.rules.chunking import Chunk, by_chunks, counted
+from neko.rules.chunking import Chunk, by_chunks, check_additive, counted, gathered
 from neko.rules.forward import Recorded, record, record_directions
 from neko.rules.jacobian import fields
 from neko.rules.reverse import emitted, rate_errors
@@ -121,11 +121,7 @@ class InfluenceRule(GradientRule):
         if carry is None and length >= batch.x.shape[0]:
             return self.differentiate(params, feedback, batch, None)
         self.check_chunks()
-        if not self.model.objective.additive(batch):
-            raise ValueError(
-                "target='mean' has no error before the last step: use target='every' or 'last' with chunk and "
-                "stream, or the whole sequence"
-            )
+        check_additive(self.model.objective, batch)
         start = self.initial_carry(batch.x.shape[1]) if carry is None else carry
         counts = (None,) * len(self.model.network.cells)
         if self.model.objective.regularizer is not None:
@@ -249,11 +245,8 @@ class InfluenceRule(GradientRule):
 
     def gradient(self, chunk: Chunk, batch: Batch, carry: Carry | None) -> Gradient:
         """The `Gradient` of a whole sequence."""
-        pairs = zip(self.model.model.cells, chunk.counts, strict=True)
-        counts = tuple(count if cell.spiking else None for cell, count in pairs)
-        rates = mean_rates(self.xp, counts, batch.valid)
         report = self.report(chunk.rates, chunk.gradients)
-        return Gradient(Forward(chunk.loss, chunk.outputs, rates), chunk.gradients, carry, report)
+        return gathered(self.xp, self.model.model.cells, chunk, batch, carry, report)
 
 
 def uncut(cell: Cell) -> Cell:

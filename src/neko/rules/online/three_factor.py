@@ -14,10 +14,10 @@ from neko.models.directions import Direction
 from neko.models.layer import LayerTrace, States
 from neko.models.network import NetworkState, Params
 from neko.models.readout import leaky_filter
-from neko.objective import Batch, Forward, mean_rates
+from neko.objective import Batch
 from neko.rules import eligibility, forward, signals
 from neko.rules.base import Gradient, GradientRule
-from neko.rules.chunking import Carry, Chunk, by_chunks
+from neko.rules.chunking import Carry, Chunk, by_chunks, check_additive, gathered
 from neko.rules.eligibility import LayerGradient
 from neko.rules.forward import Recorded, without_paths
 from neko.rules.jacobian import Jacobians, edited, step_jacobians
@@ -186,11 +186,8 @@ class ThreeFactor(GradientRule):
         if length >= batch.x.shape[0] and backward:
             return self.differentiate(params, feedback, batch, carry)
         self.check_chunks()
-        if (carry is not None or length < batch.x.shape[0]) and not self.model.objective.additive(batch):
-            raise ValueError(
-                "target='mean' has no error before the last step: use target='every' or 'last' with chunk and stream, "
-                "or the whole sequence"
-            )
+        if carry is not None or length < batch.x.shape[0]:
+            check_additive(self.model.objective, batch)
         if backward:
             length = self.joined(batch, length)
             if length >= batch.x.shape[0]:
@@ -267,10 +264,7 @@ class ThreeFactor(GradientRule):
 
     def gradient(self, chunk: Chunk, batch: Batch, carry: Carry | None) -> Gradient:
         """The `Gradient` of a whole sequence."""
-        pairs = zip(self.model.model.cells, chunk.counts, strict=True)
-        counts = tuple(count if cell.spiking else None for cell, count in pairs)
-        rates = mean_rates(self.xp, counts, batch.valid)
-        return Gradient(Forward(chunk.loss, chunk.outputs, rates), chunk.gradients, carry)
+        return gathered(self.xp, self.model.model.cells, chunk, batch, carry, None)
 
     def initial_carry(self, size: int) -> Carry:
         state = self.model.network.initial_state(self.xp, size)
