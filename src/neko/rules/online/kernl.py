@@ -7,16 +7,15 @@ from typing import Any, NamedTuple
 
 from neko.arguments import check_integer, check_number
 from neko.cells.base import Cell
-from neko.cells.jacobian import StepJacobian
 from neko.models.network import NetworkState, Params, layer_params
 from neko.objective import Batch
 from neko.rules import eligibility
 from neko.rules.base import RULES
 from neko.rules.chunking import Chunk
 from neko.rules.forward import Recorded
-from neko.rules.jacobian import edited, fields
+from neko.rules.jacobian import fields
 from neko.rules.observed import LayerTraces, observed
-from neko.rules.online.perturbed import Perturbed, prediction_error
+from neko.rules.online.perturbed import Perturbed, decaying, prediction_error
 from neko.rules.online.three_factor import MODES, ThreeFactor
 from neko.rules.signals import LearningSignal, Product
 from neko.rules.tangent import build_weights
@@ -97,6 +96,16 @@ class KeRNL(ThreeFactor):
     References
     ----------
     Roth, Kanitscheider & Fiete (2019), "Kernel RNN learning (KeRNL)", ICLR, algorithm 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import neko
+    >>> model = neko.Evaluator(neko.LIF(8, 2, "torch"), loss="categorical_crossentropy")
+    >>> x, y = np.ones((3, 20, 4)), np.eye(2)[[0, 1, 1]]
+    >>> rule = neko.KeRNL(model)
+    >>> sorted(rule.step(x, y)), sorted(rule.feedback)
+    (['loss'], ['kernel.log_tau', 'kernel.sensitivity'])
     """
 
     def __init__(
@@ -162,19 +171,8 @@ class KeRNL(ThreeFactor):
 
     def by_kernel(self, feedback: Params, recorded: Recorded) -> Recorded:
         """A recorded pass in which a neuron depends on its own past by the decay of the kernel alone."""
-        return recorded._replace(jacobians=(self.decaying(feedback, recorded.jacobians[0]),))
-
-    def decaying(self, feedback: Params, jacobians: Any) -> Any:
-        """The Jacobian of the emission: the decay of the kernel, and b."""
         decay = self.xp.exp(-self.leak(feedback))
-
-        def keep(step: StepJacobian) -> StepJacobian:
-            (*others, b), like = step.current, next(entry for entry in step.current[-1] if entry is not None)
-            none = (None,) * len(others)
-            state = (*((*none, None) for _ in others), (*none, self.xp.zeros_like(like) + decay))
-            return StepJacobian(state, (*((None,) * len(b) for _ in others), b))
-
-        return edited(self.xp, jacobians, keep)
+        return recorded._replace(jacobians=(decaying(self.xp, recorded.jacobians[0], decay),))
 
     def initial_carry(self, size: int) -> Any:
         xp, (cell,), rule = self.xp, self.model.network.cells, super().initial_carry(size)
@@ -183,8 +181,8 @@ class KeRNL(ThreeFactor):
         return Carry(*rule, Perturbed(changes, still, still, xp.zeros(())) if self.learn_kernel else None)
 
     def initial_traces(self, jacobians: Any, pre: tuple[Array, ...], cell: Cell, kappa: float) -> Any:
-        decaying = self.decaying(self.initial_feedback(), jacobians)
-        return eligibility.initial_traces(self.xp, decaying, pre, cell.units, kappa)
+        kept = decaying(self.xp, jacobians, self.xp.exp(-self.leak(self.initial_feedback())))
+        return eligibility.initial_traces(self.xp, kept, pre, cell.units, kappa)
 
     def traces(self, params: Params, feedback: Params, batch: Batch) -> list[LayerTraces]:
         ((_, own, recorded),) = self.record_directions(params, batch)

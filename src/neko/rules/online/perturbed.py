@@ -1,12 +1,13 @@
-"""A layer under noise in its currents, and how a kernel of sensitivities and decays predicts what the noise does."""
+"""A kernel of sensitivities and decays in place of a layer's Jacobian, and how well it predicts what noise does."""
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple
 
 from neko.backend.protocol import Backend
+from neko.cells.jacobian import StepJacobian
 from neko.models.layer import split
-from neko.rules.jacobian import combine
+from neko.rules.jacobian import Jacobians, combine, edited
 from neko.rules.tangent import CurrentWeights, push
 from neko.typing import Array
 
@@ -19,6 +20,18 @@ class Perturbed(NamedTuple):
     omega: Array
     slope: Array
     step: Array
+
+
+def decaying(xp: Backend, jacobians: Any, decay: Array) -> Jacobians:
+    """The steps of a layer in which the emission depends on itself by `decay` (n,) and on its currents as it does."""
+
+    def edit(step: StepJacobian) -> StepJacobian:
+        (*others, b), like = step.current, next(entry for entry in step.current[-1] if entry is not None)
+        none = (None,) * len(others)
+        state = (*((*none, None) for _ in others), (*none, xp.zeros_like(like) + decay))
+        return StepJacobian(state, (*((None,) * len(b) for _ in others), b))
+
+    return edited(xp, jacobians, edit)
 
 
 def prediction_error(
