@@ -260,6 +260,8 @@ def test_what_is_no_rule_is_refused():
         verify_rule("bptt", cell=3)
     with pytest.raises(ValueError, match="'torch', 'jax', 'tensorflow'"):
         verify_rule("bptt", backends=["pytorch"])
+    with pytest.raises(ValueError, match="makes no network to hold a rule on: silent"):
+        verify_rule("bptt", cell=LIF(4, v_th=1e9), backends=["torch"])
     assert "building it gave int" in failing(lambda model: 3)["LIF: network"].reason
 
 

@@ -86,16 +86,15 @@ def verify_rule(
     Raises
     ------
     TypeError, ValueError
-        For what is no rule or no cell, an unknown name or backend.
+        For what is no rule or no cell, an unknown name or backend, a cell of which no network is active.
     ImportError
         If no framework is installed.
 
     Notes
     -----
     A rule that is not defined for a network refuses it when it is built, by a ValueError or TypeError that says why;
-    this is noted. One that refuses all networks fails. The others but the first backend are compared with it, in pieces
-    too. That a rule does what its definition says is not checked:
-    that takes an oracle (see ``docs/own_rule.md``).
+    this is noted. One that refuses all networks fails. All backends but the first are compared with it, in pieces too.
+    That a rule does what its definition says is not checked: that takes an oracle (see ``docs/own_rule.md``).
 
     Examples
     --------
@@ -127,7 +126,10 @@ def build_networks(xp: Backend, cell: Cell | None, seed: int) -> list[Network]:
     networks = []
     for one in cells:
         name = type(one).__name__
-        single = Network(name, (one,), form.find_scale(xp, one, cases.N_IN, seed)[0])
+        try:
+            single = Network(name, (one,), form.find_scale(xp, one, cases.N_IN, seed)[0])
+        except form.BrokenError as error:
+            raise ValueError(f"cell={one!r} makes no network to hold a rule on: {error}") from error
         stacks = [Network(f"{name}, two layers", (one, one), single.scale, gain) for gain in GAINS]
         networks += [single, min(stacks, key=lambda stack: abs(upper_rate(xp, stack, seed) - RATE))]
     return networks
