@@ -82,12 +82,16 @@ def test_credit_is_cut_as_in_backpropagation(name, options):
     assert difference(expected, whole) > 1e-2
 
 
-def test_direct_feedback_to_one_layer_is_feedback_alignment_and_with_the_weights_backpropagation():
-    model = evaluator("torch", [ALIF(8)])
-    direct, fixed = (gradients(resolve(name)(model)) for name in ("direct_feedback_alignment", "feedback_alignment"))
-    assert difference(direct, fixed) < 1e-6
-    exact = gradients(neko.BPTT(model))
-    assert difference(gradients(symmetric("direct_feedback_alignment", model)), exact) < 1e-6
+@pytest.mark.parametrize("options", [{}, {"truncation": 5}, {"chunk": 5}, {"bidirectional": True}], ids=str)
+def test_direct_feedback_to_one_layer_is_feedback_alignment_and_with_the_weights_backpropagation(options):
+    both = {"bidirectional": True} if "bidirectional" in options else {}
+    options = {} if both else options
+    model = evaluator(neko.backend.get("torch", dtype="float64"), [ALIF(8)], **both)
+    names = ("direct_feedback_alignment", "feedback_alignment")
+    direct, fixed = (gradients(resolve(name)(model, **options)) for name in names)
+    assert difference(direct, fixed) < 1e-12
+    exact = gradients(neko.BPTT(model, **options))
+    assert difference(gradients(symmetric("direct_feedback_alignment", model, **options)), exact) < 1e-12
     assert difference(direct, exact) > 0.1
 
 
@@ -235,6 +239,19 @@ def test_the_gradient_of_feedback_alignment_turns_to_that_of_backpropagation(see
             rule.step(x, y)
     assert min(found["fixed"]) > 0.5
     assert abs(np.mean(found["anew"])) < 0.3
+
+
+def test_a_comparison_shares_feedback_among_rules_of_one_form():
+    """Feedback alignment and Kolen and Pollack begin with the same weights, of which the latter learns its own; direct
+    and random feedback to layers have others."""
+    names = ["feedback_alignment", "kolen_pollack", "direct_feedback_alignment", "eprop:random"]
+    comparison = neko.GradientComparison(neko.BPTT(evaluator("torch", STACKS["spiking"]), optimizer="sgd"), names)
+    neko.Trainer(comparison).train(X, Y, epochs=2, batch_size=2, progress=False)
+    fixed, learnt, direct, broadcast = (cases.on_host(rule.xp, rule.feedback) for rule in comparison.others.values())
+    assert fixed.keys() == learnt.keys() == direct.keys() != broadcast.keys()
+    for name, b in fixed.items():
+        assert 0.0 < np.abs(learnt[name] - b).max() < 0.2, "after four updates"
+        assert (direct[name].shape == b.shape) == (name != "feedback.layers.1.w_in")
 
 
 @pytest.mark.parametrize("decay", [-0.1, 1.0, "much"])
