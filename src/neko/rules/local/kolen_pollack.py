@@ -53,7 +53,7 @@ class KolenPollack(RandomBackwardWeights):
 
     References
     ----------
-    Kolen & Pollack (1994), doi:10.1109/ICNN.1994.374486; Akrout et al. (2019), arXiv 1904.05391, eqs. 15-18.
+    Kolen & Pollack (1994), doi:10.1109/ICNN.1994.374486; Akrout et al. (2019), arXiv 1904.05391.
 
     Examples
     --------

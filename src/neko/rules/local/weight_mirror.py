@@ -57,7 +57,7 @@ class WeightMirror(RandomBackwardWeights):
 
     References
     ----------
-    Akrout et al. (2019), arXiv 1904.05391, eqs. 9-14.
+    Akrout et al. (2019), arXiv 1904.05391.
 
     Examples
     --------
