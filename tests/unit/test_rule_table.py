@@ -236,7 +236,7 @@ def test_the_notes_say_what_holds(results):
     assert "SLTT with RMSprop less that of BPTT with RMSprop is -0.200 over 1 pairs" in text
     assert "**Alignment and what is learnt**: the rank correlation" in text
     assert "is 1.00 on average" in text
-    assert "with shuffled targets the gain over guessing is at most 0.1 in every pair" in text
+    assert "with shuffled targets the gain over guessing is 0.03 and nowhere above 0.25" in text
     assert "differ by a factor of 4.0 at most (copy, LIF)" in text
     assert "1 cells have networks that are silent" in text
     assert "18 of the table's 36 trials are shown. At their mean of 5 s" in text
@@ -245,11 +245,11 @@ def test_the_notes_say_what_holds(results):
 def test_a_control_that_fails_is_told(results):
     for trial, measures in results:
         if trial.row == f"copy, LIF, {SHUFFLED}":
-            measures["accuracy"] = 0.4
+            measures["accuracy"] = 0.5
         if trial.row == f"copy, LIF, {READOUT}":
             measures["accuracy"] = 0.84
     text = claims.told(lines(results, CELLS), results, 36)
-    assert "at most 0.1 but for copy, LIF;" in text
+    assert "is 0.33 and at most 0.25 but for copy, LIF;" in text
     assert "over its readout alone but for copy, LIF, where" in text
 
 
