@@ -60,7 +60,7 @@ ARROWS = {
     },
     "datasets": {"registry"},
     "encoders": {"registry"},
-    "verification": {"tree", "backend", "cells", "models", "objective", "evaluator", "rules", "training"},
+    "verification": {"tree", "registry", "backend", "cells", "models", "objective", "evaluator", "rules", "training"},
     "plots": {"io", "rules", "training", "bayes"},
     "runs": {
         *("", "errors", "registry", "backend", "io", "cells", "devices", "datasets", "models", "objective", "rules"),
