@@ -11,11 +11,11 @@ from neko import tree
 from neko.data.intake import Examples
 from neko.models.network import Params
 from neko.objective import Batch
-from neko.rules.base import Gradient
 from neko.rules.forward import shared
 from neko.training.activity import Activity, measure
 from neko.training.deviations import Changes
 from neko.training.learning_rule import LearningRule
+from neko.typing import Array
 
 
 class Found(NamedTuple):
@@ -96,25 +96,25 @@ class Together:
         batch = model.batch(*data)._replace(number=number)
         permuted = batch._replace(target=self.xp.take(batch.target, order, axis=1))
 
-        def gradient(name: str, batch: Batch) -> Gradient:
-            arrays = own.get(name, common), feedback[name]
-            return self.rules[name].pure.differentiate(*arrays, batch, buffers[name])
-
-        def whole(name: str, found: Gradient) -> Params:
-            gradients = self.rules[name].pure.whole(found.gradients)
-            return {parameter: gradients[parameter] for parameter in common}
+        def gradient(name: str, batch: Batch) -> tuple[Array, Params]:
+            """Outputs, and the gradients of the model's own parameters."""
+            pure = self.rules[name].pure
+            found = pure.differentiate(own.get(name, common), feedback[name], batch, buffers[name])
+            gradients = pure.whole(found.gradients)
+            return found.forward.outputs, {parameter: gradients[parameter] for parameter in common}
 
         with shared() as known:
-            found = {name: gradient(name, batch) for name in self.rules}
-            control = whole(self.reference, gradient(self.reference, permuted))
+            # The reference first: what it keeps for its derivative is gone before other rules record theirs.
+            outputs, of_reference = gradient(self.reference, batch)
+            _, control = gradient(self.reference, permuted)
+            others = {name: gradient(name, batch)[1] for name in self.rules if name != self.reference}
             signals = {
                 name: rule.gradient.signal_rms(own.get(name, common), feedback[name], batch)
                 for name, rule in self.rules.items()
                 if rule.chunk is None
             }
-            outputs = found[self.reference].forward.outputs
             activity = measure(model, common, batch, buffers[self.reference], outputs, known)
-        return {name: whole(name, of) for name, of in found.items()}, control, signals, activity
+        return {self.reference: of_reference, **others}, control, signals, activity
 
 
 def is_other(a: Any, b: Any) -> bool:
