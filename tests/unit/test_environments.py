@@ -95,12 +95,23 @@ def test_a_limit_of_time_cuts_an_episode_off_without_an_end():
     assert not turns[-1].terminated.any()
 
 
+class Names(DelayedCue):
+    """Each environment gives its own number."""
+
+    def step(self, actions):
+        return super().step(actions)._replace(reward=np.arange(self.size))
+
+
 def test_shuffled_rewards_are_the_same_on_average_and_those_of_others():
     plain, shuffled = (MADE["cue"](), ShuffledRewards(MADE["cue"](), seed=1))
     plain.start(), shuffled.start()
     pairs = list(zip(play(plain, 70), play(shuffled, 70), strict=True))
     assert all(sorted(a.reward) == sorted(b.reward) for a, b in pairs)
     assert any(a.reward.tolist() != b.reward.tolist() for a, b in pairs)
+    own = ShuffledRewards(Names(5))
+    drawn = {tuple(own.step(np.zeros(5, int)).reward) for _ in range(60)}
+    assert len(drawn) == 4  # every other one, and never its own
+    assert all(r != i for order in drawn for i, r in enumerate(order))
     assert all(np.array_equal(a.observation, b.observation) for a, b in pairs)
 
 

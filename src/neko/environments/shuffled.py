@@ -11,17 +11,17 @@ from neko.environments.base import Environment, Turn
 
 
 class ShuffledRewards(Environment):
-    """Another environment whose rewards are shuffled over its parallel copies at each step.
+    """Another environment in which each of the parallel copies gets the reward of a different one, drawn at each step.
 
-    The mean reward is the same as without, so that it still measures how well actions are chosen, but nothing can be
-    learnt from it: a control that has to stay at chance.
+    The mean reward is the same as without, so that it still measures how well actions are chosen, but no reward depends
+    on the action that it follows: a control that has to stay at chance.
 
     Parameters
     ----------
     environment : Environment
         Two copies or more, whose episodes end together.
     seed : int
-        Seed of the permutations.
+        Seed of the draws.
     """
 
     def __init__(self, environment: Environment, *, seed: int = 0) -> None:
@@ -38,9 +38,9 @@ class ShuffledRewards(Environment):
 
     def step(self, actions: np.ndarray) -> Turn:
         turn = self.environment.step(actions)
-        order = np.random.default_rng((self.seed, self.steps)).permutation(self.size)
+        shift = np.random.default_rng((self.seed, self.steps)).integers(1, self.size)
         self.steps += 1
-        return turn._replace(reward=turn.reward[order])
+        return turn._replace(reward=np.roll(turn.reward, shift))
 
     def exported(self) -> dict[str, Any]:
         return {"steps": self.steps, "environment": self.environment.exported()}
