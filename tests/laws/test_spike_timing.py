@@ -234,20 +234,21 @@ def modulator(model, x, y, mask=None, **options):
     return -len(x) * traces[0].signal[..., 0].T
 
 
-@pytest.mark.parametrize("target", ["every", "last", "mean"])
-def test_a_reward_for_the_right_class_comes_when_the_objective_says(xp, target):
+@pytest.mark.parametrize(("target", "sparse"), [("every", "sparse_"), ("last", ""), ("mean", "sparse_")])
+def test_a_reward_for_the_right_class_comes_when_the_objective_says(xp, target, sparse):
     """Four sequences of the same label; the readout says class 0 where channel 1 has spiked."""
-    model = relays(xp, target=target, loss="categorical_crossentropy")
+    model = relays(xp, target=target, loss=f"{sparse}categorical_crossentropy")
+    y = np.zeros(4, dtype=int) if sparse else np.eye(2)[[0, 0, 0, 0]]
     w_out, b_out = np.array([[1.0, -1.0]]), np.array([-0.01, 0.01])
     model.params = {**model.params, "readout.w_out": xp.asarray(w_out), "readout.b_out": xp.asarray(b_out)}
     x = np.concatenate([trains([], steps) for steps in ([0], [0], [12], [])])
-    m = modulator(model, x, np.eye(2)[[0, 0, 0, 0]], reward="correct", baseline=0.0)
+    m = modulator(model, x, y, reward="correct", baseline=0.0)
     right = np.array([[1] * TIME, [1] * TIME, [-1] * 12 + [1] * 12, [-1] * TIME]).T
     if target != "every":
         right[:-1] = 0
     np.testing.assert_array_equal(m[:12], right[:12])
     np.testing.assert_array_equal(m[-1], right[-1])
-    beyond = modulator(model, x, np.eye(2)[[0, 0, 0, 0]], reward="correct")
+    beyond = modulator(model, x, y, reward="correct")
     np.testing.assert_allclose(beyond[-1], [0.5, 0.5, 0.5, -1.5], rtol=1e-12)
 
 
