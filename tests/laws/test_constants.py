@@ -11,10 +11,11 @@ import pytest
 
 import neko
 from neko import Learnable
+from neko.backend.generated import plain
 from neko.cells import ALIF, LIF, LSTM, AdEx, Cell, Dendritic
 from neko.cells.constants import settle
 from neko.cells.learnable import bound, learnt
-from neko.models.layer import States, layer_step, layer_weights
+from neko.models.layer import States, layer_step, layer_weights, scanned
 from neko.models.network import layer_params
 from neko.rules import RULES
 from neko.rules.jacobian import step_jacobians
@@ -140,6 +141,19 @@ def test_bptt_equals_autodiff_of_a_plain_loop_and_rtrl(xp, name):
     assert max_relative_error(gradients(made(neko.RTRL, evaluator), data()), exact) < EXACT
 
 
+@pytest.mark.parametrize("name", ALL)
+def test_generated_kernels_have_the_gradients_of_the_step(name):
+    """A constant is an argument of the kernel, and the map to its range is in its derivative."""
+    xp = neko.backend.get("torch", dtype="float64")
+    evaluator, exact = network_of(xp, name)
+    assert all(offer.generated for offer in evaluator.model.kernels)
+    with plain():
+        assert not any(offer.generated for offer in evaluator.model.kernels)
+        bptt, eprop = (gradients(made(rule, evaluator), data()) for rule in (neko.BPTT, neko.Eprop))
+    assert max_relative_error(exact, bptt) < EXACT
+    assert max_relative_error(gradients(made(neko.Eprop, evaluator), data()), eprop) < EXACT
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["smooth", "dendritic", "alif"])
 def test_bptt_equals_rtrl_in_a_stack(xp, name):
@@ -217,7 +231,7 @@ def test_the_derivative_of_a_step_is_its_finite_difference_below_the_spike(xp, n
         weights = layer_weights(xp, cell, params)
         x = xp.permute_dims(xp.asarray(data()[0]), (1, 0, 2))
         state = evaluator.network.initial_state(xp, BATCH)
-        _, _, (trace,) = evaluator.network.record(xp, evaluator.params, x, state)
+        _, _, (trace,) = evaluator.network.record(xp, evaluator.params, x, state, scanned)
         jacobian = step_jacobians(xp, cell, trace).all_steps()
         before, currents = trace.steps
         assert isinstance(trace.steps, States)

@@ -122,7 +122,8 @@ def extent(value: Any) -> tuple[Any, Any]:
     """The least and the largest value that a constant can take."""
     if not isinstance(value, Learnable):
         return np.asarray(value), np.asarray(value)
-    return value.bounds or (-math.inf, math.inf)
+    least, largest = value.bounds or (-math.inf, math.inf)
+    return least, largest
 
 
 def per_neuron(xp: Backend, value: Any) -> Any:

@@ -14,6 +14,7 @@ import numpy as np
 from neko.backend.protocol import Backend
 from neko.cells.base import Cell
 from neko.cells.jacobian import live
+from neko.cells.learnable import bound, learnt
 from neko.kernels.layer import Drive, Kernels
 
 STEPS, SEQUENCES = 3, 4
@@ -57,6 +58,7 @@ def names(cell: Cell, used: list[bool]) -> list[str]:
         *(f"values of {f}" for f in fields),
         *(f"derivatives by {f}" for f in fields),
         *(f"derivatives by current {c}" for c in range(cell.n_currents)),
+        *(f"derivatives by {name}" for name in learnt(cell)),
     ]
 
 
@@ -71,9 +73,10 @@ def own(xp: Backend, cell: Cell, used: list[bool]) -> Callable[..., list[np.ndar
     n, d = cell.units, sum(used)
 
     def step(*columns: Any) -> tuple[Any, ...]:
-        left = iter(columns)
+        left, given, k = iter(columns), columns[d:], cell.n_currents
         state = cell.State(*(next(left) if u else None for u in used))
-        return tuple(f for f in cell.dynamics(xp, state, *left) if f is not None)
+        after = bound(xp, cell, given[k:]).dynamics(xp, state, *given[:k])
+        return tuple(f for f in after if f is not None)
 
     def credited(*arguments: Any) -> list[Any]:
         jacobian = xp.columnwise_jacobian(step, *arguments)
@@ -98,6 +101,7 @@ def own(xp: Backend, cell: Cell, used: list[bool]) -> Callable[..., list[np.ndar
             total[c] = total[c] + drive.bias[c * n : (c + 1) * n]
         for k, c in enumerate(cell.recurrent_currents):
             total[c] = total[c] + before[-1] @ drive.w_rec[:, k * n : (k + 1) * n]
+        total += [np.zeros_like(before[-1]) + theta for theta in drive.theta]
         return [np.asarray(xp.to_numpy(a)) for a in compiled(*(xp.asarray(a) for a in (*before, *total)))]
 
     return run

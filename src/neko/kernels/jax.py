@@ -17,6 +17,7 @@ from numba.core.errors import NumbaError
 from neko.backend.generated import Offer
 from neko.backend.protocol import Backend
 from neko.cells.base import Cell
+from neko.cells.learnable import learnt
 from neko.kernels.calls import Kernels
 from neko.kernels.check import SEQUENCES, STEPS, difference
 from neko.kernels.layer import Drive, Run, kernels_of, rebuilt
@@ -33,6 +34,8 @@ REFUSED: dict[tuple[Plan, type[Cell]], str] = {}
 def offer(xp: Backend, cell: Cell, state: Any) -> Offer:
     """The kernels of a cell for states like this one."""
     used = tuple(field is not None for field in state)
+    if learnt(cell):
+        return Offer(None, f"constants learn: {', '.join(learnt(cell))}")
     try:
         # A dense recurrent product is in no kernel, and the program has one thread.
         traced = kernels_of(cell, xp.dtype_name, used, lambda a, b, out: None, 1)
@@ -97,11 +100,12 @@ class OnArrays:
         self.kernels, self.plan, self.dtype = kernels, kernels.plan, kernels.dtype
 
     def forward(self, drive: Drive, state: list[np.ndarray], *, record: bool) -> Run:
-        given = Drive(*map(jnp.asarray, drive)), list(map(jnp.asarray, state))
-        return Run(*map(np.asarray, self.kernels.forward(*given, record=record)))
+        given = jax.tree.map(jnp.asarray, (drive, state))
+        found: Run = jax.tree.map(np.asarray, self.kernels.forward(*given, record=record))
+        return found
 
     def backward(self, run: Run, signal: np.ndarray, end: np.ndarray) -> tuple[list[Any], list[Any]]:
-        given = Run(*map(jnp.asarray, run)), jnp.asarray(signal), jnp.asarray(end)
+        given = jax.tree.map(jnp.asarray, (run, signal, end))
         start, delta = self.kernels.backward(*given)
         return [None if s is None else np.asarray(s) for s in start], list(map(np.asarray, delta))
 
@@ -113,7 +117,7 @@ def drawn(cell: Cell, dtype: Any) -> Drive:
     feed *= 0.3 * 3.0 ** np.arange(SEQUENCES)[:, None]
     w_rec = rng.normal(size=(n, len(cell.recurrent_currents) * n)) / np.sqrt(n)
     bias = rng.normal(size=cell.n_currents * n if cell.bias else 0)
-    return Drive(*(a.astype(dtype) for a in (feed, w_rec, bias)))
+    return Drive(feed.astype(dtype), w_rec.astype(dtype), bias.astype(dtype))
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))

@@ -15,7 +15,7 @@ from neko.cells.base import Cell
 from neko.kernels import numba, threads
 from neko.kernels.buffers import BUFFERS
 from neko.kernels.plan import Plan, plan_of
-from neko.kernels.trace import Graph
+from neko.kernels.trace import FOLDED, Graph
 
 BLOCK = 32
 """Steps between two looks at how many neurons spike."""
@@ -26,22 +26,29 @@ Product = Callable[[np.ndarray, np.ndarray, np.ndarray], None]
 """``(a, b, out)``: the dense matrix product of the framework."""
 
 
+Theta = tuple[np.ndarray, ...]
+"""The parameters of constants that learn, (n,) each."""
+
+
 class Drive(NamedTuple):
     """What a layer receives: the input's currents (time, batch, blocks n), recurrent weights (n, blocks n) and bias
-    (k n), of no blocks and entries where it has none."""
+    (k n), of no blocks and entries where it has none; the parameters of the constants that learn, (n,) each."""
 
     feed: np.ndarray
     w_rec: np.ndarray
     bias: np.ndarray
+    theta: Theta = ()
 
 
 class Run(NamedTuple):
     """A layer over time: the last state's fields but the emission (fields, batch, n), all emissions
-    (time + 1, batch, n), and what the backward pass needs (values, time, batch, n)."""
+    (time + 1, batch, n), and what the backward pass needs: values (values, time, batch, n), and the parameters of the
+    constants that learn."""
 
     last: np.ndarray
     z: np.ndarray
     tape: np.ndarray
+    theta: Theta = ()
 
 
 class Kernels:
@@ -67,20 +74,35 @@ class Kernels:
         self.product = product
         self.threads = count
 
-    def kernel(self, text: numba.Text) -> tuple[Callable[..., Any], np.ndarray, np.ndarray]:
+    def kernel(self, text: numba.Text, theta: Theta) -> tuple[Callable[..., Any], np.ndarray, np.ndarray]:
         """A kernel with its constants."""
-        return (numba.compiled(text.text, self.dtype), *self.arguments(text))
+        return (numba.compiled(text.text, self.dtype), *self.arguments(text, theta))
 
-    def arguments(self, text: numba.Text) -> tuple[np.ndarray, np.ndarray]:
+    def arguments(self, text: numba.Text, theta: Theta = ()) -> tuple[np.ndarray, np.ndarray]:
         """The constants of a kernel: numbers, and rows (…, n)."""
         # At least one of each, since an array of no rows would be another type.
         numbers = np.array([self.constants[p] for p in text.numbers] or [np.zeros(())], self.dtype)
-        rows = [self.constants[p] for p in text.rows] or [np.zeros(self.units)]
-        return numbers, np.array(rows, self.dtype)
+        rows = [self.constants[p] for p in text.rows]
+        if text.settled:
+            known = dict(zip(self.plan.parameters, theta, strict=True))
+            rows += [np.broadcast_to(self.value(i, known), (self.units,)) for i in text.settled]
+        return numbers, np.array(rows or [np.zeros(self.units)], self.dtype)
+
+    def value(self, node: int, known: dict[int, Any]) -> Any:
+        """The value of a node that depends on parameters, whose values are known, and constants alone."""
+        if node not in known:
+            operation, operands = self.plan.graph.nodes[node]
+            constant = operation == "constant"
+            known[node] = (
+                self.constants[operands[0]]
+                if constant
+                else FOLDED[operation](*(self.value(i, known) for i in operands))
+            )
+        return known[node]
 
     def forward(self, drive: Drive, state: list[np.ndarray], *, record: bool) -> Run:
         """The layer from a state, whose fields are (batch, n) each; `record` keeps what the backward pass needs."""
-        kernel, *constants = self.kernel(self.plan.forward)
+        kernel, *constants = self.kernel(self.plan.forward, drive.theta)
         (time, batch, _), n = drive.feed.shape, self.units
         z = BUFFERS.empty((time + 1, batch, n), self.dtype)
         z[0] = state[-1]
@@ -108,7 +130,7 @@ class Kernels:
                 self.product(z[begin], drive.w_rec, rec)
             steps(begin, end, bool(by_events))
             begin = end
-        return Run(h, z, tape)
+        return Run(h, z, tape, drive.theta)
 
     def backward(
         self, run: Run, signal: np.ndarray, end: np.ndarray, w_rec: np.ndarray | None = None
@@ -132,7 +154,7 @@ class Kernels:
             λ of every field before the first step, None where it is not alive, and δ of every current,
             (time, rows, batch, n).
         """
-        kernel, *constants = self.kernel(self.plan.backward)
+        kernel, *constants = self.kernel(self.plan.backward, run.theta)
         time, rows, batch, n = signal.shape
         delta = BUFFERS.empty((len(self.plan.currents), time, rows, batch, n), self.dtype)
         back = np.zeros((rows * batch, n), self.dtype)
@@ -158,7 +180,7 @@ class Kernels:
 
     def entries(self, run: Run, wanted: tuple[tuple[int, int], ...]) -> list[np.ndarray]:
         """Entries of the step's Jacobian along a run, (time, batch, n) each."""
-        kernel, *constants = self.kernel(self.plan.entries(wanted))
+        kernel, *constants = self.kernel(self.plan.entries(wanted), run.theta)
         (time, batch, n), z = run.z[1:].shape, run.z.reshape(-1, self.units)
         found = np.empty((len(wanted), time * batch, n), self.dtype)
 

@@ -8,18 +8,19 @@ from typing import Any, NamedTuple
 
 from neko.cells.base import Cell
 from neko.cells.jacobian import live
-from neko.cells.learnable import learnt
+from neko.cells.learnable import Learnable
 from neko.cells.surrogates import Given, Surrogate
 from neko.kernels import numba
 from neko.kernels.derivative import pullback, recorded
-from neko.kernels.trace import Graph, Symbol, Trace, Untraceable, trace
+from neko.kernels.trace import Graph, Symbol, Trace, trace
 
 
 class Plan:
     """The kernels of a step, whatever its constants: their text, and the structure of the step's Jacobian.
 
     ``alive`` marks the fields that influence an emission at a later step; ``structure[i][j]`` whether field i after the
-    step depends on argument j of the step, fields then currents.
+    step depends on argument j of the step, fields then currents. ``learnt`` are the places of the constants that learn
+    among the currents, after those of the cell, and ``parameters`` their parameters.
     """
 
     def __init__(self, traced: Trace, cell: Cell) -> None:
@@ -28,6 +29,8 @@ class Plan:
         self.inputs = {c: k for k, c in enumerate(cell.input_currents)}
         self.recurrent = {c: k for k, c in enumerate(cell.recurrent_currents)}
         self.bias, self.spiking = cell.bias, cell.spiking
+        self.learnt = range(cell.n_currents, len(self.currents))
+        self.parameters = self.currents[cell.n_currents :]
         one, self.zero = self.graph.constant(1.0), self.graph.constant(0.0)
         self.rows = [pullback(self.graph, {i: one}, (*self.fields, *self.currents)) for i in traced.smooth]
         self.alive = live([[e is not None for e in row[: len(self.fields)]] for row in self.rows])
@@ -44,7 +47,7 @@ class Plan:
         found = pullback(graph, seeds, (*self.fields, *self.currents))
         self.earlier, self.delta = found[: last + 1], found[last + 1 :]
         outputs = [s.index for s in found if s is not None]
-        free = {self.fields[-1], self.after[-1]}
+        free = {self.fields[-1], self.after[-1], *self.parameters}
         self.tape = recorded(graph, outputs, [c.index for c in self.credits.values()], free)
 
     @property
@@ -57,11 +60,11 @@ class Plan:
     def forward(self) -> numba.Text:
         """The forward pass."""
         leaves = {i: f"h{k}[b, j]" for k, i in enumerate(self.fields[:-1])} | {self.fields[-1]: "z[r, j]"}
-        leaves |= {i: self.current(c) for c, i in enumerate(self.currents)}
+        leaves |= {i: self.current(c) for c, i in enumerate(self.currents[: self.learnt.start])}
         outputs = {f"h{k}[b, j]": i for k, i in enumerate(self.after[:-1])} | {"z[r + batch, j]": self.after[-1]}
         outputs |= {f"tape{k}[r, j]": i for k, i in enumerate(self.tape)}
         arrays = named("h", len(self.fields) - 1) + named("tape", len(self.tape))
-        return numba.write(numba.FORWARD, self.graph, arrays, outputs, leaves)
+        return numba.write(numba.FORWARD, self.graph, arrays, outputs, leaves, self.parameters)
 
     def current(self, c: int) -> str:
         """The current of a neuron: its input, its bias, and what reaches it from other neurons."""
@@ -82,7 +85,7 @@ class Plan:
         outputs = {place[i]: self.or_zero(self.earlier[i]) for i in self.carried if self.alive[i]}
         outputs |= {f"delta{c}[q, j]": self.or_zero(d) for c, d in enumerate(self.delta)}
         arrays = named("tape", len(self.tape)) + named("credit", len(self.carried)) + named("delta", len(self.delta))
-        return numba.write(numba.BACKWARD, self.graph, arrays, outputs, leaves)
+        return numba.write(numba.BACKWARD, self.graph, arrays, outputs, leaves, self.parameters)
 
     def before(self, credit: Any, back: Any) -> list[Any]:
         """λ of every field before the first step, None where it is not alive, from that of the fields `carried` and,
@@ -102,7 +105,7 @@ class Plan:
         """Entries of the step's Jacobian, each (field after, argument)."""
         outputs = {f"entry{k}[r, j]": self.or_zero(self.rows[i][j]) for k, (i, j) in enumerate(wanted)}
         arrays = named("tape", len(self.tape)) + named("entry", len(wanted))
-        return numba.write(numba.ENTRIES, self.graph, arrays, outputs, self.kept)
+        return numba.write(numba.ENTRIES, self.graph, arrays, outputs, self.kept, self.parameters)
 
 
 def named(name: str, count: int) -> list[str]:
@@ -118,8 +121,6 @@ def plan_of(cell: Cell, dtype: str, used: tuple[bool, ...]) -> tuple[Plan, Graph
     Untraceable with the reason if it has none. A user's cell is traced at each call, since its constants may have
     changed, in its fields or anywhere else.
     """
-    if learnt(cell):
-        raise Untraceable(f"constants learn: {', '.join(learnt(cell))}")
     fields = tuple(getattr(cell, field.name) for field in dataclasses.fields(cell))
     planned = known if all(map(is_constant, (cell, *fields))) else traced
     return planned(Settled(cell, fields), dtype, used)
@@ -142,7 +143,7 @@ def is_constant(value: Any) -> bool:
     """Whether it is a number, a word or numbers, or a cell or surrogate of neko's, which read only their fields."""
     if isinstance(value, Cell | Surrogate):
         return type(value).__module__.startswith("neko.cells.") and not isinstance(value, Given)
-    return isinstance(value, bool | int | float | str | tuple | None)
+    return isinstance(value, bool | int | float | str | tuple | Learnable | None)
 
 
 def traced(settled: Settled, dtype: str, used: tuple[bool, ...]) -> tuple[Plan, Graph]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -116,8 +116,8 @@ def emissions(z: np.ndarray) -> tuple[Array, Array]:
     return before, after
 
 
-Weights = tuple[Array, Array | None, Array | None, tuple[()]]
-"""Input weights, recurrent weights and bias; no constants that learn."""
+Weights = tuple[Array, Array | None, Array | None, tuple[Array, ...]]
+"""Input weights, recurrent weights, bias, and the parameters of the constants that learn."""
 
 REFUSED: dict[tuple[Plan, type[Cell]], str] = {}
 """Result of the comparison with live data: empty if the kernels agree with the step."""
@@ -179,7 +179,7 @@ class Layer:
         """Whether the kernels agree with the cell's own step on these data; asked of the data once."""
         key = self.kernels.plan, type(self.cell)
         if key not in REFUSED:
-            drive = drive_of(x[:STEPS], *weights[:3], kernels=self.kernels)
+            drive = drive_of(x[:STEPS], *weights, kernels=self.kernels)
             try:
                 with torch.no_grad():
                     REFUSED[key] = difference(self.xp, self.cell, self.kernels, drive, state)
@@ -190,8 +190,10 @@ class Layer:
     def unroll(self, weights: Weights, x: Array, state: Any) -> tuple[Any, Array]:
         """The last state, and the emissions (time, batch, n), differentiable by weights, input and state."""
         fields = [field for field in state if field is not None]
-        if torch.is_grad_enabled() and any(a is not None and a.requires_grad for a in (*weights[:3], x, *fields)):
-            *last, z = Unrolled.apply(self.kernels, x, *weights[:3], *fields)
+        *matrices, constants = weights
+        arrays = (*matrices, *constants, *fields)
+        if torch.is_grad_enabled() and any(a is not None and a.requires_grad for a in (x, *arrays)):
+            *last, z = Unrolled.apply(self.kernels, x, *arrays)
         else:
             run = self.run(weights, x, fields, record=False)
             last, (_, z) = map(torch.from_numpy, run.last), emissions(run.z)
@@ -205,17 +207,20 @@ class Layer:
         return rebuilt(state, last), *emissions(run.z), Tape(self.kernels, run)
 
     def run(self, weights: Any, x: Array, fields: list[Array], *, record: bool) -> Run:
-        drive = drive_of(x, *weights[:3], kernels=self.kernels)
+        drive = drive_of(x, *weights, kernels=self.kernels)
         return self.kernels.forward(drive, [view(f) for f in fields], record=record)
 
 
-def drive_of(x: Array, w_in: Array, w_rec: Array | None, bias: Array | None, *, kernels: Kernels) -> Drive:
+def drive_of(
+    x: Array, w_in: Array, w_rec: Array | None, bias: Array | None, constants: Sequence[Array], *, kernels: Kernels
+) -> Drive:
     """The currents by the input, all steps in one product, and the other weights."""
     a, w = view(x), view(w_in)
     feed = BUFFERS.empty((*a.shape[:2], w.shape[1]), kernels.dtype)
     product(x, a.reshape(-1, a.shape[2]), w, feed.reshape(-1, w.shape[1]))
     nothing = np.zeros((kernels.units, 0), kernels.dtype)
-    return Drive(feed, nothing if w_rec is None else view(w_rec), nothing[0] if bias is None else view(bias))
+    theta = tuple(np.broadcast_to(view(a), (kernels.units,)) for a in constants)
+    return Drive(feed, nothing if w_rec is None else view(w_rec), nothing[0] if bias is None else view(bias), theta)
 
 
 class Tape(Steps):
@@ -241,9 +246,13 @@ class Unrolled(torch.autograd.Function):
     """A layer over time as one differentiable operation: last fields, then emissions."""
 
     @staticmethod
-    def forward(ctx: Any, kernels: Kernels, x: Any, w_in: Any, w_rec: Any, bias: Any, *fields: Any) -> Any:
-        run = kernels.forward(drive_of(x, w_in, w_rec, bias, kernels=kernels), [view(f) for f in fields], record=True)
+    def forward(ctx: Any, kernels: Kernels, x: Any, w_in: Any, w_rec: Any, bias: Any, *others: Any) -> Any:
+        count = len(kernels.plan.learnt)
+        constants, fields = others[:count], others[count:]
+        drive = drive_of(x, w_in, w_rec, bias, constants, kernels=kernels)
+        run = kernels.forward(drive, [view(f) for f in fields], record=True)
         ctx.kernels, ctx.run, ctx.given = kernels, run, (x, w_in, w_rec, bias)
+        ctx.shared = [len(a) < kernels.units for a in constants]
         return (*map(torch.from_numpy, run.last), torch.from_numpy(run.z[1:]))
 
     @staticmethod
@@ -261,7 +270,9 @@ class Unrolled(torch.autograd.Function):
         to_input = [delta[c] for c in plan.inputs]
         d_in = torch.cat([outer_sum(x, d) for d in to_input], dim=1)
         d_rec = None if w_rec is None else torch.cat([outer_sum(pre, delta[c]) for c in plan.recurrent], dim=1)
-        d_bias = None if bias is None else torch.cat([d.sum((0, 1)) for d in delta])
+        d_bias = None if bias is None else torch.cat([d.sum((0, 1)) for d in delta[: plan.learnt.start]])
         d_x = torch.cat(to_input, dim=2) @ w_in.T if ctx.needs_input_grad[1] else None
         d_state = [None if s is None else torch.from_numpy(s[0]) for s in start]
-        return None, d_x, d_in, d_rec, d_bias, *d_state
+        by_neuron = zip((delta[c].sum((0, 1)) for c in plan.learnt), ctx.shared, strict=True)
+        d_constants = [d.sum(0, keepdim=True) if shared else d for d, shared in by_neuron]
+        return None, d_x, d_in, d_rec, d_bias, *d_constants, *d_state

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from neko.cells.base import Cell
+from neko.cells.learnable import bound, learnt
 
 
 class Untraceable(Exception):  # noqa: N818
@@ -241,7 +242,7 @@ class Trace:
     fields : tuple of int
         Inputs of the graph: the arrays of the state before the step, without unused fields; the last is the emission.
     currents : tuple of int
-        Inputs of the graph: the currents.
+        Inputs of the graph: the currents, then the parameters of constants that learn.
     after, smooth : tuple of int
         The fields after the step, as they are computed, and as they are differentiated: with surrogates for spikes.
     used : tuple of bool
@@ -253,7 +254,7 @@ class Trace:
         names = [f"h{i}" for i, u in enumerate(used) if u]
         inputs = iter([self.graph.input(name) for name in names])
         state = cell.State(*(next(inputs) if u else None for u in used))
-        currents = [self.graph.input(f"i{c}") for c in range(cell.n_currents)]
+        currents = [self.graph.input(f"i{c}") for c in range(cell.n_currents + len(learnt(cell)))]
         self.used = used
         self.fields = tuple(self.graph.input(name).index for name in names)
         self.currents = tuple(c.index for c in currents)
@@ -263,7 +264,8 @@ class Trace:
 
     def _run(self, cell: Cell, state: Any, currents: list[Symbol], *, differentiable: bool) -> tuple[int, ...]:
         xp: Any = SymbolicBackend(self.graph, differentiable=differentiable)
-        after = tuple(cell.dynamics(xp, state, *currents))
+        k = cell.n_currents
+        after = tuple(bound(xp, cell, currents[k:]).dynamics(xp, state, *currents[:k]))
         if tuple(a is not None for a in after) != self.used:
             raise Untraceable("the step returns a state with other fields than it takes")
         found = [self.graph.symbol(a) for a in after if a is not None]

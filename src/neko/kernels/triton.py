@@ -15,6 +15,7 @@ import torch
 from neko.backend.generated import Offer
 from neko.backend.protocol import Backend
 from neko.cells.base import Cell
+from neko.cells.learnable import learnt
 from neko.kernels import layer, persistent
 from neko.kernels import torch as fused
 from neko.kernels.check import STEPS, difference
@@ -39,6 +40,8 @@ def offer(xp: Backend, cell: Cell, state: Any) -> Offer:
         persistent.forward(traced.plan), persistent.backward(traced.plan)
     except Untraceable as error:
         return Offer(None, str(error))
+    if traced.plan.learnt:
+        return Offer(None, f"constants learn: {', '.join(learnt(cell))}")
     reason = REFUSED.get((traced.plan, type(cell)), "")
     return Offer(None, reason) if reason else Offer(Layer(xp, cell, Kernels(traced, state[-1].device)))
 
