@@ -63,16 +63,43 @@ def chunk_gradient(
     rate term, and the credit of each carried quantity at the end of the chunk. The rest are matrix products. `traces`
     is None at the start of a sequence, where no carried term is added.
     """
-    alive = [i for i, a in enumerate(jacobians.alive) if a]
-    nothing = xp.zeros_like(signal.future)
-    time = nothing.shape[0]
-    powers = signal.kappa ** np.arange(time, -1, -1.0)
-    rows = [signal.future]
+    rows, nothing = [signal.future], xp.zeros_like(signal.future)
     if signal.valid is not None:
         rows.append(nothing + xp.expand_dims(signal.valid, axis=-1))
-    sums = len(rows)
-    if keep and signal.kappa:
-        rows.append(nothing + xp.reshape(xp.asarray(powers[1:]), (time, 1, 1)))
+    sums, kappa = len(rows), signal.kappa or None
+    credited, delta = credit_of(xp, jacobians, nothing, rows, kappa if keep else None, keep)
+    weights, rates, later = [], [], []
+    for p, d, before in zip(pre, delta, (Traces({}, None),) * len(pre) if traces is None else traces, strict=True):
+
+        def total(row: int, p: Array = p, d: Array = d, before: Traces = before) -> Array:
+            """The sum over time and batch of a row, (n_pre, n)."""
+            return xp.outer_sum(p, d[:, row]) + sum(
+                xp.einsum("bn,bpn->pn", credited[j][row], eps) for j, eps in before.vectors.items()
+            )
+
+        by_example = xp.permute_dims(p, (1, 2, 0))
+        gradient = total(0)
+        if before.filtered is not None:
+            gradient = gradient + xp.einsum("bn,bpn->pn", signal.kappa * signal.future[0], before.filtered)
+        weights.append(gradient)
+        if signal.valid is not None:
+            rates.append(each(xp, 1, credited, by_example, d, before) if signal.per_sequence else total(1))
+        later.append(traces_after(xp, sums, kappa, credited, by_example, d, before) if keep else before)
+    return LayerGradient(tuple(weights), tuple(rates), tuple(later))
+
+
+def credit_of(
+    xp: Backend, jacobians: Jacobians, nothing: Array, rows: list[Array], kappa: float | None, keep: bool
+) -> tuple[dict[int, Array], tuple[Array, ...]]:
+    """Credit of every live field before the first step, (rows, batch, n), and of every current, (time, rows, batch, n),
+    by one backward scan over signals at the emission, `rows` (time, batch, n) each.
+
+    Rows follow for ē at the end, with its decay κ, unless that is None, and, with `keep`, for ε of each live field.
+    """
+    alive, time = [i for i, a in enumerate(jacobians.alive) if a], nothing.shape[0]
+    rows = list(rows)
+    if kappa is not None:
+        rows.append(nothing + xp.reshape(xp.asarray(kappa ** np.arange(time - 1, -1, -1.0)), (time, 1, 1)))
     first = len(rows)
     rows.extend([nothing] * len(alive) if keep else [])
     ends: list[Array | None] = [None] * len(jacobians.alive)
@@ -82,43 +109,33 @@ def chunk_gradient(
             unit[first + alive.index(i)] = nothing[0] + 1.0
         ends[i] = xp.stack(unit, axis=0)
     start, delta = jacobians.adjoint(xp.stack(rows, axis=1), tuple(ends))
+    return {i: credit for i, credit in enumerate(start) if credit is not None}, delta
 
-    credited = {i: credit for i, credit in enumerate(start) if credit is not None}
-    weights, rates, later = [], [], []
-    start_traces = (Traces({}, None),) * len(pre) if traces is None else traces
-    for p, d, (vectors, filtered) in zip(pre, delta, start_traces, strict=True):
 
-        def carried(row: int, vectors: dict[int, Array] = vectors) -> Array | float:
-            """The carried term of a row: the contribution of the traces before the chunk, (batch, n_pre, n)."""
-            return sum(xp.expand_dims(credited[j][row], axis=1) * eps for j, eps in vectors.items())
+def each(xp: Backend, row: int, credited: dict[int, Array], by_example: Array, delta: Array, before: Traces) -> Array:
+    """A row's sum over time for every synapse and sequence, (batch, n_pre, n): within the chunk, whose presynaptic
+    activity is `by_example` (batch, n_pre, time), and by the traces before it."""
+    carried = sum(xp.expand_dims(credited[j][row], axis=1) * eps for j, eps in before.vectors.items())
+    # One product per row: compilers are slow at a single contraction over an array of four axes.
+    return by_example @ xp.permute_dims(delta[:, row], (1, 0, 2)) + carried
 
-        def total(row: int, vectors: dict[int, Array] = vectors, p: Array = p, d: Array = d) -> Array:
-            """The sum over time and batch of a row, (n_pre, n)."""
-            return xp.outer_sum(p, d[:, row]) + sum(
-                xp.einsum("bn,bpn->pn", credited[j][row], eps) for j, eps in vectors.items()
-            )
 
-        # One product per row: compilers are slow at a single contraction over an array of four axes.
-        by_example = xp.permute_dims(p, (1, 2, 0))
-
-        def each(row: int, by_example: Array = by_example, d: Array = d) -> Array:
-            """The contribution within the chunk to a row, for each sequence, (batch, n_pre, n)."""
-            return by_example @ xp.permute_dims(d[:, row], (1, 0, 2))
-
-        gradient = total(0)
-        if filtered is not None:
-            gradient = gradient + xp.einsum("bn,bpn->pn", signal.kappa * signal.future[0], filtered)
-        weights.append(gradient)
-        if signal.valid is not None:
-            rates.append(each(1) + carried(1) if signal.per_sequence else total(1))
-        if keep:
-            grown = [each(row) for row in range(sums, len(rows))]
-            if signal.kappa:
-                before = 0.0 if filtered is None else float(powers[0]) * filtered
-                filtered = grown[0] + carried(sums) + before
-            vectors = {i: grown[first - sums + m] + carried(first + m) for m, i in enumerate(alive)}
-        later.append(Traces(vectors, filtered))
-    return LayerGradient(tuple(weights), tuple(rates), tuple(later))
+def traces_after(
+    xp: Backend,
+    row: int,
+    kappa: float | None,
+    credited: dict[int, Array],
+    by_example: Array,
+    delta: Array,
+    before: Traces,
+) -> Traces:
+    """The traces at the end of a chunk, by the rows of `credit_of` from `row` on."""
+    filtered = None
+    if kappa is not None:
+        filtered, row = each(xp, row, credited, by_example, delta, before), row + 1
+        if before.filtered is not None:
+            filtered = filtered + kappa ** float(delta.shape[0]) * before.filtered
+    return Traces({i: each(xp, row + m, credited, by_example, delta, before) for m, i in enumerate(credited)}, filtered)
 
 
 def stepwise_gradient(

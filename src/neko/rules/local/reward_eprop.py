@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from typing import Any, NamedTuple
-
-import numpy as np
+from typing import NamedTuple
 
 from neko import tree
 from neko.arguments import check_choice, check_integer, is_real
@@ -15,7 +13,7 @@ from neko.cells.base import Cell
 from neko.models.layer import LayerTrace
 from neko.models.network import Network, NetworkState, Params
 from neko.models.readout import leaky_filter
-from neko.rules.eligibility import Traces, initial_traces
+from neko.rules.eligibility import Traces, credit_of, initial_traces, traces_after
 from neko.rules.forward import without_paths
 from neko.rules.jacobian import Jacobians, step_jacobians
 from neko.rules.signals import feedback_weights, through
@@ -223,28 +221,11 @@ def later_traces(
     traces: tuple[Traces, ...],
     kept: Array,
 ) -> tuple[Traces, ...]:
-    """The traces after the steps of a layer, from those before them where `kept` (batch, 1) is 1, else from zero.
-
-    As in `neko.rules.eligibility`, one backward scan gives the credit of ē and of each ε at the end; the rest are
-    products of matrices.
-    """
-    alive = [i for i, a in enumerate(jacobians.alive) if a]
-    nothing, time = xp.zeros_like(layer.z), layer.z.shape[0]
-    powers = kappa ** np.arange(time, -1, -1.0)
-    rows = [nothing + xp.reshape(xp.asarray(powers[1:]), (time, 1, 1)), *[nothing] * len(alive)]
-    ends: list[Array | None] = [None] * len(jacobians.alive)
-    for place, i in enumerate(alive):
-        ends[i] = xp.stack([nothing[0] + float(row == 1 + place) for row in range(len(rows))], axis=0)
-    start, delta = jacobians.adjoint(xp.stack(rows, axis=1), tuple(ends))
+    """The traces after the steps of a layer, from those before them where `kept` (batch, 1) is 1, else from zero."""
+    credited, delta = credit_of(xp, jacobians, xp.zeros_like(layer.z), [], kappa, keep=True)
+    credited = {i: kept * credit for i, credit in credited.items()}
     found = []
-    pre = joined(xp, presynaptic(xp, cell, layer))
-    for p, d, (vectors, filtered) in zip(pre, delta, traces, strict=True):
-        by_example = xp.permute_dims(p, (1, 2, 0))
-
-        def grown(row: int, d: Array = d, by_example: Array = by_example, vectors: Any = vectors) -> Array:
-            before = [xp.expand_dims(kept * start[i][row], axis=1) * eps for i, eps in vectors.items()]
-            return sum(before, by_example @ xp.permute_dims(d[:, row], (1, 0, 2)))
-
-        smooth = grown(0) + xp.expand_dims(float(powers[0]) * kept, axis=2) * filtered
-        found.append(Traces({i: grown(1 + place) for place, i in enumerate(alive)}, smooth))
+    for p, d, before in zip(joined(xp, presynaptic(xp, cell, layer)), delta, traces, strict=True):
+        before = before._replace(filtered=xp.expand_dims(kept, axis=2) * before.filtered)
+        found.append(traces_after(xp, 0, kappa, credited, xp.permute_dims(p, (1, 2, 0)), d, before))
     return tuple(found)
