@@ -111,7 +111,8 @@ class Reward(Experiment):
     def figures(self, results: Results) -> dict[str, Figure]:
         figure = Figure(figsize=(8.0, 3.2), layout="constrained")
         share = (np.arange(PIECES) + 0.5) * 100.0 / PIECES
-        for name, panel in zip(("delayed cue", "CartPole"), figure.subplots(1, 2), strict=True):
+        names = list(dict.fromkeys(row.partition(",")[0] for row in results.rows))
+        for name, panel in zip(names, figure.subplots(1, len(names), squeeze=False)[0], strict=True):
             rows = [row for row in results.rows if row.startswith(name)]
             labels = [row.removeprefix(f"{name}, ") for row in rows]
             for row, label in zip(rows, labels, strict=True):
