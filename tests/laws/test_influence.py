@@ -191,6 +191,35 @@ def test_a_stream_is_the_whole_sequence_and_its_memory_does_not_grow(xp, rule):
     assert len(set(sizes)) == 1
 
 
+@pytest.mark.parametrize("rule", ["kf_rtrl", "uoro"])
+def test_every_update_has_new_noise_and_can_be_repeated(rule):
+    case = case_of(neko.backend.get("torch", dtype="float64"), "rnn")
+    made = learning(FAMILY[rule], case.evaluator)
+    first = gradients(made, case.data)
+    assert max_relative_error(gradients(made, case.data), first) == 0.0
+    made.step(*case.data)
+    second = gradients(made, case.data)
+    assert_moves(second, first)
+    again = learning(FAMILY[rule], case.evaluator)
+    again.step(*case.data)
+    assert max_relative_error(gradients(again, case.data), second) == 0.0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rule", ["kf_rtrl", "uoro", "sketched 2", "snap 2"])
+def test_online_updates_are_equal_on_every_backend(xp, rule):
+    """Compiled where the backend compiles, with the same noise."""
+    found = {}
+    for backend in {"torch": neko.backend.get("torch", dtype="float64"), xp.name: xp}.values():
+        case = case_of(backend, "alif")
+        made = neko.LearningRule(FAMILY[rule](case.evaluator), "sgd", learning_rate=0.05, chunk=4, online=True)
+        start = {name: np.asarray(backend.to_numpy(p)) for name, p in case.evaluator.params.items()}
+        made.step(*case.data)
+        found[backend.name] = {name: np.asarray(backend.to_numpy(p)) for name, p in case.evaluator.params.items()}
+    assert_moves(found["torch"], start)
+    assert max_relative_error(found[xp.name], found["torch"]) < EXACT
+
+
 def along(rule, case):
     """The memory of an influence rule after each step, of its first layer."""
     xp, made = case.xp, rule(case.evaluator)
