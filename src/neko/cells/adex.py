@@ -42,7 +42,8 @@ class AdEx(Cell):
     tau_m, tau_w : float or sequence (n,)
         Time constants of membrane and adaptation in ms.
     e_l, v_t, v_peak, v_reset : float or sequence (n,)
-        Leak reversal, exponential threshold, spike cut-off and reset potential in mV.
+        Leak reversal, exponential threshold, spike cut-off and reset potential in mV. One that learns has `low` and
+        `high`, so that ``e_l < v_t < v_peak`` and ``v_reset < v_peak`` hold for all values.
     delta_t : float or sequence (n,)
         Sharpness Δ_T of the upswing in mV.
     a : float or sequence (n,)
