@@ -73,7 +73,9 @@ def random_feedback(xp: Backend, model: Evaluator, seed: int) -> Params:
 def feedback_weights(xp: Backend, cells: tuple[Cell, ...], outputs: int, seed: int) -> list[Array]:
     """The matrices of `random_feedback`, one (outputs, n) for each layer."""
     rng = np.random.default_rng(seed)
-    return [xp.asarray(initializers.fan_in_normal(rng, (cell.units, outputs)).T) for cell in cells]
+    drawn = [initializers.fan_in_normal(rng, (cell.units, outputs)).T for cell in cells]
+    # In the order in memory that loaded weights have: the last bit of a product can depend on it.
+    return [xp.asarray(np.ascontiguousarray(w)) for w in drawn]
 
 
 def feedback_names(model: Evaluator) -> tuple[str, ...]:
