@@ -288,6 +288,22 @@ def test_a_comparison_and_a_sampler_take_them():
     assert 0.0 < summed.model.constants["layers.0.tau_m"] != before
 
 
+def test_the_threshold_that_is_drawn_is_the_present_one():
+    learning = neko.ALIF(4, 2, "torch", v_th=Learnable(1.0, per_neuron=True), beta=Learnable(0.2), seed=2).build(3)
+    for name, p in learning.params.items():
+        learning.params[name] = p - 0.5 if ".constants." in name else 2.0 * p
+    values = {name: learning.constants[f"layers.0.{name}"] for name in ("v_th", "beta")}
+    plain = neko.ALIF(4, 2, "torch", v_th=values["v_th"], beta=float(values["beta"][0])).build(3)
+    plain.params = {name: p for name, p in learning.params.items() if ".constants." not in name}
+    x = np.random.default_rng(0).random((30, 3))
+    shown, expected = (
+        neko.plots.overview({"a": {"loss": [1.0]}}, model, x, "loss").axes[2].lines for model in (learning, plain)
+    )
+    assert len(shown) == len(expected) > 2
+    for a, b in zip(shown, expected, strict=True):
+        np.testing.assert_allclose(a.get_xydata(), b.get_xydata(), rtol=1e-5)
+
+
 @pytest.mark.skipif("jax" not in backends.installed(), reason="kernels on JAX have constants that do not change")
 def test_kernels_of_jax_say_that_constants_learn():
     (offer,) = neko.LIF(4, 2, "jax", tau_m=Learnable(20.0)).kernels

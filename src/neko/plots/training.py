@@ -119,16 +119,18 @@ def overview(
     figure = Figure(figsize=(13, 3.8), layout="constrained")
     curves, spikes, potential = figure.subplots(1, 3)
     learning_curves(curves, histories, measure, levels=levels)
-    cell, states = model.network.cells[-1], model.record(x[None])[-1]
+    top = len(model.network.cells) - 1
+    cell, states = model.network.cells[top], model.record(x[None])[-1]
     z = states.z[0]
     rate = 1000.0 * z.mean() / cell.dt
     raster(spikes, z, cell.dt)
     spikes.set_title(f"spikes of {cell.units} neurons, {rate:.0f} Hz on average", fontsize="medium")
-    v_th = np.broadcast_to(np.asarray(cell.v_th, float), z.shape[1:])
+    learnt = {name.rpartition(".")[2]: c for name, c in model.constants.items() if name.startswith(f"layers.{top}.")}
+    v_th = np.broadcast_to(np.asarray(learnt.get("v_th", cell.v_th), float), z.shape[1:])
     shown = clearest_neuron(z, states.v[0] / v_th)
     v, threshold = states.v[0][:, shown] / v_th[shown], np.ones(len(z))
     if hasattr(states, "a"):
-        beta = float(np.broadcast_to(np.asarray(cell.beta, float), z.shape[1:])[shown])
+        beta = float(np.broadcast_to(np.asarray(learnt.get("beta", cell.beta), float), z.shape[1:])[shown])
         threshold = threshold + beta / v_th[shown] * states.a[0][:, shown]
     reset = v - 1.0 if cell.reset == "subtract" else np.zeros_like(v)
     membrane(potential, v, threshold, z[:, shown], cell.dt, reset=reset)
