@@ -237,7 +237,7 @@ def test_the_notes_say_what_holds(results):
     assert "**Alignment and what is learnt**: the rank correlation" in text
     assert "is 1.00 on average" in text
     assert "with shuffled targets the gain over guessing is 0.03 and nowhere above 0.25" in text
-    assert "differ by a factor of 4.0 at most (copy, LIF)" in text
+    assert "differ by a factor of 4.0 at most (copy, LIF: from eprop:symmetric to eprop:random)" in text
     assert "1 cells have networks that are silent" in text
     assert "18 of the table's 36 trials are shown. At their mean of 5 s" in text
 

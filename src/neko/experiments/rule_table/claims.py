@@ -96,7 +96,7 @@ def controls(groups: dict[tuple[str, str], dict[str, Line]]) -> str:
         for pair, group in groups.items()
         if READOUT in group and EXACT in group
     }
-    signals = {pair: ratio(group) for pair, group in groups.items()}
+    signals = {pair: found for pair, group in groups.items() if (found := extremes(group)) is not None}
     flagged = [line for group in groups.values() for line in group.values() if line.flags]
     parts = []
     if shuffled:
@@ -107,20 +107,22 @@ def controls(groups: dict[tuple[str, str], dict[str, Line]]) -> str:
         little = [", ".join(pair) for pair, gain in frozen.items() if gain < NEAR]
         where = f"but for {'; '.join(little)}, where the table says little of rules" if little else "everywhere"
         parts.append(f"BPTT gains at least {NEAR} over its readout alone {where}")
-    largest = max(signals, key=lambda pair: signals[pair])
-    if signals[largest] > 0.0:
+    if signals:
+        pair = max(signals, key=lambda pair: signals[pair][0])
+        factor, least, most = signals[pair]
         parts.append(
-            f"before training the root mean squares of the learning signals of different rules differ by a factor of "
-            f"{signals[largest]:.1f} at most ({', '.join(largest)}), which Adam makes up for"
+            f"before training the root mean squares of learning signals differ by a factor of {factor:.1f} at most "
+            f"({', '.join(pair)}: from {least} to {most}), which Adam makes up for"
         )
     parts.append(f"{len(flagged)} cells have networks that are silent, saturated, collapsed or diverged")
     return f"**Controls**: {'; '.join(parts)}."
 
 
-def ratio(group: dict[str, Line]) -> float:
-    """The largest root mean square of the learning signals by the smallest; 0 if no rule has any."""
-    found = [line.values["signal"].mean() for line in group.values() if line.cell.by_adam and "signal" in line.values]
-    return float(max(found) / min(found)) if found and min(found) > 0.0 else 0.0
+def extremes(group: dict[str, Line]) -> tuple[float, str, str] | None:
+    """The largest root mean square of the learning signals by the smallest, and their rules; None if no rule has any."""
+    sizes = {line.values["signal"].mean(): name for name, line in group.items() if "signal" in line.values}
+    least, most = (min(sizes), max(sizes)) if sizes else (0.0, 0.0)
+    return (float(most / least), sizes[least], sizes[most]) if least > 0.0 else None
 
 
 def budget(results: Results, trials: int) -> str:

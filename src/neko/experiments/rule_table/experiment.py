@@ -19,7 +19,7 @@ from neko.experiments.rule_table.measuring import trained
 from neko.experiments.rule_table.shuffled import without_relation
 from neko.experiments.rule_table.tasks import TASKS, Task
 
-SETTINGS = {"units": 64, "learning rates": [3e-3, 1e-2, 3e-2], "updates": 200, "batch": 32, "comparisons": 4}
+SETTINGS = {"units": 64, "learning rates": [1e-3, 3e-3, 1e-2, 3e-2], "updates": 200, "batch": 32, "comparisons": 4}
 QUICK = {"units": 16, "learning rates": [1e-2], "updates": 8, "batch": 8, "comparisons": 2}
 QUICK_TASKS, QUICK_NEURONS, QUICK_RULES = (
     ("copy", "pattern"),
