@@ -102,8 +102,8 @@ class Alignment(Experiment):
         return (
             f"The means lie within {max(gaps):.2f} of the published ones, whose runs are longer and of more seeds. For "
             "units without a leak SnAp-1 has little more than the derivative of the present step, by the connection of "
-            "a unit to itself; a trace that decays as the network does not is worse than none. UORO has the right mean, "
-            "but a single draw is nearly orthogonal to the gradient: only a mean over many steps follows it."
+            "a unit to itself; a trace that decays as the network does not is worse than none. UORO has the right "
+            "mean, but a single draw is nearly orthogonal to the gradient: only a mean over many steps follows it."
         )
 
 
