@@ -38,6 +38,11 @@ class Cell(NamedTuple):
         """Whether it is a rule, not a control, with the optimizer that all rules have."""
         return not self.control and self.contender is not None and self.contender.optimizer == ADAM
 
+    @property
+    def by_error(self) -> bool:
+        """Whether its rule follows the loss; learning signals of others are rewards or one."""
+        return self.contender is not None and self.contender.kind.has_objective
+
 
 class Line(NamedTuple):
     """A cell with its measures over seeds: numbers (seeds,) by name, of the seeds that have the measure."""

@@ -119,10 +119,13 @@ def controls(groups: dict[tuple[str, str], dict[str, Line]]) -> str:
 
 
 def extremes(group: dict[str, Line]) -> tuple[float, str, str] | None:
-    """The largest root mean square of the learning signals by the smallest, and their rules; None if no rule has any."""
-    sizes = {line.values["signal"].mean(): name for name, line in group.items() if "signal" in line.values}
-    least, most = (min(sizes), max(sizes)) if sizes else (0.0, 0.0)
-    return (float(most / least), sizes[least], sizes[most]) if least > 0.0 else None
+    """The largest root mean square of errors as learning signals by the smallest, and their rules; None without any."""
+    own = [line for line in group.values() if "signal" in line.values and line.cell.by_error]
+    if not own:
+        return None
+    sizes = [float(line.values["signal"].mean()) for line in own]
+    least, most = np.argmin(sizes), np.argmax(sizes)
+    return sizes[most] / sizes[least], own[least].cell.rule, own[most].cell.rule
 
 
 def budget(results: Results, trials: int) -> str:

@@ -21,7 +21,7 @@ EXACT = "bptt"
 UNTRAINED = {
     "rtrl": f"its gradient is that of {EXACT} to rounding, at a cost of the fourth power of the layer's size",
     "ostl": f"of one layer its gradient is that of {EXACT} to rounding, at the cost of rtrl",
-    "sketched": "an update takes 4 to 5 s at this size on one core, and all learning rates of one network 40 minutes",
+    "sketched": "an update takes 4 to 5 s at this size on one core, and all learning rates of one network an hour",
 }
 """Rules that are defined but not trained, with the reason."""
 ADAM, RMSPROP = "adam", "rmsprop"
