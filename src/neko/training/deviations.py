@@ -43,19 +43,19 @@ def deviation(g: np.ndarray, r: np.ndarray) -> Deviation:
     """The `Deviation` of two arrays of equal shape, in double precision."""
     g, r = np.asarray(g, np.float64).ravel(), np.asarray(r, np.float64).ravel()
     away = g - r
-    own, norm, far = (math.sqrt(a @ a) for a in (g, r, away))
+    own, norm, far = (np.sqrt(a @ a) for a in (g, r, away))
     with np.errstate(divide="ignore", invalid="ignore"):
-        scaled = away / np.float64(norm / math.sqrt(r.size))
-        relative, bias, cosine = np.float64(far) / norm, np.mean(scaled), float(g @ r / np.float64(own * norm))
+        rms = norm / math.sqrt(r.size)
+        relative, bias, cosine = far / norm, np.mean(away) / rms, float(g @ r / (own * norm))
         return Deviation(
             cosine,
             angle(g, r, cosine),
-            float(np.float64(own) / norm),
+            float(own / norm),
             float(relative),
             float(np.mean(np.sign(g) == np.sign(r))),
             float(bias),
             float(np.sqrt(np.maximum(relative * relative - bias * bias, 0.0))),
-            counts(scaled),
+            counts(np.divide(away, rms, out=away)),
         )
 
 
@@ -70,10 +70,12 @@ def angle(g: np.ndarray, r: np.ndarray, cosine: float) -> float:
 
 def counts(scaled: np.ndarray) -> np.ndarray:
     """The histogram between `EDGES`, of equal width; values that are not numbers are in none."""
-    last = len(EDGES) - 2
-    place = (np.clip(scaled, EDGES[0], EDGES[-1]) - EDGES[0]) * ((last + 1) / (EDGES[-1] - EDGES[0]))
-    known = place if np.isfinite(place).all() else place[np.isfinite(place)]
-    return np.bincount(np.minimum(known.astype(np.int64), last), minlength=last + 1)
+    bins = len(EDGES) - 1
+    place = (scaled - EDGES[0]) * (bins / (EDGES[-1] - EDGES[0]))
+    np.clip(place, 0.0, bins - 0.5, out=place)  # in the last bin, its right edge included
+    if np.isnan(place).any():
+        place = place[~np.isnan(place)]
+    return np.bincount(place.astype(np.intp), minlength=bins)
 
 
 def is_readout(tensor: str) -> bool:
@@ -101,6 +103,12 @@ def deviations(found: Changes, reference: Changes) -> dict[str, Deviation]:
     names = found.keys() & reference.keys()
     g, r = (vectors({name: side[name] for name in names}) for side in (found, reference))
     return {name: deviation(g[name], r[name]) for name in g}
+
+
+def cosine(g: np.ndarray, r: np.ndarray) -> float:
+    """The cosine of the angle between two vectors; NaN for a vector of zeros."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return float(g @ r / np.sqrt((g @ g) * (r @ r)))
 
 
 def cosines(values: list[np.ndarray]) -> np.ndarray:

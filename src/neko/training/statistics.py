@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from neko.training.activity import Activity
-from neko.training.deviations import FIELDS, HIDDEN, Changes, cosines, deviation, is_readout, vectors
+from neko.training.deviations import FIELDS, HIDDEN, Changes, cosine, cosines, deviation, is_readout, vectors
 from neko.training.together import Found
 
 COLUMNS = ("batch", "rule", "tensor", *FIELDS, "variance", "control", "signal")
@@ -62,8 +62,8 @@ class Statistics:
         common = set.intersection(*(set(of) for of in values.values()))
         shown = {rule: vectors({name: values[rule][name] for name in common}) for rule in self.rules}
         of_reference = shown[self.reference]
-        real, permuted = vectors(found.gradients[self.reference]), vectors(found.control)
-        controls = {tensor: float(cosines([g, permuted[tensor]])[0, 1]) for tensor, g in real.items()}
+        real = of_reference if values is found.gradients else vectors(found.gradients[self.reference])
+        controls = {tensor: cosine(g, real[tensor]) for tensor, g in vectors(found.control).items()}
         for rule in self.rules:
             before = self.previous.get(rule)
             before = None if before is None else vectors({name: before[name] for name in common})
