@@ -114,7 +114,7 @@ def differentiated(xp: Any, cell: Any, params: Any, index: int, x: list[Any]) ->
         before.append(host([state[-1]]))
         state = filled(after)
         emissions.append(state[-1])
-    arrays = [np.stack(a) for a in zip(*rows, strict=True)]
+    whole_steps, own_steps, current, below = (np.stack(a) for a in zip(*rows, strict=True))
     fed, emitted, z = (np.stack(a) for a in ([host([a]) for a in x], before, [host([a]) for a in emissions]))
     pre = []
     for c in range(cell.n_currents):
@@ -123,7 +123,7 @@ def differentiated(xp: Any, cell: Any, params: Any, index: int, x: list[Any]) ->
         parts += [np.ones_like(emitted[..., :1])] if cell.bias else []
         pre.append(np.concatenate([emitted[..., :0], *parts], axis=-1))
     pre += [np.ones_like(emitted[..., :1])] * len(constants)
-    return DenseLayer(*arrays, tuple(pre), z), emissions
+    return DenseLayer(whole_steps, own_steps, current, below, tuple(pre), z), emissions
 
 
 def units(xp: Any, after: Any) -> list[Any]:

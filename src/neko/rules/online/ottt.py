@@ -89,7 +89,8 @@ class OTTT(ThreeFactor):
     def layer_gradient(
         self, index: int, jacobians: Jacobians, pre: tuple[Array, ...], signal: LearningSignal, before: Any, keep: bool
     ) -> LayerGradient:
-        xp, leak, cell = self.xp, self.model.network.cells[index].leak, self.model.network.cells[index]
+        xp, cell = self.xp, self.model.network.cells[index]
+        leak = cell.leak or 0.0
         weights, rates, later = [], [], []
         start = self.initial_traces(jacobians, pre, cell, 0.0) if before is None else before
         for p, slope, old in zip(pre, jacobians.slopes(), start, strict=True):

@@ -90,7 +90,7 @@ def presynaptic_trace(case: Case, rule: Any) -> float:
         cell, layer = network.cells[m], recorded.layers[m]
         signal = network.readout.gain * recorded.error @ feedback[m] if feedback else signal
         slope = np.einsum("tbnn->tbn", layer.current[:, :, -cell.units :])
-        trace, total = np.zeros_like(layer.pre[0][0]), 0.0
+        trace, total = np.zeros_like(layer.pre[0][0]), np.zeros(())
         for t, pre in enumerate(layer.pre[0]):
             trace = cell.leak * trace + pre
             total = total + trace.T @ (slope[t] * (signal[t] + recorded.rate[m][t]))
@@ -106,7 +106,12 @@ def local_loss(case: Case, rule: Any) -> float:
     found = rule.gradients(*case.data)[1]
     readouts = [xp.matrix_transpose(rule.feedback[f"feedback.{i}"]) for i in range(len(evaluator.network.cells))]
     batch = evaluator.batch(*(xp.asarray(a) for a in case.data))
-    options = {"kappa": evaluator.network.readout.kappa, "gain": 0.0, "cut_recurrent": True, "cut_upward": True}
+    options: dict[str, Any] = {
+        "kappa": evaluator.network.readout.kappa,
+        "gain": 0.0,
+        "cut_recurrent": True,
+        "cut_upward": True,
+    }
 
     def loss(params: Any) -> Any:
         _, emissions = unrolled(xp, without_reset(case), params, batch.x, **options)
