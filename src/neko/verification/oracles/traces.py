@@ -47,6 +47,8 @@ def own_neuron(case: Case, rule: Any) -> float:
 
     def mask(i: int, m: int) -> np.ndarray:
         cell = case.evaluator.network.cells[m]
+        if i != m:  # the layers above pass credit within a step
+            return np.ones((1, cell.n_currents + len(learnt(cell)), cell.units))
         fields = sum(a is not None for a in cell.initial_state(case.xp, 1))
         own = np.tile(np.eye(cell.units), (fields, 1))
         return np.broadcast_to(own[:, None], (fields * cell.units, cell.n_currents + len(learnt(cell)), cell.units))
