@@ -115,7 +115,7 @@ def test_signals_are_the_root_mean_square_of_those_observed(xp, both_ways):
     x, y, mask = data()
     cells = (LIF(9, tau_m=20.0, v_th=0.7), LIF(7, tau_m=20.0, v_th=0.7))
     model = evaluator(xp, cells, bidirectional=both_ways)
-    rules = ["eprop:symmetric", "eprop:random", "bptt"]
+    rules = ["eprop:symmetric", "eprop:random", "bptt", "ostl", "rtrl"]
     statistics = comparison.gradients(model, x, y, rules, mask).statistics
     found = {(row["rule"], row["tensor"]): row["signal"] for row in statistics.records}
     prefixes = ("", "backward.") if both_ways else ("",)
@@ -132,6 +132,11 @@ def test_signals_are_the_root_mean_square_of_those_observed(xp, both_ways):
         assert found[name, HIDDEN] == pytest.approx(math.sqrt(np.mean(squares)), rel=1e-5)
         assert found[name, f"{prefixes[-1]}readout.w_out"] is None
     assert {found[of] for of in found if of[0] == "bptt"} == {None}
+    for prefix in prefixes:
+        for layer in (f"{prefix}layers.0.w_rec", f"{prefix}layers.1.w_rec"):
+            assert found["ostl", layer] == found["eprop:symmetric", layer], "without credit between layers"
+        assert found["rtrl", f"{prefix}layers.1.w_in"] == found["eprop:symmetric", f"{prefix}layers.1.w_in"]
+        assert found["rtrl", f"{prefix}layers.0.w_in"] is None, "by the influence of one layer on the next"
 
 
 @pytest.mark.parametrize("others", [["eprop:symmetric"], [neko.rules.BPTT]], ids=["recorded", "run for it"])

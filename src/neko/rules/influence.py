@@ -16,6 +16,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from neko import tree
 from neko.cells.base import Cell
+from neko.models.directions import Direction
 from neko.models.layer import LayerTrace
 from neko.models.network import NetworkState, Params, layer_params
 from neko.models.readout import leaky_filter
@@ -26,6 +27,7 @@ from neko.rules.chunking import Chunk, by_chunks, check_additive, counted, gathe
 from neko.rules.forward import Recorded, record, record_directions
 from neko.rules.jacobian import fields
 from neko.rules.reverse import emitted, rate_errors
+from neko.rules.signals import LearningSignal
 from neko.rules.synapses import joined, layer_gradients, presynaptic
 from neko.rules.tangent import Shape, Step, build_weights
 from neko.typing import Array
@@ -108,7 +110,7 @@ class InfluenceRule(GradientRule):
         gradients: Params = {}
         counts: list[Array] = []
         measured: list[Any] = []
-        for direction, own, recorded in record_directions(xp, self.model, params, batch, uncut):
+        for direction, own, recorded in self.record_directions(params, batch):
             spikes = emitted(xp, own, recorded)
             errors = rate_errors(xp, self.model, spikes, own)
             found, seen, _ = self.run(direction.own(params), own, recorded, errors, start, False)
@@ -185,15 +187,25 @@ class InfluenceRule(GradientRule):
         filtered = leaky_filter(xp, kappa, z, carry.filtered)[0]
         return gradients, seen, Carry(carry.state, count, memory, outputs, filtered)
 
+    def record_directions(self, params: Params, batch: Batch) -> list[tuple[Direction, Batch, Recorded]]:
+        """The forward pass of every direction, with all paths."""
+        return record_directions(self.xp, self.model, params, batch, uncut)
+
+    def learning_signals(
+        self, params: Params, feedback: Params, batch: Batch, recorded: Recorded
+    ) -> list[LearningSignal]:
+        """The readout's error at every layer or, where M passes between layers, at the last one."""
+        given = (self.xp, self.model.network, self.model.objective, params, batch, recorded)
+        return [signals.of_readout(*given)] if self.across else signals.symmetric(*given)
+
+    def signal_rms(self, params: Params, feedback: Params, batch: Batch) -> Params:
+        return signals.by_layer(self, params, feedback, batch)
+
     def credit(self, params: Params, batch: Batch, recorded: Recorded, errors: Any) -> tuple[Array | None, ...]:
         """q_t of the emissions of every layer, (time, batch, n); None where it is zero."""
-        xp, network = self.xp, self.model.network
-        found: list[Array | None] = [None] * len(network.cells)
-        if self.across:
-            found[-1] = xp.project(recorded.credit, xp.matrix_transpose(params["readout.w_out"]))
-        else:
-            given = signals.symmetric(xp, network, self.model.objective, params, batch, recorded)
-            found = [signal.future for signal in given]
+        xp, given = self.xp, self.learning_signals(params, {}, batch, recorded)
+        found: list[Array | None] = [None] * (len(recorded.traces) - len(given))
+        found += [signal.future for signal in given]
         for i, error in enumerate(errors):
             if error is not None:
                 rate = xp.expand_dims(batch.valid, axis=-1) * error

@@ -6,7 +6,7 @@ import functools
 import operator
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,9 +20,6 @@ from neko.objective import Batch, Objective
 from neko.rules.forward import Recorded
 from neko.rules.jacobian import Jacobians
 from neko.typing import Array
-
-if TYPE_CHECKING:
-    from neko.rules.online.three_factor import ThreeFactor
 
 
 class Product(NamedTuple):
@@ -102,16 +99,21 @@ def symmetric(
 ) -> list[LearningSignal]:
     """The error through the transposed readout; it reaches a lower layer by the instantaneous path of each step through
     the layers above, ``L^l_t = (L^{l+1}_t ∂z_t/∂I_t) W_in^T``."""
-    term = rate_term(objective, batch)
-    w_out = xp.matrix_transpose(params["readout.w_out"])
-
-    error = network.readout.gain * recorded.error
-    now, later = Product(operator.matmul, error, w_out), Product(xp.project, recorded.credit, w_out)
-    result = [LearningSignal(now, later, *term, network.readout.kappa)]
+    result = [of_readout(xp, network, objective, params, batch, recorded)]
     for i in range(len(network.cells) - 1, 0, -1):
         instant = through(xp, network.cells[i], params[f"layers.{i}.w_in"], recorded.jacobians[i], result[0].signal)
-        result.insert(0, LearningSignal(None, instant, *term, 0.0))
+        result.insert(0, LearningSignal(None, instant, *rate_term(objective, batch), 0.0))
     return result
+
+
+def of_readout(
+    xp: Backend, network: Any, objective: Objective, params: Params, batch: Batch, recorded: Recorded
+) -> LearningSignal:
+    """The error through the transposed readout, at the last layer."""
+    w_out = xp.matrix_transpose(params["readout.w_out"])
+    now = Product(operator.matmul, network.readout.gain * recorded.error, w_out)
+    later = Product(xp.project, recorded.credit, w_out)
+    return LearningSignal(now, later, *rate_term(objective, batch), network.readout.kappa)
 
 
 def present(signal: LearningSignal) -> LearningSignal:
@@ -152,10 +154,13 @@ def rms(xp: Backend, signal: LearningSignal, batch: Batch) -> Array:
     return xp.sqrt(total / (n * xp.maximum(xp.sum(batch.valid), xp.asarray(1.0))))
 
 
-def by_layer(rule: ThreeFactor, params: Params, feedback: Params, batch: Batch) -> Params:
-    """`rms` of the learning signals of a rule in every layer and direction, by the name of the layer."""
+def by_layer(rule: Any, params: Params, feedback: Params, batch: Batch) -> Params:
+    """`rms` of the learning signals of a rule in every layer and direction, by the name of the layer; they may be those
+    of the last layers only."""
     found: Params = {}
     for direction, own, recorded in rule.record_directions(params, batch):
         given = rule.learning_signals(direction.own(params), direction.own(feedback), own, recorded)
-        found |= direction.named({f"layers.{i}": rms(rule.xp, signal, own) for i, signal in enumerate(given)})
+        first = len(recorded.traces) - len(given)
+        rms_of = {f"layers.{i}": rms(rule.xp, signal, own) for i, signal in enumerate(given, start=first)}
+        found |= direction.named(rms_of)
     return found
