@@ -15,24 +15,36 @@ from neko.verification import cases, judged, judged_rules
 from neko.verification.form import find_scale
 from neko.verification.oracles import ORACLES
 
+from oracle import assert_live
+
 EXACT = 1e-9
 JUDGED = judged_rules()
-REFUSED = {"ottt", "reward_stdp", "stdp"}
-"""Rules that are not defined for a GRU, which has no spikes and no leak."""
+REFUSED = {"gru": {"ottt", "reward_stdp", "stdp"}, "stack": {"kernl"}}
+"""Rules that are not defined for a GRU, which has no spikes and no leak, or for a stack."""
 
 
-@pytest.fixture(scope="module", params=["alif", "gru"])
+@pytest.fixture(scope="module", params=["alif", "gru", "stack"])
 def case(request):
     xp = neko.backend.get(neko.backend.default(), dtype="float64")
-    cell = CELLS[request.param](6)
     with xp.scope():
-        scale, _ = find_scale(xp, cell, cases.N_IN, 0)
-        yield cases.build_case(xp, cell, scale, 0)
+        if request.param != "stack":
+            cell = CELLS[request.param](6)
+            scale, _ = find_scale(xp, cell, cases.N_IN, 0)
+            yield cases.build_case(xp, cell, scale, 0)
+            return
+        made = cases.build_case(xp, CELLS["alif"](5), 4.0, 0)
+        cells = [CELLS["alif"](5), CELLS["lif"](4, v_th=0.3)]
+        model = neko.Model(cells, 2, xp, tau_out=7.0, seed=1).build(cases.N_IN)
+        evaluator = neko.Evaluator(model, loss="mse", regularizer=made.evaluator.objective.regularizer)
+        exact = cases.gradients(cases.made(neko.BPTT, evaluator), made.data)
+        assert_live(evaluator, made.x, exact, xp)
+        yield made._replace(evaluator=evaluator, bptt=exact)
 
 
 def refused(case, name):
-    (cell,) = case.evaluator.network.cells
-    return not cell.spiking and name.split(":")[0] in REFUSED
+    cells = case.evaluator.network.cells
+    kind = "stack" if len(cells) > 1 else "gru" if not cells[0].spiking else "alif"
+    return name.split(":")[0] in REFUSED.get(kind, ())
 
 
 def test_there_are_rules_and_every_oracle_judges_one():
