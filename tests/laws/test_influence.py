@@ -160,6 +160,19 @@ def test_stochastic_rules_are_their_recursions_in_dense_arrays(xp, stack, rule):
 
 
 @pytest.mark.quick("torch")
+@pytest.mark.parametrize(
+    "cell", [RNN(6), GRU(6), LSTM(4), Dendritic(5, v_th=0.8)], ids=["rnn", "gru", "lstm", "dendritic"]
+)
+def test_a_sketch_is_the_same_reductions_of_dense_matrices(xp, cell):
+    """Where something is left out: with both reductions, with the second alone, and with rank 0."""
+    case = case_of(xp, [cell])
+    for rank in (0, 1, 3, 5):
+        made = learning(functools.partial(rules.SketchedRTRL, rank=rank), case.evaluator)
+        assert ORACLES["dense sketch"](case, made) < EXACT
+        assert_moves(found(case, functools.partial(rules.SketchedRTRL, rank=rank)), case.bptt, 1e-5)
+
+
+@pytest.mark.quick("torch")
 @pytest.mark.parametrize("stack", ["rnn", "spiking stack"])
 @pytest.mark.parametrize("tau_out", [7.0, None])
 @pytest.mark.parametrize("rule", FAMILY)
