@@ -42,11 +42,24 @@ def kf_rtrl(case: Case, rule: Any) -> float:
 
 @ORACLES.register("dense sketch")
 def sketched(case: Case, rule: Any) -> float:
-    """Sketched RTRL of one layer against the same reductions of dense matrices."""
-    dense = record(case)
-    rank = rule.gradient.rank
+    """Sketched RTRL of each layer against the same reductions of dense matrices; layers above pass credit within a
+    step."""
+    dense, network = record(case), case.evaluator.network
+    w_out = network.readout.gain * np.asarray(case.xp.to_numpy(case.evaluator.params["readout.w_out"])).T
+    credit = np.array(dense.error)
+    for t in reversed(range(len(credit) - 1)):
+        credit[t] += network.readout.kappa * credit[t + 1]
+    q, instant = credit @ w_out, dense.error @ w_out
     found = rule.gradients(*case.data)[1]
-    expected = contracted(case, dense, (estimate for estimate, _ in sketches(dense.layers[0], rank)))
+    expected: Gradients = {}
+    for m in reversed(range(len(network.cells))):
+        layer, signal = dense.layers[m], q + dense.rate[m]
+        n, blocks = layer.z.shape[-1], [np.zeros(())] * len(layer.pre)
+        for t, (estimate, _) in enumerate(sketches(layer, rule.gradient.rank)):
+            for (_, c), (influence,) in estimate.items():
+                blocks[c] = blocks[c] + np.einsum("bz,bzpn->pn", signal[t], influence[:, -n:])
+        expected |= named(network.cells[m], m, blocks)
+        q = instant = np.einsum("tbz,tbzx->tbx", instant, layer.below[:, :, -n:])
     return relative_error(case.xp, {name: found[name] for name in expected}, expected)
 
 
