@@ -42,6 +42,13 @@ def chromium():
             started.quit()
 
 
+def until(driver, condition):
+    """The first result of ``condition()`` that is true; a browser draws, and tells, when it comes to it."""
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    return WebDriverWait(driver, 30).until(lambda _: condition())
+
+
 def complaints(driver):
     """What the console has said since the last call."""
     return [entry["message"] for entry in driver.get_log("browser")]
