@@ -138,8 +138,9 @@ def test_a_stream_in_pieces_sums_to_the_whole(xp, name):
         for begin in range(0, TIME, length):
             piece = (xp.asarray(a[:, begin : begin + length]) for a in (x, y))
             batch = evaluator.batch(*piece, None)
-            _, g, carry = rule.gradient.differentiate(evaluator.params, rule.feedback, batch, carry)
-            total = {key: total[key] + np.asarray(xp.to_numpy(g[key])) for key in total}
+            result = rule.gradient.differentiate(evaluator.params, rule.feedback, batch, carry)
+            carry = result.carry
+            total = {key: total[key] + np.asarray(xp.to_numpy(result.gradients[key])) for key in total}
         assert max_relative_error(total, whole) < EXACT
 
 

@@ -145,7 +145,7 @@ class Cell(ABC):
         return 1 + max(self.input_currents + self.recurrent_currents)
 
     @property
-    def leak(self) -> float | None:
+    def response_decay(self) -> float | None:
         """The decay λ of a current's effect on the emission in one step, where it is one number for all neurons and
         steps, ``∂z_t/∂I_s = λ^{t-s} ∂z_t/∂I_t`` without reset and adaptation; None for other cells."""
         return None

@@ -69,7 +69,7 @@ class Dendritic(IntegrateAndFire):
         return (1,) if self.recurrent else ()
 
     @property
-    def leak(self) -> None:
+    def response_decay(self) -> None:
         """None: the effect of the apical current does not decay as that of the basal one."""
         return None
 

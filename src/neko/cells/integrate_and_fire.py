@@ -96,7 +96,7 @@ class IntegrateAndFire(Cell):
         return state if max(self.refractory_steps) > 1 else state._replace(r=None)
 
     @property
-    def leak(self) -> float | None:
+    def response_decay(self) -> float | None:
         """α, if all neurons have the same `tau_m`."""
         return math.exp(-self.dt / self.tau_m) if isinstance(self.tau_m, float) else None
 

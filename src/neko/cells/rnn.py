@@ -44,7 +44,7 @@ class RNN(Cell):
         check_choice("activation", self.activation, ACTIVATIONS)
 
     @property
-    def leak(self) -> float:
+    def response_decay(self) -> float:
         """0: a unit without a state."""
         return 0.0
 

@@ -26,8 +26,8 @@ class OTTT(ThreeFactor):
     .. math::
         â_t = λ â_{t-1} + pre_t, \qquad \frac{dE}{dW} = \sum_t (L_t \, ∂z_t/∂I_t) ⊗ â_t, \quad L_t = c\, B\, err_t
 
-    λ is the leak of the membrane, `Cell.leak`, and L_t the error of step t alone, without the readout's filter. It is
-    exact for one feed-forward layer without reset whose readout has no memory. The options are those of
+    λ is the leak of the membrane, `Cell.response_decay`, and L_t the error of step t alone, without the readout's filter.
+    It is exact for one feed-forward layer without reset whose readout has no memory. The options are those of
     `neko.rules.ThreeFactor`.
 
     Raises
@@ -57,15 +57,15 @@ class OTTT(ThreeFactor):
     def __init__(self, model: Any, **options: Any) -> None:
         super().__init__(model, **options)
         for cell in self.model.network.cells:
-            if cell.leak is None:
+            if cell.response_decay is None:
                 raise ValueError(
                     f"{cell!r} has no leak that is one number for all neurons and steps, on which the trace of a "
-                    "presynaptic neuron depends: expected LIF or ALIF with one tau_m, RNN, or a cell with a `leak`"
+                    "presynaptic neuron depends: expected LIF or ALIF with one tau_m, RNN, or a cell with a `response_decay`"
                 )
 
     def paths(self, params: Params, index: int, step: StepJacobian) -> StepJacobian:
         slope = step.current[-1][0]
-        leak = self.model.network.cells[index].leak
+        leak = self.model.network.cells[index].response_decay
         none = (None,) * (len(step.state) - 1)
         if not leak or slope is None:
             return StepJacobian(((None, *none),) * len(step.state), step.current)
@@ -90,7 +90,7 @@ class OTTT(ThreeFactor):
         self, index: int, jacobians: Jacobians, pre: tuple[Array, ...], signal: LearningSignal, before: Any, keep: bool
     ) -> LayerGradient:
         xp, cell = self.xp, self.model.network.cells[index]
-        leak = cell.leak or 0.0
+        leak = cell.response_decay or 0.0
         weights, rates, later = [], [], []
         start = self.initial_traces(jacobians, pre, cell, 0.0) if before is None else before
         for p, slope, old in zip(pre, jacobians.slopes(), start, strict=True):

@@ -72,10 +72,12 @@ class SnAp(ThreeFactor):
         self.level = level
         self.masked = MaskedInfluence(model, level) if level > 1 else None
 
+    def kept(self, params: Params, index: int, jacobians: Any) -> Any:
+        cell = self.model.network.cells[index]
+        return super().kept(params, index, jacobians) if cell.autapses and cell.recurrent_currents else jacobians
+
     def paths(self, params: Params, index: int, step: StepJacobian) -> StepJacobian:
         cell = self.model.network.cells[index]
-        if not cell.autapses or not cell.recurrent_currents:
-            return step
         return with_loops(self.xp, step, build_weights(self.xp, cell, layer_params(params, index)).w_rec)
 
     def differentiate(self, params: Params, feedback: Params, batch: Batch, carry: Any) -> Gradient:

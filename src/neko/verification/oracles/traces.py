@@ -94,7 +94,7 @@ def presynaptic_trace(case: Case, rule: Any) -> float:
         slope = np.einsum("tbnn->tbn", layer.current[:, :, -cell.units :])
         trace, total = np.zeros_like(layer.pre[0][0]), np.zeros(())
         for t, pre in enumerate(layer.pre[0]):
-            trace = cell.leak * trace + pre
+            trace = cell.response_decay * trace + pre
             total = total + trace.T @ (slope[t] * (signal[t] + recorded.rate[m][t]))
         expected |= dense.named(cell, m, [total])
         signal = np.einsum("tbz,tbzx->tbx", signal, layer.below[:, :, -cell.units :])
