@@ -26,8 +26,8 @@ class OTTT(ThreeFactor):
     .. math::
         â_t = λ â_{t-1} + pre_t, \qquad \frac{dE}{dW} = \sum_t (L_t \, ∂z_t/∂I_t) ⊗ â_t, \quad L_t = c\, B\, err_t
 
-    λ is the leak of the membrane, `Cell.response_decay`, and L_t the error of step t alone, without the readout's filter.
-    It is exact for one feed-forward layer without reset whose readout has no memory. The options are those of
+    λ is the leak of the membrane (`Cell.response_decay`), and L_t the error of step t alone, without the readout's
+    filter. It is exact for one feed-forward layer without reset whose readout has no memory. The options are those of
     `neko.rules.ThreeFactor`.
 
     Raises
@@ -60,7 +60,7 @@ class OTTT(ThreeFactor):
             if cell.response_decay is None:
                 raise ValueError(
                     f"{cell!r} has no leak that is one number for all neurons and steps, on which the trace of a "
-                    "presynaptic neuron depends: expected LIF or ALIF with one tau_m, RNN, or a cell with a `response_decay`"
+                    "presynaptic neuron depends: expected LIF or ALIF with one tau_m, RNN, or a `response_decay`"
                 )
 
     def paths(self, params: Params, index: int, step: StepJacobian) -> StepJacobian:
