@@ -19,6 +19,8 @@ from oracle import assert_live
 
 EXACT = 1e-9
 JUDGED = judged_rules()
+OF_EACH = {name.split(":")[0]: (name, oracle) for name, oracle in JUDGED}
+"""Each rule in one of its modes."""
 REFUSED = {"gru": {"ottt", "reward_stdp", "stdp"}, "stack": {"kernl"}}
 """Rules that are not defined for a GRU, which has no spikes and no leak, or for a stack."""
 
@@ -61,11 +63,10 @@ def test_every_rule_is_what_its_oracle_says(case, name, oracle):
     assert judged(case, oracle, resolve(name)) < EXACT
 
 
-@pytest.mark.parametrize(("name", "oracle"), JUDGED)
+@pytest.mark.parametrize("case", ["alif"], indirect=True)
+@pytest.mark.parametrize(("name", "oracle"), list(OF_EACH.values()))
 def test_an_oracle_finds_a_rule_wrong_that_is(case, name, oracle):
     """One gradient is a hundredth too large."""
-    if refused(case, name):
-        return
     rule = resolve(name)(case.evaluator)
     exact = rule.gradient.differentiate
 
