@@ -50,6 +50,7 @@ class DECOLLE(ThreeFactor):
     """
 
     has_objective = False
+    filtered = False
 
     def __init__(self, model: Any, *, stepwise: bool = False, feedback_seed: int = 0) -> None:
         super().__init__(model, mode="random", stepwise=stepwise, feedback_seed=feedback_seed)
@@ -60,9 +61,6 @@ class DECOLLE(ThreeFactor):
 
     def cut(self, cell: Cell) -> Cell:
         return cell.without_reset()
-
-    def kappas(self) -> list[float]:
-        return [0.0] * len(self.model.network.cells)
 
     def learning_signals(
         self, params: Params, feedback: Params, batch: Batch, recorded: Recorded

@@ -8,11 +8,8 @@ from neko.cells.base import Cell
 from neko.cells.jacobian import StepJacobian
 from neko.models.network import Params
 from neko.models.readout import leaky_filter
-from neko.objective import Batch
-from neko.rules import signals
 from neko.rules.base import RULES
 from neko.rules.eligibility import LayerGradient
-from neko.rules.forward import Recorded
 from neko.rules.jacobian import Jacobians
 from neko.rules.online.three_factor import MODES, ThreeFactor
 from neko.rules.signals import LearningSignal
@@ -52,6 +49,7 @@ class OTTT(ThreeFactor):
     Xiao et al. (2022), "Online training through time for spiking neural networks", arXiv 2210.04195, eqs. 7-9.
     """
 
+    filtered = False
     learns_constants = False
 
     def __init__(self, model: Any, **options: Any) -> None:
@@ -74,14 +72,6 @@ class OTTT(ThreeFactor):
         rows = (((leak * one, *none), (one,)), *inner, ((leak * slope, *none), (slope,)))
         state, current = zip(*rows, strict=True)
         return StepJacobian(state, current)
-
-    def kappas(self) -> list[float]:
-        return [0.0] * len(self.model.network.cells)
-
-    def learning_signals(
-        self, params: Params, feedback: Params, batch: Batch, recorded: Recorded
-    ) -> list[LearningSignal]:
-        return [signals.present(signal) for signal in super().learning_signals(params, feedback, batch, recorded)]
 
     def initial_traces(self, jacobians: Jacobians, pre: tuple[Array, ...], cell: Cell, kappa: float) -> Any:
         return tuple(self.xp.zeros_like(p[0]) for p in pre)

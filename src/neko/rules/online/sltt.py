@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from neko.cells.jacobian import StepJacobian
 from neko.models.network import Params
-from neko.objective import Batch
-from neko.rules import signals
 from neko.rules.base import RULES
-from neko.rules.forward import Recorded
 from neko.rules.online.three_factor import MODES, ThreeFactor
-from neko.rules.signals import LearningSignal
 
 
 @RULES.register("sltt", oracle="present step", modes=MODES)
@@ -36,13 +32,7 @@ class SLTT(ThreeFactor):
     arXiv 2302.14311; as immediate derivatives arXiv 2603.28750.
     """
 
+    filtered = False
+
     def paths(self, params: Params, index: int, step: StepJacobian) -> StepJacobian:
         return StepJacobian(tuple((None,) * len(row) for row in step.state), step.current)
-
-    def kappas(self) -> list[float]:
-        return [0.0] * len(self.model.network.cells)
-
-    def learning_signals(
-        self, params: Params, feedback: Params, batch: Batch, recorded: Recorded
-    ) -> list[LearningSignal]:
-        return [signals.present(signal) for signal in super().learning_signals(params, feedback, batch, recorded)]

@@ -50,6 +50,9 @@ class ThreeFactor(GradientRule):
     kept state of the network, with one of them in memory. A stream, an update after every chunk and `stepwise` run in
     the order of time instead, and carry ε and ē of every synapse, arrays (batch, n_pre, n).
 
+    With ``filtered = False`` in the class, a learning signal is the error of its own step alone: no credit passes
+    through the readout's filter.
+
     Parameters
     ----------
     model : Evaluator
@@ -72,6 +75,7 @@ class ThreeFactor(GradientRule):
     """
 
     streams = True
+    filtered: ClassVar[bool] = True
     least: ClassVar[int] = 1 << 19
 
     def __init__(
@@ -120,12 +124,14 @@ class ThreeFactor(GradientRule):
         """
         given = (self.xp, self.model.network, self.model.objective)
         if self.mode == "symmetric":
-            return signals.symmetric(*given, params, batch, recorded)
-        return signals.broadcast(*given, feedback, batch, recorded)
+            found = signals.symmetric(*given, params, batch, recorded)
+        else:
+            found = signals.broadcast(*given, feedback, batch, recorded)
+        return found if self.filtered else [signals.present(signal) for signal in found]
 
     def kappas(self) -> list[float]:
         """Decay of the filtered trace of every layer, as in its `LearningSignal`."""
-        kappa, layers = self.model.network.readout.kappa, len(self.model.network.cells)
+        kappa, layers = self.model.network.readout.kappa if self.filtered else 0.0, len(self.model.network.cells)
         return [0.0] * (layers - 1) + [kappa] if self.mode == "symmetric" else [kappa] * layers
 
     def readout_gradients(self, recorded: Recorded, filtered: tuple[Array, ...] | None) -> Params:
