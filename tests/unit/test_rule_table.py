@@ -233,7 +233,7 @@ def test_the_notes_say_what_holds(results):
     assert "the symmetric one has the largest mean cosine in 1 of 1 pairs of task and neuron, and of all rules" in text
     assert "of all rules but BPTT in 1." in text
     assert "Adaptive e-prop deviates more than random, by cosine, in 0 of 1." in text
-    assert "SLTT with RMSprop less that of BPTT with RMSprop is -0.200 over 1 pairs" in text
+    assert "SLTT with RMSprop less that of BPTT with RMSprop is -0.200 on average of 1 pairs" in text
     assert "**Alignment and what is learnt**: the rank correlation" in text
     assert "is 1.00 on average" in text
     assert "with shuffled targets the gain over guessing is 0.03 and nowhere above 0.25" in text
@@ -251,6 +251,7 @@ def test_a_control_that_fails_is_told(results):
     text = claims.told(lines(results, CELLS), results, 36)
     assert "is 0.33 and at most 0.25 but for copy, LIF;" in text
     assert "over its readout alone but for copy, LIF, where" in text
+    assert "rules that reach less than the readout alone: 3 on copy, LIF" in text
 
 
 def test_the_page_sorts_filters_and_searches(results, tmp_path):
