@@ -96,9 +96,7 @@ def controls(groups: dict[tuple[str, str], dict[str, Line]]) -> str:
         if READOUT in group and EXACT in group
     }
     below = {
-        ", ".join(pair): [
-            line.cell.rule for line in group.values() if line.cell.by_adam and loses(line, group[READOUT])
-        ]
+        ", ".join(pair): sum(line.cell.by_adam and loses(line, group[READOUT]) for line in group.values())
         for pair, group in groups.items()
         if READOUT in group
     }
@@ -113,7 +111,7 @@ def controls(groups: dict[tuple[str, str], dict[str, Line]]) -> str:
         little = [", ".join(pair) for pair, gain in frozen.items() if gain < NEAR]
         where = f"but for {'; '.join(little)}, where the table says little of rules" if little else "everywhere"
         parts.append(f"BPTT gains at least {NEAR} over its readout alone {where}")
-    said = "; ".join(f"{len(rules)} on {pair}" for pair, rules in below.items() if rules)
+    said = "; ".join(f"{count} on {pair}" for pair, count in below.items() if count)
     if said:
         parts.append(f"rules that reach less than the readout alone: {said}")
     if signals:
@@ -147,6 +145,6 @@ def budget(results: Results, trials: int) -> str:
     seconds = [measures["seconds"] for _, measures in results]
     return (
         f"**Time**: {len(seconds)} of the table's {trials} trials are shown. At their mean of {np.mean(seconds):.0f} s "
-        f"the whole table takes {trials * np.mean(seconds) / 3600.0:.0f} hours in one process; that of a task grows with "
-        "its steps."
+        f"the whole table takes {trials * np.mean(seconds) / 3600.0:.0f} hours in one process; longer tasks "
+        "take longer."
     )
