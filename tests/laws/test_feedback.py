@@ -168,6 +168,7 @@ def test_the_mirror_is_unbiased():
     assert stats.norm.cdf(stats.norm.isf(tail), bias * np.sqrt(m)) < MISSED
 
 
+@pytest.mark.slow
 def test_the_mirror_comes_to_the_weights():
     """With a constant W the error of an entry is a weighted sum of centred χ² numbers, whose tail is bounded by Laurent
     and Massart (2000, lemma 1). W moves by less than 1e-6 here. The control is feedback that does not learn."""

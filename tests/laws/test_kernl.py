@@ -70,6 +70,7 @@ def with_kernel(rule, x, sensitivity=None, tau=None):
     return rule
 
 
+@pytest.mark.quick("torch")
 @pytest.mark.parametrize("mode", ["symmetric", "random", "adaptive"])
 def test_the_identity_with_the_leak_is_rflo_bit_for_bit(xp, mode):
     tau = 3.5
@@ -88,6 +89,7 @@ def test_the_identity_with_the_leak_is_rflo_bit_for_bit(xp, mode):
     assert_moves(on_host(xp, other.gradients(*arrays)[1]), expected)
 
 
+@pytest.mark.quick("torch")
 @on_torch
 @pytest.mark.parametrize("cell", [RNN(5), GRU(4), Leaky(5), ALIF(5, v_th=0.4)])
 def test_one_step_is_exact_and_several_are_not(xp, cell):
@@ -103,6 +105,7 @@ def test_one_step_is_exact_and_several_are_not(xp, cell):
             assert_moves(found, exact, 0.05)
 
 
+@pytest.mark.quick("torch")
 @on_torch
 @pytest.mark.parametrize("learn_kernel", [True, False])
 def test_a_sequence_in_pieces_is_the_whole(xp, learn_kernel):
@@ -128,6 +131,7 @@ def test_a_sequence_in_pieces_is_the_whole(xp, learn_kernel):
         assert shapes == [a.shape for a in neko.tree.leaves(rule.carry_template(3))]
 
 
+@pytest.mark.quick("torch")
 @on_torch
 def test_a_target_for_the_mean_output_is_learnt_from_whole_sequences(xp):
     """In the order of time too, as e-prop step by step."""
@@ -172,6 +176,7 @@ def linear(xp, w_rec, time=12, size=16):
     return model, x, np.zeros((size, time, 2))
 
 
+@pytest.mark.quick("torch")
 @on_torch
 def test_the_kernel_learns_the_sensitivity_that_it_can_represent(xp):
     """Without coupling the influence of a neuron on itself is ``d^Δ``: A = 1 and γ = d predict it without an error, so

@@ -65,6 +65,7 @@ def change(rule, x, y=None, mask=None, name="layers.0.w_in"):
     return -rule.xp.to_numpy(rule.gradients(x, y, mask)[1][name])
 
 
+@pytest.mark.quick("torch")
 @on_torch
 def test_a_single_pair_changes_the_weight_by_the_window(xp):
     rule = resolve("stdp")(relays(xp), a_plus=0.7, a_minus=0.4, tau_plus=6.0, tau_minus=11.0)
@@ -74,6 +75,7 @@ def test_a_single_pair_changes_the_weight_by_the_window(xp):
         assert found[0, 0] == pytest.approx(expected, rel=1e-12), f"lag {lag}"
 
 
+@pytest.mark.quick("torch")
 def test_a_train_worked_by_hand(xp):
     """Arrivals at 2 and 5, spikes at 3, 5 and 9, traces that halve at each step."""
     rule = resolve("stdp")(relays(xp), a_plus=1.0, a_minus=2.0, tau_plus=HALF, tau_minus=HALF)
@@ -85,12 +87,14 @@ def test_a_train_worked_by_hand(xp):
     assert change(rule, np.concatenate([x, silent]))[0, 0] == pytest.approx(causal / 2 - acausal, rel=1e-12)
 
 
+@pytest.mark.quick("torch")
 def test_a_recurrent_spike_arrives_one_step_later(xp):
     rule = resolve("stdp")(relays(xp, 2), a_plus=1.0, a_minus=1.0, tau_plus=HALF, tau_minus=HALF)
     found = change(rule, trains([], [3], [4]), name="layers.0.w_rec")
     np.testing.assert_allclose(found, [[-1 / 2, 1.0], [-1 / 4, -1 / 2]], rtol=1e-12)
 
 
+@pytest.mark.quick("torch")
 def test_an_update_potentiates_the_cause(xp):
     model = relays(xp)
     before = xp.to_numpy(model.params["layers.0.w_in"])[0, 0]
@@ -98,6 +102,7 @@ def test_an_update_potentiates_the_cause(xp):
     assert xp.to_numpy(model.params["layers.0.w_in"])[0, 0] == pytest.approx(before + 0.5)
 
 
+@pytest.mark.quick("torch")
 @on_torch
 def test_the_same_trains_later_change_the_same(xp):
     rng = np.random.default_rng(0)
@@ -126,6 +131,7 @@ def spiking_case(xp, cells, **objective):
 STACK = (ALIF(5, v_th=0.6), LIF(4, v_th=0.3, recurrent=False))
 
 
+@pytest.mark.quick("torch")
 @on_torch
 @pytest.mark.parametrize("options", [{}, {"w_max": 0.7, "a_plus": 0.3, "a_minus": 0.2, "tau_plus": 3.0}])
 def test_all_pairs_of_a_stack_count(xp, options):
@@ -133,6 +139,7 @@ def test_all_pairs_of_a_stack_count(xp, options):
     assert spike_pairs(case, resolve("stdp")(case.evaluator, **options)) < 1e-12
 
 
+@pytest.mark.quick("torch")
 def test_bounded_weights_rest_where_both_changes_cancel(xp):
     """``A_+ (w_max - w) = A_- w (e^{-1/τ} + e^{-5/τ})``, for a causal pair at lag 0 and two acausal ones. The weight
     stays below ½, so that it drives no spike."""
@@ -151,6 +158,7 @@ RULES = {
 }
 
 
+@pytest.mark.quick("torch")
 @on_torch
 @pytest.mark.parametrize("kind", RULES)
 @pytest.mark.parametrize("length", [1, 7])
@@ -189,6 +197,7 @@ def test_a_masked_frame_counts_nowhere(kind):
     assert all(np.array_equal(found[0][name], found[1][name]) for name in found[0])
 
 
+@pytest.mark.quick("torch")
 def test_the_neurons_do_not_see_the_targets_and_the_readout_learns_by_its_exact_gradient(xp):
     case = spiking_case(xp, ALIF(5, v_th=0.6))
     x, y, mask = case.data
@@ -207,6 +216,7 @@ def plain_reward(value):
     return lambda xp, outputs, target: value + 0.0 * outputs[..., 0]
 
 
+@pytest.mark.quick("torch")
 def test_reward_one_without_a_wait_is_stdp_exactly(xp):
     case = spiking_case(xp, ALIF(5, v_th=0.6))
     unsupervised = on_host(xp, resolve("stdp")(case.evaluator).gradients(*case.data)[1])
@@ -218,6 +228,7 @@ def test_reward_one_without_a_wait_is_stdp_exactly(xp):
             assert np.array_equal(found[name], sign * unsupervised[name])
 
 
+@pytest.mark.quick("torch")
 def test_a_pair_waits_for_its_reward(xp):
     """One pair at step 4, one reward at the last valid frame: ``A_+ e^{-Δ/τ_+} r e^{-D/τ_e}``."""
     model = relays(xp, target="last", loss=lambda xp, y, t: xp.sum(0.0 * y, axis=-1))
@@ -234,6 +245,7 @@ def modulator(model, x, y, mask=None, **options):
     return -len(x) * traces[0].signal[..., 0].T
 
 
+@pytest.mark.quick("torch")
 @pytest.mark.parametrize(("target", "sparse"), [("every", "sparse_"), ("last", ""), ("mean", "sparse_")])
 def test_a_reward_for_the_right_class_comes_when_the_objective_says(xp, target, sparse):
     """Four sequences of the same label; the readout says class 0 where channel 1 has spiked."""
@@ -252,6 +264,7 @@ def test_a_reward_for_the_right_class_comes_when_the_objective_says(xp, target, 
     np.testing.assert_allclose(beyond[-1], [0.5, 0.5, 0.5, -1.5], rtol=1e-12)
 
 
+@pytest.mark.quick("torch")
 def test_a_running_mean_of_the_reward_learns_with_the_update(xp):
     model = relays(xp)
     rule = resolve("reward_stdp")(
@@ -262,6 +275,7 @@ def test_a_running_mean_of_the_reward_learns_with_the_update(xp):
     assert float(rule.feedback["baseline"]) == pytest.approx(3.0 * (1.0 - 0.75**4))
 
 
+@pytest.mark.quick("torch")
 def test_the_reported_signals_and_traces_make_up_the_gradient(xp):
     case = spiking_case(xp, ALIF(5, v_th=0.6))
     for rule in (resolve("stdp")(case.evaluator), resolve("reward_stdp")(case.evaluator, tau_eligibility=9.0)):

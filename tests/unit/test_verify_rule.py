@@ -300,6 +300,7 @@ def test_the_command_takes_a_rule_and_a_cell(tmp_path, monkeypatch):
         assert words in output
 
 
+@pytest.mark.slow
 def test_a_cell_is_judged_by_few_rules_or_by_all():
     usual = [check.name for check in neko.verify(GRU, backends=["torch"]).checks]
     judged = [f"{rule} = {RULES.about(rule.partition(':')[0])['oracle']}" for rule in ("bptt", "eprop:random", "rtrl")]
