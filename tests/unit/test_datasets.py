@@ -78,7 +78,7 @@ def test_an_unknown_option_is_named(name, option, known):
 
 
 def test_every_entry_says_what_it_is():
-    assert len(datasets.DATASETS) == 13
+    assert len(datasets.DATASETS) == 14
     for entry in datasets.DATASETS.values():
         assert entry.about
         assert entry.licence
@@ -128,7 +128,7 @@ def test_get_prints_where_the_files_are():
 @pytest.mark.parametrize(
     ("names", "fault"),
     [
-        (["minst"], "'minst': expected one of ['copy'"),
+        (["minst"], "'minst': expected one of ['chaotic'"),
         (["copy", "timit"], "LDC93S1"),
         (["mnist"], "no download worked (http://127.0.0.1:1/mnist"),
     ],
