@@ -27,13 +27,13 @@ BACKENDS = backends.installed()
 # What a backend runs in every test run, by parameter; the rest is left to `make proofs`. Compiling many cells is slow,
 # and so is a long chain where it does not compile.
 QUICK = {
-    "variant": {"alif mixed", "dendritic"},
+    "variant": {"alif mixed"},
     "drift": {"rotated"},
     "force": {"exact"},
     "broken": set(),
     "update": {"adam", "manhattan"},
-    "rule": {"bptt", "eprop:adaptive"},
-    "driven_by": {"eprop:adaptive"},
+    "rule": {"eprop:adaptive"},
+    "driven_by": set(),
     "sampler": {"langevin"},
     "chain": {"hmc", "langevin, wrong drift"},
     "chains_of": set(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from neko.verification.cases import max_relative_error
 from neko.verification.form import LIVE
@@ -46,3 +47,15 @@ def assert_live(evaluator, x, gradients, xp):
             liveness(states[-1])
     for name, g in gradients.items():
         assert np.abs(xp.to_numpy(g)).max() > 1e-8, f"{name} has no gradient"
+
+
+def judged_params(judged, *quick):
+    """Pairs of rule and oracle, of which those beside `quick` are left to `make proofs`; without `quick` each rule in
+    its first mode is quick, and e-prop in all."""
+    seen, found = set(), []
+    for name, oracle in judged:
+        base = name.partition(":")[0]
+        fast = name in quick if quick else base not in seen or base == "eprop"
+        seen.add(base)
+        found.append(pytest.param(name, oracle, marks=[] if fast else [pytest.mark.slow]))
+    return found

@@ -48,7 +48,7 @@ def interrupted(kind, backend, folder):
     return runs.run(kind, backend, folder, Stop(-1, -1), epochs=EPOCHS)
 
 
-TRACED = {("tensorflow", "stream"), ("tensorflow", "schedule"), ("jax", "stream")}
+TRACED = {("tensorflow", "stream"), ("tensorflow", "schedule"), ("jax", "stream"), ("tensorflow", "eprop")}
 """What takes longest to trace; JAX runs a schedule, which is a stream too."""
 
 

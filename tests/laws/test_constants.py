@@ -25,7 +25,7 @@ from neko.verification.cases import build_case, gradients, made, max_relative_er
 from neko.verification.oracles import ORACLES
 from neko.verification.reference import by_autodiff, eprop_by_autodiff
 
-from oracle import assert_moves, finite_differences, liveness
+from oracle import assert_moves, finite_differences, judged_params, liveness
 
 TIME, BATCH, N_IN, UNITS, OUT = 13, 3, 4, 5, 2
 EXACT = 1e-10
@@ -308,11 +308,7 @@ def test_the_traces_of_constants_sum_to_the_gradient():
 
 
 WEIGHTS_ALONE = {"ottt", "stdp", "reward_stdp"}
-JUDGED = [
-    pytest.param(name, oracle, marks=[pytest.mark.slow] if name.endswith((":random", ":adaptive")) else [])
-    for name, oracle in judged_rules()
-    if name.split(":")[0] not in WEIGHTS_ALONE
-]
+JUDGED = [(name, oracle) for name, oracle in judged_rules() if name.split(":")[0] not in WEIGHTS_ALONE]
 
 
 @pytest.fixture(scope="module")
@@ -323,7 +319,7 @@ def case():
         yield build_case(xp, ALIF(UNITS, tau_m=Learnable(20.0), **constants), 2.0, 0)
 
 
-@pytest.mark.parametrize(("name", "oracle"), JUDGED)
+@pytest.mark.parametrize(("name", "oracle"), judged_params(JUDGED, "bptt", "eprop:adaptive", "rtrl", "uoro"))
 def test_every_rule_has_by_constants_the_gradient_of_its_definition(case, name, oracle):
     """The registry's rules, each by its own oracle; the control has one gradient a hundredth too large."""
     assert judged(case, oracle, resolve(name)) < EXACT

@@ -205,6 +205,7 @@ def test_the_column_law(xp, variant):
     check_columns(xp, cell_of(variant), 1.0, seed=1)
 
 
+@pytest.mark.quick("torch")
 def test_truncated_bptt_cuts_at_the_borders(xp):
     """With readout and losses of each piece its own, truncated BPTT is the sum of BPTT over pieces."""
     x, y, _ = data_of()
@@ -306,6 +307,7 @@ def test_adaptive_feedback_aligns_as_its_decay_says(xp):
     np.testing.assert_allclose(gap(), (1 - decay) ** 5 * first, rtol=1e-10, atol=1e-14)
 
 
+@pytest.mark.quick("torch")
 def test_padded_frames_count_nowhere(xp):
     """Gradients with a mask do not see what stands in the padding, nor how much of it there is."""
     x, y, mask = data_of()
@@ -350,6 +352,7 @@ class Fresh(neko.cells.Cell):
         return type(state)(v, r, xp.tanh(v - r))
 
 
+@pytest.mark.quick("torch")
 def test_a_users_own_cell_gets_every_rule(xp):
     evaluator = neko.Evaluator(neko.Model([Fresh(UNITS), Fresh(5)], OUT, xp, seed=1), loss="mse")
     case = Case(xp, evaluator, *data_of(), gradients(made(neko.BPTT, evaluator), data_of()))

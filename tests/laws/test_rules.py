@@ -15,7 +15,7 @@ from neko.verification import cases, judged, judged_rules
 from neko.verification.form import find_scale
 from neko.verification.oracles import ORACLES
 
-from oracle import assert_live
+from oracle import assert_live, judged_params
 
 EXACT = 1e-9
 JUDGED = judged_rules()
@@ -54,7 +54,7 @@ def test_there_are_rules_and_every_oracle_judges_one():
     assert {oracle for _, oracle in JUDGED} == set(ORACLES)
 
 
-@pytest.mark.parametrize(("name", "oracle"), JUDGED)
+@pytest.mark.parametrize(("name", "oracle"), judged_params(JUDGED))
 def test_every_rule_is_what_its_oracle_says(case, name, oracle):
     if refused(case, name):
         with pytest.raises(ValueError, match="expected"):

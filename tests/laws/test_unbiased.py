@@ -163,7 +163,8 @@ def missed_mean(groups, mean, other):
     return (stats.norm.cdf(np.sqrt(2.5) * limit - shift) + stats.chi2(free).sf(2.5 * free)).min()
 
 
-@pytest.mark.parametrize("twin", ["unmatched", pytest.param("lopsided", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("twin", ["unmatched", "lopsided"])
 @pytest.mark.parametrize("rule", RULES)
 def test_random_draws_have_the_exact_mean_and_a_biased_twin_has_not(rule, twin, monkeypatch):
     """A false alarm has a probability of 1e-7; the twin is missed with less, by its exact mean and measured variance.

@@ -149,7 +149,11 @@ def test_what_cannot_be_a_model_is_named(wrong, error, words):
 
 @pytest.mark.parametrize(
     ("framework", "checks"),
-    [("torch", "all"), ("tensorflow", "all"), ("jax", "quick"), pytest.param("jax", "all", marks=pytest.mark.slow)],
+    [
+        ("torch", "all"),
+        pytest.param("tensorflow", "all", marks=pytest.mark.slow),
+        pytest.param("jax", "all", marks=pytest.mark.slow),
+    ],
 )
 def test_a_keras_model_trains_as_keras_trains_it(framework, checks):
     script = Path(__file__).parent.parent / "keras_check.py"

@@ -160,7 +160,7 @@ def test_every_cell_of_neko_holds_on_all_backends(name):
 OTHERS = [name for name in backends.installed() if name != "torch"]
 
 
-@pytest.mark.quick("jax")
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", OTHERS)
 def test_a_backend_is_held_against_the_first(backend):
     report = neko.verify(Own, backends=["torch", backend])
