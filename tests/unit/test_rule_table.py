@@ -15,10 +15,10 @@ from neko.experiments.rule_table.contenders import EXACT, UNTRAINED, Contender, 
 from neko.experiments.rule_table.experiment import Rules
 from neko.experiments.rule_table.frozen import ReadoutOnly
 from neko.experiments.rule_table.linear import linear
-from neko.experiments.rule_table.memory import raised
 from neko.experiments.rule_table.shuffled import without_relation
 from neko.experiments.rule_table.tasks import TASKS, Data, Part, Task, recorded
 from neko.experiments.rule_table.turns import Turns
+from neko.training.costs import peak
 
 import browser
 
@@ -162,11 +162,11 @@ def test_silent_and_saturated_networks_are_flagged(scale, flag):
 
 def test_the_memory_of_a_call_is_seen():
     size = 64
-    found = raised(lambda: np.ones(size << 17).sum())
+    found = peak(lambda: np.ones(size << 17).sum())
     if found is None:
         pytest.skip("no counters of Linux")
     assert 0.95 * size < found < 1.5 * size
-    assert raised(lambda: None) < 0.1 * size
+    assert peak(lambda: None) < 0.1 * size
 
 
 CELLS = {

@@ -11,17 +11,17 @@ import numpy as np
 import neko
 from neko.errors import NonFiniteError
 from neko.experiments.rule_table.contenders import EXACT, Contender
-from neko.experiments.rule_table.memory import raised
 from neko.experiments.rule_table.tasks import Data, Part, Task
 from neko.experiments.rule_table.turns import Turns
+from neko.training.activity import SATURATED, SILENT
 from neko.training.comparison import weights_only
+from neko.training.costs import peak
 from neko.training.deviations import is_readout
 from neko.training.pairs import resolve
 
-SILENT, SATURATED, FLAT = 0.02, 0.4, 0.95
-"""Spikes per step below and above which spiking neurons are silent or saturated, and the mean magnitude of the activity
-in [-1, 1] above which others are saturated; they are silent if it deviates by less than `SILENT` in time and over
-examples."""
+FLAT = 0.95
+"""Mean magnitude of the activity in [-1, 1] above which neurons that do not spike are saturated; they are silent if it
+deviates by less than `SILENT` in time and over examples."""
 COLLAPSED = 0.95
 """Share of one class in all predictions, or of the variance of a target that is missing from the predictions, above
 which a network has collapsed."""
@@ -81,7 +81,7 @@ def trained(
     if np.isfinite(cosines).all():  # a rule that moves no hidden weight points nowhere
         found |= {"cosine": float(np.mean(cosines)), "first cosine": cosines[0], "last cosine": cosines[-1]}
     found |= tested(model, task, data.test)
-    memory = raised(lambda: rule.gradients_of(first))
+    memory = peak(lambda: rule.gradients_of(first))
     return found if memory is None else found | {"MiB": memory}
 
 

@@ -15,9 +15,9 @@ from neko.cells.base import Cell
 from neko.models.layer import LayerTrace, recurrent_weights
 from neko.models.network import NetworkState, Params
 from neko.models.readout import leaky_filter
-from neko.objective import Batch, Forward, mean_rates, spike_count
+from neko.objective import Batch, spike_count
 from neko.rules.base import Gradient, GradientRule
-from neko.rules.chunking import Chunk, by_chunks
+from neko.rules.chunking import Chunk, by_chunks, check_additive, gathered
 from neko.rules.observed import LayerTraces
 from neko.rules.synapses import side_by_side
 from neko.typing import Array
@@ -98,13 +98,12 @@ class SpikeTiming(GradientRule):
         return self.in_chunks(params, feedback, batch, carry, batch.x.shape[0])
 
     def in_chunks(self, params: Params, feedback: Params, batch: Batch, carry: Any, length: int) -> Gradient:
-        if length < batch.x.shape[0] and not self.model.objective.additive(batch):
-            raise ValueError("target='mean' has no error before the last step: expected the whole sequence at once")
+        if length < batch.x.shape[0]:
+            check_additive(self.model.objective, batch)
         start = self.initial_carry(batch.x.shape[1]) if carry is None else carry
         step = functools.partial(self.chunk, params, feedback)
         chunk, later = by_chunks(self.xp, step, batch, start, length, carry is not None)
-        forward = Forward(chunk.loss, chunk.outputs, mean_rates(self.xp, chunk.counts, batch.valid))
-        return Gradient(forward, chunk.gradients, None if carry is None else later)
+        return gathered(self.xp, self.model.model.cells, chunk, batch, None if carry is None else later, None)
 
     def chunk(self, params: Params, feedback: Params, batch: Batch, carry: Carry, keep: bool) -> tuple[Chunk, Carry]:
         """The contribution of one chunk, and the next carry; `keep` requests its eligibility."""
