@@ -13,10 +13,10 @@ from neko.errors import NonFiniteError
 from neko.experiments.rule_table.contenders import EXACT, Contender
 from neko.experiments.rule_table.tasks import Data, Part, Task
 from neko.experiments.rule_table.turns import Turns
+from neko.training import deviations
 from neko.training.activity import SATURATED, SILENT
 from neko.training.comparison import weights_only
 from neko.training.costs import peak
-from neko.training.deviations import is_readout
 from neko.training.pairs import resolve
 
 FLAT = 0.95
@@ -104,11 +104,8 @@ def train(rule: Any, exact: Any, part: Part, settings: dict[str, Any], seed: int
 
 def cosine(rule: Any, exact: Any, item: Any) -> float:
     """Cosine of the gradients of two rules, of all hidden weights together; NaN where one of them is zero."""
-    g, r = (weights_only(one, one.gradients_of(item)[1]) for one in (rule, exact))
-    hidden = [name for name in r if not is_readout(name)]
-    a, b = (np.concatenate([side[name].ravel() for name in hidden]).astype(np.float64) for side in (g, r))
-    norms = float(np.linalg.norm(a) * np.linalg.norm(b))
-    return float(a @ b) / norms if norms else math.nan
+    g, r = (deviations.vectors(weights_only(one, one.gradients_of(item)[1])) for one in (rule, exact))
+    return float(deviations.cosines([g[deviations.HIDDEN], r[deviations.HIDDEN]])[0, 1])
 
 
 def tested(model: neko.Evaluator, task: Task, part: Part) -> dict[str, float]:
