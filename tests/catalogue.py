@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from neko.backend import OPTIMIZERS
-from neko.bayes import SAMPLERS
+from neko.bayes import METHODS
 from neko.cells import CELLS
 from neko.devices import DEVICES
 from neko.encoders import ENCODERS
@@ -21,7 +21,7 @@ REGISTRIES = {
     "rule": RULES,
     "update": UPDATES,
     "device": DEVICES,
-    "sampler": SAMPLERS,
+    "sampler": METHODS,
     "cell": CELLS,
     "encoder": ENCODERS,
 }

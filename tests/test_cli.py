@@ -91,7 +91,7 @@ def test_sample_shows_uncertainty_and_mixing(tmp_path):
 def test_sample_takes_every_sampler(tmp_path, sampler):
     arguments = ["--hidden", "8", "--pretrain", "1", "--epochs", "4", "--warmup", "1", "--thinning", "1"]
     arguments += ["--chains", "1", "--step-size", "1e-6", "--data", few_digits.DATA]
-    result = run("sample", "--sampler", sampler, *arguments, "--out", str(tmp_path / "run"))
+    result = run("sample", "--method", sampler, *arguments, "--out", str(tmp_path / "run"))
     assert result.exit_code == 0, result.output
     assert "AUROC" in result.output
     assert "R-hat" not in result.output
@@ -147,7 +147,7 @@ def cosine(table, kind, rule):
 @pytest.mark.parametrize(
     ("arguments", "right"),
     [
-        (["sample", "--sampler", "nuts"], "'hmc', 'langevin', 'sgld'"),
+        (["sample", "--method", "nuts"], "'hmc', 'langevin', 'sgld'"),
         (["sample", "--drift", "rtlr", "--pretrain", "0"], "did you mean 'rtrl'?"),
         (["sample", "--cell", "gru"], "has no feed-forward form"),
         (["sample", "--pretrain", "0", "--epochs", "1", "--hidden", "4"], "no draws after 1 epochs"),

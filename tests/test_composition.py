@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import neko
-from neko.bayes import SAMPLERS, Normal
+from neko.bayes import METHODS, Normal
 from neko.devices import DEVICES
 from neko.models.base import Pass, Trainable
 from neko.rules import RULES
@@ -63,7 +63,7 @@ def small(xp):
 def test_the_registries_are_all_here():
     assert {name.split(":")[0] for name in MODES} == set(RULES)
     assert len(UPDATES) >= 12
-    assert set(SAMPLERS) == {"langevin", "hmc", "sgld"}
+    assert set(METHODS) == {"langevin", "hmc", "sgld"}
 
 
 def learning(model, rule, update, x):
@@ -216,14 +216,14 @@ def test_samplers_find_the_posterior_of_bayesian_linear_regression(xp, chains_of
 
 @pytest.mark.parametrize(
     ("driven_by", "sampler"),
-    pairs([name for name in MODES if RULES[name.partition(":")[0]].has_objective], sorted(SAMPLERS)),
+    pairs([name for name in MODES if RULES[name.partition(":")[0]].has_objective], sorted(METHODS)),
 )
 def test_every_sampler_takes_every_drift(xp, sampler, driven_by):
     x, y = task()
     model = small(xp)
     options = {"leapfrog_steps": 2} if sampler == "hmc" else {}
     step_size = {"langevin": 1e-4, "hmc": 1e-2, "sgld": 1e-4}[sampler]
-    learner = SAMPLERS[sampler](
+    learner = METHODS[sampler](
         model, drift=neko.rules.resolve(driven_by), warmup=3, step_size=step_size, chains=2, x_pred=x[:5], **options
     )
     history = neko.Trainer(learner).train(x, y, epochs=7, batch_size=10, progress=False)
@@ -263,7 +263,7 @@ def test_the_portions_do_not_matter(xp):
         (lambda model: neko.HMC(model, leapfrog_steps=0), ValueError, "leapfrog_steps=0"),
         (lambda model: neko.SGLD(model, step_size=-1.0), ValueError, "step_size=-1.0"),
         (lambda model: neko.Langevin(model).posterior, ValueError, "no draws after 0 epochs"),
-        (lambda model: SAMPLERS.get("nuts"), ValueError, "'hmc', 'langevin', 'sgld'"),
+        (lambda model: METHODS.get("nuts"), ValueError, "'hmc', 'langevin', 'sgld'"),
     ],
 )
 def test_a_wrong_choice_is_named(wrong, error, words):

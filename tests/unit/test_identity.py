@@ -16,7 +16,7 @@ import pytest
 import neko
 from neko import backend as backends
 from neko import cells, identity
-from neko.bayes import SAMPLERS, Laplace, Normal
+from neko.bayes import METHODS, Laplace, Normal
 from neko.cells import surrogates
 from neko.devices import ConstantStep, SoftBounds
 from neko.errors import CheckpointError
@@ -43,6 +43,8 @@ OTHER = {
     "feedback_seed": 1,
     "drift": neko.Eprop,
     "prior": 0.3,
+    "power": 2.0,
+    "temperature": 0.5,
     "x_pred": X,
     "chains": 2,
     "warmup": 3,
@@ -98,10 +100,10 @@ def rule_options(rule):
     return (constructor_options(rule) | constructor_options(neko.LearningRule)) - {"gradient"}
 
 
-@pytest.mark.parametrize("name", [*RULES, *SAMPLERS])
+@pytest.mark.parametrize("name", [*RULES, *METHODS])
 def test_no_option_of_a_rule_or_sampler_is_missing(name):
-    kind = SAMPLERS[name] if name in SAMPLERS else pair(RULES[name])
-    names = constructor_options(SAMPLERS[name]) if name in SAMPLERS else rule_options(RULES[name])
+    kind = METHODS[name] if name in METHODS else pair(RULES[name])
+    names = constructor_options(METHODS[name]) if name in METHODS else rule_options(RULES[name])
     assert len(names) >= 4
     for option in names:
         along = {name: value for name, value in ALONG.get(option, {}).items() if name in names}

@@ -16,7 +16,7 @@ from neko.objective import Batch
 
 
 class Began(NamedTuple):
-    """The examples of a call of train, the size of their data set, the density (see `Sampling.density`), and the
+    """The examples of a call of train, the size of their data set, the density (see `Sampling.fixed`), and the
     loader, None for arrays."""
 
     data: DataSet

@@ -127,9 +127,8 @@ class FullData(Sampling):
         if odd is not None:
             sums, _ = add(sums, odd)
         loss, gradients, share = sums
-        value, drift = self.logprior(position)
         scale = self.examples / share
-        return value - scale * loss, {name: g - scale * gradients[name] for name, g in drift.items()}
+        return self.density(position, -scale * loss, {name: -scale * g for name, g in gradients.items()})
 
     def initial_state(self, position: Params, *arguments: Any) -> Any:
         """The sampler's state at a position."""

@@ -6,12 +6,12 @@ from typing import Any
 
 from neko.arguments import check_integer
 from neko.bayes.full_data import FullData
-from neko.bayes.sampling import SAMPLERS
+from neko.bayes.inference import METHODS
 from neko.evaluator import Evaluator
 from neko.samplers import hmc, proposals
 
 
-@SAMPLERS.register("hmc")
+@METHODS.register("hmc")
 class HMC(FullData):
     """Draw a network's weights from their posterior by Hamiltonian Monte Carlo.
 
@@ -33,7 +33,7 @@ class HMC(FullData):
     mass : dict of str to float or array, optional
         Diagonal mass by parameter, one number or one for each entry, above 0; 1 where it is not given.
     **options
-        See `Sampling`: ``drift``, ``prior``, ``x_pred``, ``chains``, ``warmup``, ``thinning``, ``seed``.
+        See `Sampling`: ``drift``, ``chains``, ``warmup``, …
 
     References
     ----------

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from neko.bayes.full_data import FullData
-from neko.bayes.sampling import SAMPLERS
+from neko.bayes.inference import METHODS
 from neko.evaluator import Evaluator
 from neko.samplers import langevin, proposals
 
 
-@SAMPLERS.register("langevin")
+@METHODS.register("langevin")
 class Langevin(FullData):
     r"""Draw a network's weights from their posterior by MALA.
 
@@ -33,7 +33,7 @@ class Langevin(FullData):
     scale : dict of str to float or array, optional
         s by parameter, one number or one for each entry, above 0; 1 where it is not given: a diagonal preconditioner.
     **options
-        See `Sampling`: ``drift``, ``prior``, ``x_pred``, ``chains``, ``warmup``, ``thinning``, ``seed``.
+        See `Sampling`: ``drift``, ``chains``, ``warmup``, …
 
     References
     ----------

@@ -43,6 +43,8 @@ class Posterior:
         For the sampler's `x_pred`: class probabilities, or as given by `link`.
     link : {'softmax', 'sigmoid', 'identity', 'log'}
         Meaning of the predictions: probabilities of classes or of independent events, values, or rates.
+    power, temperature : float
+        λ and T of the density that was drawn from, see `neko.bayes.Inference`; both 1 for the Bayesian posterior.
 
     Raises
     ------
@@ -73,6 +75,8 @@ class Posterior:
     step_size: np.ndarray
     predictions: np.ndarray | None = None
     link: str = "softmax"
+    power: float = 1.0
+    temperature: float = 1.0
 
     def __post_init__(self) -> None:
         check_choice("link", self.link, tuple(LINKS))

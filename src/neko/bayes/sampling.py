@@ -10,9 +10,9 @@ import numpy as np
 
 from neko import identity, rules, tree
 from neko.arguments import check_integer
-from neko.bayes import priors
 from neko.bayes.began import Began, warn_of_change, warn_of_likelihood
 from neko.bayes.chain import Chain, starting_points
+from neko.bayes.inference import Inference
 from neko.bayes.posterior import Posterior
 from neko.data import size
 from neko.data.intake import Examples
@@ -24,28 +24,18 @@ from neko.identity.fingerprint import DataSet
 from neko.io import snapshot
 from neko.models.adapted import check_names
 from neko.models.network import Params
-from neko.registry import Registry
 from neko.rules.base import GradientRule
 from neko.samplers import proposals
-from neko.training.learner import Learner, Measures
+from neko.training.learner import Measures
 from neko.training.learning_rule import LearningRule
 from neko.typing import Array
 
-SAMPLERS: Registry[type[Sampling]] = Registry("sampler", "neko.bayes")
-"""Samplers by name, as learning rules."""
 
+class Sampling(Inference):
+    """A learner that samples from the posterior of the weights, see `Inference`.
 
-class Sampling(Learner):
-    r"""A learner that samples from the posterior of the weights.
-
-    .. math::
-        \log π(θ) = -N \bar E(θ) + \log p(θ) + const
-
-    with the loss :math:`\bar E` of the whole data set as the evaluator reports it, N sequences and the prior p. With
-    a loss that is a negative log likelihood per sequence (cross-entropy, or 'half_squared_error' for unit noise) this
-    is the Bayesian posterior. For a target at every step this needs ``reduction='sum'``, the sum over a sequence's
-    steps; with the mean, which causes a `SamplingWarning`, a sequence counts as much as one step. N is the number of
-    examples of the data set, even where a loader drops some.
+    For a target at every step the likelihood needs ``reduction='sum'``, the sum over a sequence's steps; with the mean,
+    which causes a `SamplingWarning`, a sequence counts as much as one step.
 
     All chains sample one density: every call of `Trainer.train` must have the same examples (in any order and in
     batches of any size), with the same model, objective, prior and options. The chains have their own positions: a
@@ -60,11 +50,6 @@ class Sampling(Learner):
         The gradient rule of the proposals by its name or class, or a function from an evaluator to one: for example
         ``'eprop:random'``, ``Eprop`` or ``functools.partial(Eprop, mode='random')``. It may be any deterministic
         function of the weights; feedback weights are drawn once and do not change.
-    prior : Prior, float or dict
-        One for all parameters, or by name or pattern (``{'readout.*': Normal(0.3), '*': 1.0}``); a number is the
-        standard deviation of a normal.
-    x_pred : array (examples, …), optional
-        Inputs whose predictions by each draw are stored in the posterior.
     chains : int
         Number of chains, computed one after the other. The second and later ones start from the first one's weights,
         shuffled within each tensor: independent, with the same distribution.
@@ -75,51 +60,38 @@ class Sampling(Learner):
         Number of epochs at the beginning without draws.
     thinning : int
         Number of epochs between two draws.
-    seed : int
-        Seed of proposals and starting points.
     jit : bool
         Compile the step where the framework compiles.
+    **options
+        See `Inference`: ``prior``, ``power``, ``temperature``, ``x_pred``, ``seed``.
 
     Raises
     ------
     TypeError, ValueError
-        For a drift that is not a gradient rule, a regularizer of the evaluator or of a user's model (use a prior
-        instead), counts below 1, and starts that are not parameters of the model. In training for data, an objective or
-        options that differ from those at the start of the chains.
+        For a drift that is not a gradient rule, a penalty of a user's model (use a prior instead), counts below 1, and
+        starts that are not parameters of the model. In training for data, an objective or options that differ from
+        those at the start of the chains.
     """
-
-    changeable = False
 
     def __init__(
         self,
         model: Evaluator,
         *,
         drift: Any = "bptt",
-        prior: Any = 1.0,
-        x_pred: Any = None,
         chains: int = 1,
         starts: Sequence[Params] | None = None,
         warmup: int = 100,
         thinning: int = 1,
-        seed: int = 0,
         jit: bool = True,
+        **options: Any,
     ) -> None:
-        if not isinstance(model, Evaluator):
-            raise TypeError(f"model={model!r}: expected an Evaluator, for example Evaluator(model, loss='mse')")
-        if model.objective.regularizer is not None:
-            raise ValueError(f"{model.objective.regularizer!r} is not part of a posterior: give a prior instead")
+        super().__init__(model, **options)
         chains = check_integer("chains", chains)
         self.warmup = check_integer("warmup", warmup, least=0)
         self.thinning = check_integer("thinning", thinning)
-        self.seed = check_integer("seed", seed, least=0)
-        self.model = model
-        self.xp = model.xp
         self.drift = build_drift(drift, model)
         # The target must be deterministic: no dropout, and constant buffers.
         self.drift.training = False
-        self.prior = priors.checked(prior)
-        self.priors: dict[str, Any] = {}
-        self.x_pred = x_pred
         self.starts = None if starts is None else proposals.check_starts(starts)
         self.n_chains = chains if self.starts is None else len(self.starts)
         self.chains: list[Chain] = []
@@ -176,7 +148,7 @@ class Sampling(Learner):
         on_host = tree.map(lambda a: np.asarray(self.xp.to_numpy(a)), arrays)
         found = fingerprint.of_examples(on_host)
         data = self._source.data if isinstance(self._source, Batches) else None
-        now = Began(found, size.examples(data, found.examples), self.density(), data)
+        now = Began(found, size.examples(data, found.examples), self.fixed(), data)
         if self._began is None:
             self.examples = now.size
             self.begin(arrays, found)
@@ -190,12 +162,7 @@ class Sampling(Learner):
 
     def begin(self, arrays: list[Any], found: DataSet) -> None:
         """Check the objective with the first batches, and create the chains at their starting points."""
-        if self.model.model.penalized:
-            raise ValueError(
-                f"{self.model.model!r} adds a penalty of its own to the loss (regularizers, add_loss), which is not "
-                "part of a posterior: remove it and give a prior instead"
-            )
-        self.priors = priors.resolve(self.prior, self.model.params)
+        self.resolve_priors()
         with self.xp.scope():
             shapes = [self.model.batch(*batch) for batch in arrays]
             if self.model.objective.reduction == "mean":
@@ -209,21 +176,16 @@ class Sampling(Learner):
     renewing = False
     """Whether epochs may have different examples of one data set, because every step uses its batch only."""
 
-    def density(self) -> dict[str, Any]:
+    def fixed(self) -> dict[str, Any]:
         """All that must not change while the chains run, by value; of a user's module only its construction."""
         found = self.identity()
         model = {name: value for name, value in found["model"].items() if name != "module"}
         return {**found, "model": model}
 
-    def identity(self) -> dict[str, Any]:
-        return {"sampler": type(self).__name__, **self.options(), **self.model.identity()}
-
     def options(self) -> dict[str, Any]:
         """Every option of the sampler by value, the defaults too."""
         drift = {"rule": self.drift.name, **self.drift.options()}
-        # their order matters: the first pattern that matches is used
-        patterns = list(self.prior) if isinstance(self.prior, dict) else None
-        return identity.options(self, chains=self.n_chains, drift=drift, patterns=patterns)
+        return super().options() | identity.describe({"chains": self.n_chains, "drift": drift})
 
     def exported(self) -> dict[str, Any]:
         xp = self.xp
@@ -274,12 +236,9 @@ class Sampling(Learner):
             step_size=np.array(self.step_sizes()),
             predictions=None if self.x_pred is None else np.stack([chain.predictions for chain in self.chains]),
             link=self.model.objective.loss.link,
+            power=self.power,
+            temperature=self.temperature,
         )
-
-    def logprior(self, position: Params) -> tuple[Array, Params]:
-        """Log density of the prior and its gradient."""
-        found = {name: self.priors[name].logdensity_and_gradient(self.xp, w) for name, w in position.items()}
-        return sum(value for value, _ in found.values()), {name: g for name, (_, g) in found.items()}
 
     def batch_loss(self, position: Params, feedback: Params, buffers: Any, arrays: Any) -> tuple[Array, Params, Array]:
         """Loss of a batch times its weight in the data set, the drift rule's gradient of it, and the weight."""

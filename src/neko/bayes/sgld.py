@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from neko import tree
 from neko.arguments import check_number
-from neko.bayes.sampling import SAMPLERS, Sampling
+from neko.bayes.inference import METHODS
+from neko.bayes.sampling import Sampling
 from neko.data.intake import Examples
 from neko.errors import NonFiniteError
 from neko.evaluator import Evaluator
@@ -19,7 +19,7 @@ from neko.training.learner import Measures
 from neko.typing import Array
 
 
-@SAMPLERS.register("sgld")
+@METHODS.register("sgld")
 class SGLD(Sampling):
     r"""Draw a network's weights by Langevin steps from mini-batches, without an accept test.
 
@@ -44,7 +44,7 @@ class SGLD(Sampling):
     step_size : float
         ε.
     **options
-        See `Sampling`: ``drift``, ``prior``, ``x_pred``, ``chains``, ``warmup``, ``thinning``, ``seed``. The
+        See `Sampling`: ``drift``, ``chains``, ``warmup``, … The
         posterior's log density is the mean over the last epoch's batches.
 
     References
@@ -100,6 +100,5 @@ class SGLD(Sampling):
     def estimate(self, position: Params, feedback: Params, buffers: Any, arrays: Any) -> tuple[Array, Params]:
         """Unbiased estimates of the log posterior and of its gradient from a batch, scaled to the data set."""
         loss, gradients, _ = self.batch_loss(position, feedback, buffers, arrays)
-        value, drift = self.logprior(position)
         scale = self.examples / (arrays[1].shape[0] * self.share)
-        return value - scale * loss, tree.map(lambda g, e: g - scale * e, drift, gradients)
+        return self.density(position, -scale * loss, {name: -scale * g for name, g in gradients.items()})

@@ -87,7 +87,7 @@ def show(folder: Annotated[Path, typer.Argument(help="Folder of a run.")]) -> No
 def new_folder(config: Config) -> Path:
     """A new folder name from the options and the time."""
     now = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
-    parts = (Path(config.data).name, Path(config.cell).name, getattr(config, config.method), config.backend, now)
+    parts = (Path(config.data).name, Path(config.cell).name, getattr(config, config.chosen), config.backend, now)
     stem = Path("runs") / "-".join(re.sub(r"[^\w.]+", "-", part) for part in parts)
     folder, number = stem, 1
     while folder.exists():

@@ -31,7 +31,7 @@ class Config:
     """Options of every run; equal configurations give equal histories on one machine and backend."""
 
     command: ClassVar[str]
-    method: ClassVar[str]
+    chosen: ClassVar[str]
     """Name of the field that selects how the network learns; its value is part of the name of a new folder."""
 
     data: str = option(
@@ -109,7 +109,7 @@ class TrainConfig(Config):
     """Train a recurrent network with the rule, neuron, optimizer and framework of your choice."""
 
     command: ClassVar[str] = "train"
-    method: ClassVar[str] = "rule"
+    chosen: ClassVar[str] = "rule"
 
     rule: str = option(
         "eprop", "Learning rule: {neko.rules:names}; or file.py:Class. With options as in snap(level=2)."
@@ -133,7 +133,7 @@ class SampleConfig(Config):
     """
 
     command: ClassVar[str] = "sample"
-    method: ClassVar[str] = "sampler"
+    chosen: ClassVar[str] = "method"
 
     data: str = other("data", "mnist1d-step")
     cell: str = other("cell", "lif")
@@ -143,7 +143,7 @@ class SampleConfig(Config):
     batch_size: int = other("batch_size", 1000)
     checkpoint_every: int = other("checkpoint_every", 100)
     keep: int = other("keep", 1)
-    sampler: str = option("langevin", "Sampler: {neko.bayes:SAMPLERS}.")
+    method: str = option("langevin", "Method: {neko.bayes:METHODS}.")
     drift: str = option("eprop", "Rule whose gradient drives the sampler: {neko.rules:names}.")
     chains: int = option(2, "Number of chains.", least=1)
     pretrain: int = option(40, "Epochs of Adam from which each chain starts.", least=0)
@@ -161,7 +161,7 @@ class CompareConfig(Config):
     """
 
     command: ClassVar[str] = "compare"
-    method: ClassVar[str] = "rules"
+    chosen: ClassVar[str] = "rules"
 
     epochs: int = other("epochs", 3)
     rules: str = option(

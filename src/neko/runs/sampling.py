@@ -48,7 +48,7 @@ class Sampling(Run):
     def prepare(self, progress: bool) -> None:
         """Train by Adam before each chain, except where an earlier call has done so."""
         config, data = self.config, self.data
-        bayes.SAMPLERS.get(config.sampler)  # a wrong name raises before Adam
+        bayes.METHODS.get(config.method)  # a wrong name raises before Adam
         for chain in range(config.chains if config.pretrain else 0):
             if progress:
                 console.tell(f"Adam before chain {chain + 1} of {config.chains}: {config.pretrain} epochs")
@@ -79,7 +79,7 @@ class Sampling(Run):
 
     def learner(self) -> Any:
         config = self.config
-        sampler: Any = bayes.SAMPLERS.get(config.sampler)
+        sampler: Any = bayes.METHODS.get(config.method)
         model = self.start(0)
         return sampler(
             model,
@@ -96,7 +96,7 @@ class Sampling(Run):
     def title(self) -> str:
         config = self.config
         chains = f"{config.chains} chain{'s' if config.chains > 1 else ''}"
-        return f"{config.sampler} with {chains}: {config.epochs} epochs, {config.warmup} of them warm-up"
+        return f"{config.method} with {chains}: {config.epochs} epochs, {config.warmup} of them warm-up"
 
     def options(self) -> dict[str, Any]:
         return {"shuffle": False}
