@@ -120,6 +120,18 @@ def test_the_singular_values_of_every_matrix(xp):
     assert all(np.isnan(xp.to_numpy(factor)[1]).all() for factor in lost)
 
 
+def test_the_cholesky_factor_and_triangles_solve(xp):
+    lower = np.stack([np.tril(A[:, :3]) + 3 * np.eye(3), np.tril(B[:, :3]) + 4 * np.eye(3)])
+    found = xp.cholesky(xp.asarray(lower @ np.swapaxes(lower, 1, 2)))
+    np.testing.assert_allclose(xp.to_numpy(found), lower, atol=1e-14)
+    for factor, side in ((lower, True), (np.swapaxes(lower, 1, 2), False)):
+        b = np.stack([A[:, :2], B[:, :2]])
+        # what stands in the other triangle is not read
+        filled = np.where(factor == 0.0, np.nan, factor)
+        found = xp.solve_triangular(xp.asarray(filled), xp.asarray(b), lower=side)
+        np.testing.assert_allclose(xp.to_numpy(found), np.linalg.solve(factor, b), atol=1e-13)
+
+
 def smooth(xp):
     return lambda a, b: xp.tanh(a @ xp.matrix_transpose(b)) + xp.sum(a * a)
 

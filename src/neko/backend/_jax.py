@@ -40,6 +40,7 @@ class JaxBackend(Framework):
         self.logsumexp = functools.partial(jax.nn.logsumexp, axis=-1)
         self.log_softmax = jax.nn.log_softmax
         self.svd = functools.partial(jnp.linalg.svd, full_matrices=False)
+        self.cholesky = jnp.linalg.cholesky
         self.stop_gradient = jax.lax.stop_gradient
 
     def scope(self) -> Any:
@@ -82,6 +83,9 @@ class JaxBackend(Framework):
 
     def one_hot(self, x: Any, classes: int) -> Any:
         return jax.nn.one_hot(x, classes, dtype=self.dtype)
+
+    def solve_triangular(self, a: Any, b: Any, *, lower: bool) -> Any:
+        return jax.lax.linalg.triangular_solve(a, b, left_side=True, lower=lower)
 
     def value_and_grad(
         self, f: Callable[..., Any], has_aux: bool = False, recorded: Callable[[Any], None] | None = None

@@ -35,6 +35,7 @@ class TensorFlowBackend(Framework):
         self.sigmoid = tf.sigmoid
         self.softplus = tf.math.softplus
         self.stop_gradient = tf.stop_gradient
+        self.cholesky = tf.linalg.cholesky
 
     def scope(self) -> Any:
         return contextlib.nullcontext() if self.device is None else tf.device(self.device)
@@ -86,6 +87,9 @@ class TensorFlowBackend(Framework):
     def svd(self, x: Any) -> Any:
         s, u, v = tf.linalg.svd(x)
         return u, s, tf.linalg.matrix_transpose(v)
+
+    def solve_triangular(self, a: Any, b: Any, *, lower: bool) -> Any:
+        return tf.linalg.triangular_solve(a, b, lower=lower)
 
     def value_and_grad(
         self, f: Callable[..., Any], has_aux: bool = False, recorded: Callable[[Any], None] | None = None

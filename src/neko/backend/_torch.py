@@ -47,6 +47,7 @@ class TorchBackend(Framework):
         self.sigmoid = torch.sigmoid
         self.softplus = torch.nn.functional.softplus
         self.einsum = torch.einsum
+        self.cholesky = torch.linalg.cholesky
 
     def scope(self) -> Any:
         # Inference mode records no gradient, and tensors made in it never can.
@@ -96,6 +97,9 @@ class TorchBackend(Framework):
             return tuple(torch.linalg.svd(x, full_matrices=False))
         except torch.linalg.LinAlgError:
             return tuple(torch.full_like(a, torch.nan) for a in torch.linalg.svd(torch.zeros_like(x), False))
+
+    def solve_triangular(self, a: Any, b: Any, *, lower: bool) -> Any:
+        return torch.linalg.solve_triangular(a, b, upper=not lower)
 
     def stop_gradient(self, x: Any) -> Any:
         return x.detach()

@@ -14,9 +14,11 @@ ARRAY_API = """
 CREATION = ("arange", "eye", "full", "ones", "zeros")
 """Functions that create arrays; their default dtype and device are those of the backend."""
 
-EXTRA = ("sigmoid", "softplus", "log_softmax", "logsumexp", "one_hot", "svd")
+EXTRA = ("sigmoid", "softplus", "log_softmax", "logsumexp", "one_hot", "svd", "cholesky", "solve_triangular")
 """Functions beyond the standard that every framework has: over the last axis where they have one; `svd` is the reduced
-one of the last two, in the order U, s, V^T, of NaN where it does not converge."""
+one of the last two, in the order U, s, V^T, of NaN where it does not converge. ``cholesky(a)`` is the lower factor of
+positive definite matrices (of others NaN, or an error of the framework), ``solve_triangular(a, b, lower=…)`` is a⁻¹ b
+for matrices a of one triangle and b of columns."""
 
 TRANSFORMS = ("stop_gradient", "value_and_grad", "jvp", "vjp", "columnwise_jacobian", "scan", "jit")
 """Functions on functions."""

@@ -6,7 +6,9 @@ from typing import Any, NamedTuple
 
 from neko.backend.protocol import Backend
 from neko.backend.update import choose
-from neko.samplers.proposals import Position, Target, accept, normals, scales
+from neko.samplers import mass as masses
+from neko.samplers.mass import Mass
+from neko.samplers.proposals import Position, Target, accept
 from neko.typing import Array
 
 
@@ -39,12 +41,12 @@ def step(
     step_size: Array,
     *,
     steps: int,
-    mass: dict[str, Any] | None = None,
+    mass: Mass | dict[str, Any] | None = None,
 ) -> tuple[State, Info]:
     r"""One trajectory of leapfrog steps, accepted by the exact change of the energy.
 
     .. math::
-        H(θ, p) = -\log π(θ) + \tfrac12 \sum p^2 / m, \qquad p \sim N(0, m), \qquad α = \min(1, e^{H - H'})
+        H(θ, p) = -\log π(θ) + \tfrac12 p^T M^{-1} p, \qquad p \sim N(0, M), \qquad α = \min(1, e^{H - H'})
 
     The force should be ∇ log π; with another function of the position the leapfrog is still reversible and preserves
     volume, so that the accept test keeps π stationary. A trajectory whose end is not finite is rejected.
@@ -57,22 +59,18 @@ def step(
         ε of a leapfrog step.
     steps : int
         Leapfrog steps, one evaluation of the target each.
-    mass : dict of str to float or array, optional
-        m by parameter, 1 where it is not given.
+    mass : Mass or dict of str to float or array, optional
+        M, of a form in `neko.samplers.mass`; a dict is its diagonal by parameter, 1 where it is not given.
 
     References
     ----------
     Duane et al. (1987), doi:10.1016/0370-2693(87)91197-X; Neal (2011), arXiv 1206.1901.
     """
     key_momentum, key_accept = xp.unstack(xp.random.split(key))
-    m = scales(xp, state.position, mass)
-    noise = normals(xp, key_momentum, state.position)
-    momentum = {name: m[name] ** 0.5 * p for name, p in noise.items()}
-    proposed, after = leapfrog(xp, state, momentum, target, step_size, steps=steps, mass=mass)
-    change = 0.0
-    for name, p in momentum.items():
-        # a difference of squares as a product: see `neko.samplers.langevin`
-        change = change + 0.5 * xp.sum((after[name] - p) * (after[name] + p) / m[name])
+    m = masses.of(mass)
+    momentum = m.draw(xp, key_momentum, state.position)
+    proposed, after = leapfrog(xp, state, momentum, target, step_size, steps=steps, mass=m)
+    change = masses.kinetic_change(xp, m, momentum, after)
     energy_error = change - (proposed.logdensity - state.logdensity)
     probability, accepted = accept(xp, key_accept, -energy_error)
     return choose(xp, accepted, proposed, state), Info(probability, accepted, energy_error)
@@ -86,10 +84,10 @@ def leapfrog(
     step_size: Array,
     *,
     steps: int,
-    mass: dict[str, Any] | None = None,
+    mass: Mass | dict[str, Any] | None = None,
 ) -> tuple[State, Position]:
     """State and momentum after `steps` leapfrog steps; with negated momentum it runs backward."""
-    m = scales(xp, state.position, mass)
+    m = masses.of(mass)
 
     def kick(momentum: Position, force: Position) -> Position:
         return {name: p + (0.5 * step_size) * force[name] for name, p in momentum.items()}
@@ -97,7 +95,8 @@ def leapfrog(
     def move(carry: tuple[State, Position], _: None) -> tuple[tuple[State, Position], None]:
         state, momentum = carry
         momentum = kick(momentum, state.force)
-        position = {name: w + step_size * momentum[name] / m[name] for name, w in state.position.items()}
+        velocity = m.velocity(xp, momentum)
+        position = {name: w + step_size * velocity[name] for name, w in state.position.items()}
         state = State(position, *target(position))
         return (state, kick(momentum, state.force)), None
 
