@@ -1,0 +1,1 @@
+"""Approximate posteriors, learnt by gradient descent or built from what it learns."""
