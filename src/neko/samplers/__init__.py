@@ -3,6 +3,22 @@
 Each is a module with a state, an info, `init` and `step`, pure functions with stateless random keys.
 """
 
-from neko.samplers import adaptation, hmc, langevin, mass, pcn, proposals, random_walk, sgld
+from neko.samplers import (
+    adaptation,
+    cyclical,
+    discontinuous_hmc,
+    hmc,
+    langevin,
+    mass,
+    pcn,
+    proposals,
+    psgld,
+    random_walk,
+    sghmc,
+    sgld,
+)
 
-__all__ = ["adaptation", "hmc", "langevin", "mass", "pcn", "proposals", "random_walk", "sgld"]
+__all__ = [
+    *("adaptation", "cyclical", "discontinuous_hmc", "hmc", "langevin", "mass", "pcn", "proposals", "psgld"),
+    *("random_walk", "sghmc", "sgld"),
+]

@@ -26,7 +26,9 @@ def init(xp: Backend, position: Position, target: Target) -> State:
     return State(position)
 
 
-def step(xp: Backend, key: Array, state: State, target: Target, step_size: Array | float) -> tuple[State, Info]:
+def step(
+    xp: Backend, key: Array, state: State, target: Target, step_size: Array | float, *, noise: Array | float = 1.0
+) -> tuple[State, Info]:
     r"""One step, :math:`θ' = θ + ε \hat g + \sqrt{2ε}\, ξ`, without an accept test.
 
     Parameters
@@ -40,13 +42,15 @@ def step(xp: Backend, key: Array, state: State, target: Target, step_size: Array
     step_size : Array or float
         ε. The stationary distribution is π in the limit of small ε only: on N(0, 1) with the exact gradient its
         variance is ``1 / (1 - ε/2)``.
+    noise : Array or float
+        Factor of ξ; with 0 the step is gradient ascent.
 
     References
     ----------
     Welling & Teh (2011), "Bayesian learning via stochastic gradient Langevin dynamics", ICML.
     """
     logdensity, drift = target(state.position)
-    noise = normals(xp, key, state.position)
-    root = (2.0 * step_size) ** 0.5
-    moved = {name: w + step_size * drift[name] + root * noise[name] for name, w in state.position.items()}
+    drawn = normals(xp, key, state.position)
+    spread = noise * (2.0 * step_size) ** 0.5
+    moved = {name: w + step_size * drift[name] + spread * drawn[name] for name, w in state.position.items()}
     return State(moved), Info(logdensity)
