@@ -19,6 +19,16 @@ from neko.samplers import (
 )
 
 __all__ = [
-    *("adaptation", "cyclical", "discontinuous_hmc", "hmc", "langevin", "mass", "pcn", "proposals", "psgld"),
-    *("random_walk", "sghmc", "sgld"),
+    "adaptation",
+    "cyclical",
+    "discontinuous_hmc",
+    "hmc",
+    "langevin",
+    "mass",
+    "pcn",
+    "proposals",
+    "psgld",
+    "random_walk",
+    "sghmc",
+    "sgld",
 ]
