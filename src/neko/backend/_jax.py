@@ -35,6 +35,7 @@ class JaxBackend(Framework):
         for name in names.CREATION:
             setattr(self, name, self._creating(getattr(jnp, name)))
         self.einsum = jnp.einsum
+        self.erf = jax.scipy.special.erf
         self.sigmoid = jax.nn.sigmoid
         self.softplus = jax.nn.softplus
         self.logsumexp = functools.partial(jax.nn.logsumexp, axis=-1)

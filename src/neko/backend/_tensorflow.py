@@ -32,6 +32,7 @@ class TensorFlowBackend(Framework):
         for name in names.ARRAY_API:
             setattr(self, name, getattr(_tensorflow_names, name))
         self.einsum = tf.einsum
+        self.erf = tf.math.erf
         self.sigmoid = tf.sigmoid
         self.softplus = tf.math.softplus
         self.stop_gradient = tf.stop_gradient

@@ -44,6 +44,7 @@ class TorchBackend(Framework):
             setattr(self, name, getattr(torch, name))
         for name in names.CREATION:
             setattr(self, name, self._creating(getattr(torch, name), device=self.device))
+        self.erf = torch.special.erf
         self.sigmoid = torch.sigmoid
         self.softplus = torch.nn.functional.softplus
         self.einsum = torch.einsum

@@ -14,7 +14,7 @@ ARRAY_API = """
 CREATION = ("arange", "eye", "full", "ones", "zeros")
 """Functions that create arrays; their default dtype and device are those of the backend."""
 
-EXTRA = ("sigmoid", "softplus", "log_softmax", "logsumexp", "one_hot", "svd", "cholesky", "solve_triangular")
+EXTRA = ("erf", "sigmoid", "softplus", "log_softmax", "logsumexp", "one_hot", "svd", "cholesky", "solve_triangular")
 """Functions beyond the standard that every framework has: over the last axis where they have one; `svd` is the reduced
 one of the last two, in the order U, s, V^T, of NaN where it does not converge. ``cholesky(a)`` is the lower factor of
 positive definite matrices (of others NaN, or an error of the framework), ``solve_triangular(a, b, lower=…)`` is a⁻¹ b
