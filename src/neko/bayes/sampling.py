@@ -96,6 +96,7 @@ class Sampling(Inference):
         self.n_chains = chains if self.starts is None else len(self.starts)
         self.chains: list[Chain] = []
         self.epochs = 0
+        self.batches = 0
         self.examples = 0
         self.share = 1.0
         self.feedback: Params = {}
@@ -112,6 +113,10 @@ class Sampling(Inference):
     def warming(self) -> bool:
         """Whether the chains are in their warm-up."""
         return self.epochs < self.warmup
+
+    def draws_in(self, epoch: int) -> bool:
+        """Whether an epoch, counted from 0, ends with a draw."""
+        return epoch >= self.warmup and (epoch - self.warmup) % self.thinning == 0
 
     @abstractmethod
     def step_sizes(self) -> list[float]:
@@ -131,7 +136,7 @@ class Sampling(Inference):
 
     def finish(self, totals: Measures) -> dict[str, float]:
         measures = self.summary()
-        if not self.warming and (self.epochs - self.warmup) % self.thinning == 0:
+        if self.draws_in(self.epochs):
             for chain in self.chains:
                 self.keep(chain)
         self.model.params = self.chains[0].position
@@ -144,6 +149,7 @@ class Sampling(Inference):
         if self._looked:
             return batches
         batches = list(batches)
+        self.batches = len(batches)
         arrays = [tuple(batch[:3]) for batch in batches]
         on_host = tree.map(lambda a: np.asarray(self.xp.to_numpy(a)), arrays)
         found = fingerprint.of_examples(on_host)
@@ -228,11 +234,11 @@ class Sampling(Inference):
         """The draws so far; ValueError before the first one."""
         if not self.chains or not self.chains[0].draws:
             raise ValueError(f"no draws after {self.epochs!r} epochs: train for more than warmup={self.warmup!r}")
-        kept = slice(self.warmup, None, self.thinning)
+        kept = [epoch for epoch in range(self.epochs) if self.draws_in(epoch)]
         return Posterior(
             draws={name: np.stack([[d[name] for d in c.draws] for c in self.chains]) for name in self.priors},
-            logdensity=np.array([chain.logdensity[kept] for chain in self.chains]),
-            acceptance=np.array([chain.acceptance[kept] for chain in self.chains]),
+            logdensity=np.array([chain.logdensity for chain in self.chains])[:, kept],
+            acceptance=np.array([chain.acceptance for chain in self.chains])[:, kept],
             step_size=np.array(self.step_sizes()),
             predictions=None if self.x_pred is None else np.stack([chain.predictions for chain in self.chains]),
             link=self.model.objective.loss.link,
