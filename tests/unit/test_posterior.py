@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 import neko.bayes.posterior
-from neko.bayes.posterior import Posterior, arviz
+from neko.bayes.packages import arviz
+from neko.bayes.posterior import Posterior
 from significance import FALSE_ALARM
 
 P = np.array([[[0.8, 0.2], [0.5, 0.5], [0.9, 0.1]], [[0.4, 0.6], [0.5, 0.5], [0.7, 0.3]]])
@@ -191,7 +192,7 @@ def test_the_notice_of_arviz_is_not_seen(tmp_path, monkeypatch):
         pytest.skip("this ArviZ gives no notice")
     for stamp in tmp_path.rglob("daily_warning"):
         stamp.unlink()
-    code = "from neko.bayes.posterior import arviz; arviz()"
+    code = "from neko.bayes.packages import arviz; arviz()"
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)
 
 
