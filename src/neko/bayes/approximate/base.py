@@ -207,8 +207,12 @@ class Approximation(Inference):
             share=self.share,
             key=key,
         )
-        rate = None if self.learning_rate is None else self.schedule.learning_rate
-        return LearningRule(gradient, self.optimizer, learning_rate=rate, clip_norm=self.clip_norm, jit=self._jit)
+        rate = self.learning_rate
+        return LearningRule(gradient, self.update(), learning_rate=rate, clip_norm=self.clip_norm, jit=self._jit)
+
+    def update(self) -> Any:
+        """The update of a distribution, by default the option `optimizer`."""
+        return self.optimizer
 
     def fixed(self) -> dict[str, Any]:
         """All that must not change during the training, by value; of a user's module only its construction."""

@@ -37,7 +37,7 @@ class LocalReparametrisation(GradientRule):
     .. math::
         p_j = Φ\left( \frac{\sum_i x_i m_{ij} - v_{th} / c}{\sqrt{\sum_i x_i^2 σ_{ij}^2}} \right)
 
-    with the scale c of currents (1, or 1 - α with `input_scaling`). The outputs :math:`y_k = g \sum_j z_j W_{jk} + b_k`,
+    with the scale c of currents (1, or 1 - α with `input_scaling`). Outputs :math:`y_k = g \sum_j z_j W_{jk} + b_k`,
     with the readout's gain g, have
 
     .. math::
