@@ -26,6 +26,10 @@ class Chain:
         self.logdensity: list[float] = []
         self.acceptance: list[float] = []
 
+    def thin(self, by: int) -> None:
+        """Keep every `by`-th draw, from the first on."""
+        self.draws, self.predictions = self.draws[::by], self.predictions[::by]
+
     def exported(self, xp: Backend) -> dict[str, Any]:
         """The chain as NumPy arrays."""
         names = list(self.draws[0]) if self.draws else []

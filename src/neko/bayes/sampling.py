@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from neko import identity, rules, tree
-from neko.arguments import check_integer
+from neko.arguments import check_integer, check_number
+from neko.bayes import thinning
 from neko.bayes.began import Began, warn_of_change, warn_of_likelihood
 from neko.bayes.chain import Chain, starting_points
 from neko.bayes.inference import Inference
@@ -60,6 +61,9 @@ class Sampling(Inference):
         Number of epochs at the beginning without draws.
     thinning : int
         Number of epochs between two draws.
+    memory : float, optional
+        MiB for the weights and predictions of the draws of all chains, see `Posterior.thin`: whenever there is no more
+        room, every second draw is dropped and as many come from then on.
     jit : bool
         Compile the step where the framework compiles.
     **options
@@ -82,6 +86,7 @@ class Sampling(Inference):
         starts: Sequence[Params] | None = None,
         warmup: int = 100,
         thinning: int = 1,
+        memory: float | None = None,
         jit: bool = True,
         **options: Any,
     ) -> None:
@@ -89,6 +94,7 @@ class Sampling(Inference):
         chains = check_integer("chains", chains)
         self.warmup = check_integer("warmup", warmup, least=0)
         self.thinning = check_integer("thinning", thinning)
+        self.memory = None if memory is None else check_number("memory", memory, positive=True)
         self.drift = build_drift(drift, model)
         # The target must be deterministic: no dropout, and constant buffers.
         self.drift.training = False
@@ -96,6 +102,8 @@ class Sampling(Inference):
         self.n_chains = chains if self.starts is None else len(self.starts)
         self.chains: list[Chain] = []
         self.epochs = 0
+        self.drawn = 0
+        self.room: int | None = None
         self.batches = 0
         self.examples = 0
         self.share = 1.0
@@ -118,6 +126,11 @@ class Sampling(Inference):
         """Whether an epoch, counted from 0, ends with a draw."""
         return epoch >= self.warmup and (epoch - self.warmup) % self.thinning == 0
 
+    @property
+    def stride(self) -> int:
+        """There is memory for one draw in so many."""
+        return 1 if self.room is None else thinning.stride(self.drawn, self.room)
+
     @abstractmethod
     def step_sizes(self) -> list[float]:
         """The step size of every chain."""
@@ -137,8 +150,13 @@ class Sampling(Inference):
     def finish(self, totals: Measures) -> dict[str, float]:
         measures = self.summary()
         if self.draws_in(self.epochs):
+            before = self.stride
+            self.drawn += 1
             for chain in self.chains:
-                self.keep(chain)
+                if (self.drawn - 1) % before == 0:
+                    self.keep(chain)
+                if self.stride > before:
+                    chain.thin(2)
         self.model.params = self.chains[0].position
         self.epochs += 1
         return measures
@@ -178,6 +196,10 @@ class Sampling(Inference):
             keys = self.xp.random.split(self.xp.random.key(self.seed), self.n_chains)
             for position, key in zip(starting_points(self), self.xp.unstack(keys), strict=True):
                 self.chains.append(Chain(position, key))
+        if self.memory is not None:
+            one = Chain(self.chains[0].position, None)
+            self.keep(one)
+            self.room = thinning.capacity(self.memory, self.n_chains, [*one.draws[0].values(), *one.predictions])
 
     renewing = False
     """Whether epochs may have different examples of one data set, because every step uses its batch only."""
@@ -218,6 +240,7 @@ class Sampling(Inference):
                 chain.load(xp, entry, None if entry["state"] is None else self.blank(chain))
         self.model.params = self.chains[0].position
         self.epochs = saved["epochs"]
+        self.drawn = sum(map(self.draws_in, range(self.epochs)))
 
     def blank(self, chain: Chain) -> Any:
         """A state of the sampler as a template for loading; None for a sampler without one."""
@@ -234,7 +257,7 @@ class Sampling(Inference):
         """The draws so far; ValueError before the first one."""
         if not self.chains or not self.chains[0].draws:
             raise ValueError(f"no draws after {self.epochs!r} epochs: train for more than warmup={self.warmup!r}")
-        kept = [epoch for epoch in range(self.epochs) if self.draws_in(epoch)]
+        kept = [epoch for epoch in range(self.epochs) if self.draws_in(epoch)][:: self.stride]
         return Posterior(
             draws={name: np.stack([[d[name] for d in c.draws] for c in self.chains]) for name in self.priors},
             logdensity=np.array([chain.logdensity for chain in self.chains])[:, kept],
@@ -244,6 +267,7 @@ class Sampling(Inference):
             link=self.model.objective.loss.link,
             power=self.power,
             temperature=self.temperature,
+            method=type(self).__name__,
         )
 
     def batch_loss(self, position: Params, feedback: Params, buffers: Any, arrays: Any) -> tuple[Array, Params, Array]:
