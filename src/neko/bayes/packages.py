@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import warnings
 from collections.abc import Container, Iterable
 from typing import Any
@@ -26,11 +27,15 @@ def arviz_names(names: Iterable[str]) -> dict[str, str]:
 
 def scipy_stats() -> Any:
     """SciPy's statistics; ImportError says what to install."""
+    return scipy("stats", "ranks of uncertainties")
+
+
+def scipy(module: str, use: str) -> Any:
+    """A module of SciPy; ImportError says what to install for a use."""
     try:
-        from scipy import stats
+        return importlib.import_module(f"scipy.{module}")
     except ImportError as error:
-        raise ImportError("ranks of uncertainties need SciPy: pip install 'neko-learning[bayes]'") from error
-    return stats
+        raise ImportError(f"{use} need SciPy: pip install 'neko-learning[bayes]'") from error
 
 
 def arviz() -> Any:
