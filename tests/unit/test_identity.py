@@ -70,6 +70,11 @@ OTHER = {
     "tau_plus": 10.0,
     "tau_minus": 10.0,
     "w_max": 2.0,
+    "draws": 7,
+    "of": "swag",
+    "members": 3,
+    "rate": 0.2,
+    "covariance": "full",
 }
 """Another value for every option of a rule or sampler."""
 ALONG = {"online": {"chunk": 2}, "feedback_decay": {"mode": "adaptive"}, "feedback_seed": {"mode": "random"}}
