@@ -1,10 +1,32 @@
 """Bayesian learning: samplers as learning rules, priors, and posteriors."""
 
+from neko.bayes.approximate.dropout import Dropout
+from neko.bayes.approximate.ensemble import Ensemble
+from neko.bayes.approximate.laplace import LastLayerLaplace
+from neko.bayes.approximate.point import PointEstimate
+from neko.bayes.approximate.swag import SWAG
 from neko.bayes.hmc import HMC
 from neko.bayes.inference import METHODS, Inference
 from neko.bayes.langevin import Langevin
 from neko.bayes.posterior import Posterior
 from neko.bayes.priors import Laplace, Normal, Prior
 from neko.bayes.sgld import SGLD
+from neko.bayes.temperature_scaling import TemperatureScaling
 
-__all__ = ["HMC", "METHODS", "SGLD", "Inference", "Langevin", "Laplace", "Normal", "Posterior", "Prior"]
+__all__ = [
+    "HMC",
+    "METHODS",
+    "SGLD",
+    "SWAG",
+    "Dropout",
+    "Ensemble",
+    "Inference",
+    "Langevin",
+    "Laplace",
+    "LastLayerLaplace",
+    "Normal",
+    "PointEstimate",
+    "Posterior",
+    "Prior",
+    "TemperatureScaling",
+]
