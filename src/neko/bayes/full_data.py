@@ -100,7 +100,7 @@ class FullData(Sampling):
         }
 
     def blank(self, chain: Chain) -> Any:
-        return self.sampler.State(chain.position, self.xp.zeros(()), chain.position)
+        return self.sampler.init(self.xp, chain.position, lambda position: (self.xp.zeros(()), position))
 
     def stacked(self, arrays: list[Any]) -> tuple[Any, Any]:
         """The batches of equal size, stacked, and the last one if it is shorter."""
