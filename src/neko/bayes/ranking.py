@@ -77,7 +77,8 @@ def under(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 
 def selective_accuracy(uncertainty: np.ndarray, right: np.ndarray) -> Selective:
-    """The curve of examples with this uncertainty, (examples,), of which some are `right`, (examples,).
+    """The curve of examples with this uncertainty, (examples,), of which some are `right`, (examples,); of their
+    probabilities to be right it is the expected curve.
 
     >>> curve = selective_accuracy(np.array([0.1, 0.9, 0.2, 0.8]), np.array([True, False, True, True]))
     >>> curve.accuracy.tolist(), curve.area

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from neko import runs
 from neko.bayes import Posterior
+from neko.bayes.ranking import selective_accuracy
 from neko.experiments.base import EXPERIMENTS, Experiment, Trial
 from neko.experiments.results import Column, Results, Table
 from neko.plots.posterior import draw_uncertainty
@@ -97,9 +98,10 @@ class Figure3(Experiment):
         uncertainty, refused, chains = figure.subplots(1, 3)
         for row in (ONE, TWO, POSTERIOR):
             values, right = pooled(results, row)
-            refused.plot(*refusal(values, right), label=row)
+            curve = selective_accuracy(values, right)
+            refused.plot(100.0 * curve.refused, 100.0 * curve.accuracy, label=row)
         draw_uncertainty(uncertainty, *pooled(results, POSTERIOR))
-        refused.set(xlabel="most uncertain examples refused (%)", ylabel="accuracy of the others (%)")
+        refused.set(xlabel="most uncertain examples refused (%)", ylabel="accuracy of the others (%)", xlim=(0.0, 90.0))
         for seed, trace in enumerate(results.values(ROW, "log density")):
             chains.plot(range(1, len(trace) + 1), trace, linewidth=1.0, label=f"seed {seed}")
         chains.axvspan(0, self.settings()["warmup"], color="lightgray", alpha=0.5, linewidth=0, label="warm-up")
@@ -161,15 +163,3 @@ def gain(results: Results, row: str) -> float:
     """Mean difference of the negative log likelihood to that of one network."""
     found, one = (results.values(ROW, f"{name}: negative log likelihood") for name in (row, ONE))
     return float(np.mean(found - one))
-
-
-def refusal(uncertainty: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Percentages of the most uncertain examples that are refused, 0 to 90, and the accuracy of the others in per cent.
-
-    >>> refusal(np.array([0.1, 0.9, 0.2, 0.8]), np.array([True, False, True, True]))[1][[0, -1]].tolist()
-    [75.0, 100.0]
-    """
-    ordered = right[np.argsort(uncertainty, kind="stable")]
-    refused = np.linspace(0.0, 90.0, 46)
-    kept = np.ceil((1.0 - refused / 100.0) * len(ordered)).astype(int)
-    return refused, 100.0 * np.cumsum(ordered)[kept - 1] / kept

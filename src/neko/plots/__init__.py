@@ -11,10 +11,12 @@ from matplotlib.figure import Figure
 from neko.arguments import as_path
 from neko.io import files
 from neko.plots import colours
+from neko.plots.chains import chains, ranks
 from neko.plots.comparison import comparison
 from neko.plots.conductances import conductances
 from neko.plots.encoding import codes, encoding, fronts
 from neko.plots.posterior import posterior
+from neko.plots.reliability import reliability, selective
 from neko.plots.report import report
 from neko.plots.traces import traces
 from neko.plots.training import learning_curves, membrane, overview, raster
@@ -37,6 +39,7 @@ def format_of(path: str | Path) -> str:
 
 
 __all__ = [
+    "chains",
     "codes",
     "colours",
     "comparison",
@@ -48,8 +51,11 @@ __all__ = [
     "membrane",
     "overview",
     "posterior",
+    "ranks",
     "raster",
+    "reliability",
     "report",
     "save",
+    "selective",
     "traces",
 ]
