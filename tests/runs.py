@@ -11,7 +11,8 @@ EPOCHS, EXAMPLES, TIME, N_IN, CLASSES, BATCH = 8, 24, 10, 5, 3, 4
 EVERYWHERE = ("eprop", "devices", "stream", "schedule", "langevin", "sgld", "comparison")
 ONLY = {
     "torch": (
-        *("rtrl", "online", "kernl", "reward_stdp", "hmc", "scheduler"),
+        *("rtrl", "online", "kernl", "reward_stdp", "scheduler"),
+        *("hmc", "random_walk", "psgld", "cyclical_sghmc"),
         *("module with a loader", "generator of the loader", "noisy loader"),
     ),
     "jax": ("optax object",),
@@ -19,6 +20,10 @@ ONLY = {
 }
 """Kinds of runs that one backend runs: what is special to it, or does not depend on it."""
 KINDS = [(kind, backend) for backend, own in ONLY.items() for kind in (*EVERYWHERE, *own)]
+
+
+SAMPLING = ("langevin", "hmc", "random_walk", "sgld", "psgld", "cyclical_sghmc")
+"""Kinds whose checkpoints are between epochs only."""
 
 
 def arrays():
@@ -75,8 +80,14 @@ def learner(kind, backend):
         return neko.Langevin(model(), step_size=1e-4, **sampling)
     if kind == "hmc":
         return neko.HMC(model(), step_size=1e-2, **sampling)
+    if kind == "random_walk":
+        return neko.RandomWalk(model(), step_size=1e-2, **sampling)
     if kind == "sgld":
         return neko.SGLD(model(), step_size=1e-5, **sampling)
+    if kind == "psgld":
+        return neko.PSGLD(model(), **sampling)
+    if kind == "cyclical_sghmc":
+        return neko.CyclicalSGHMC(model(), step_size=1e-4, cycle_epochs=3, exploration=0.5, **sampling)
     if kind == "scheduler":
         import torch
 

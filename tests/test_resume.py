@@ -41,7 +41,7 @@ class Stop(Callback):
 def interrupted(kind, backend, folder):
     """Runs that stop within an epoch and between two, and one that comes to the end."""
     for epoch, batch in ((1, 2), (4, 0)):
-        if kind in ("langevin", "hmc", "sgld", "comparison"):
+        if kind in (*runs.SAMPLING, "comparison"):
             batch = 0
         with pytest.raises(ZeroDivisionError):
             runs.run(kind, backend, folder, Stop(batch, epoch), epochs=EPOCHS)
