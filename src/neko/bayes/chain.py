@@ -9,7 +9,7 @@ import numpy as np
 from neko.backend.protocol import Backend
 from neko.io import snapshot
 from neko.models.network import Params
-from neko.samplers import adaptation, proposals
+from neko.samplers import proposals
 from neko.typing import Array
 
 
@@ -44,13 +44,13 @@ class Chain:
             "acceptance": np.array(self.acceptance, dtype=np.float64),
         }
 
-    def load(self, xp: Backend, saved: dict[str, Any], started: Any) -> None:
-        """Load what `exported` returned; `started` is a state of the sampler as a template."""
+    def load(self, xp: Backend, saved: dict[str, Any], started: Any, tuning: Any) -> None:
+        """Load what `exported` returned; `started` and `tuning` are states of the sampler and of its adaptation as
+        templates."""
         self.position = snapshot.loaded(xp, self.position, saved["position"], "position")
         self.key = snapshot.loaded(xp, self.key, saved["key"], "key")
         self.state = snapshot.loaded(xp, started, saved["state"], "state")
-        tuning = None if saved["tuning"] is None else adaptation.init(1.0)
-        self.tuning = snapshot.loaded(xp, tuning, saved["tuning"], "tuning")
+        self.tuning = None if saved["tuning"] is None else snapshot.loaded(xp, tuning, saved["tuning"], "tuning")
         counts = {len(a) for a in saved["draws"].values()}
         self.draws = [{name: a[i] for name, a in saved["draws"].items()} for i in range(max(counts, default=0))]
         self.predictions = [] if saved["predictions"] is None else list(saved["predictions"])

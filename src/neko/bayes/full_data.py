@@ -47,11 +47,19 @@ class FullData(Sampling):
         return {}
 
     def step_sizes(self) -> list[float]:
-        return [self.chain_step_size(chain) for chain in self.chains]
+        return [self.settled(chain.tuning) for chain in self.chains]
 
-    def chain_step_size(self, chain: Chain) -> float:
-        """Step size of the coming transition of a chain."""
-        return adaptation.current(chain.tuning) if self.warming else adaptation.final(chain.tuning)
+    def tuning(self) -> Any:
+        """The state of the adaptation before the first transition of a chain."""
+        return adaptation.init(self.step_size)
+
+    def settled(self, tuning: Any) -> Any:
+        """The step size of the coming transition, from the state of the adaptation."""
+        return adaptation.current(tuning) if self.warming else adaptation.final(tuning)
+
+    def tuned(self, tuning: Any, info: Any) -> Any:
+        """The state of the adaptation after a transition of the warm-up."""
+        return adaptation.update(tuning, float(info.acceptance_probability), self.target_acceptance)
 
     def begin(self, arrays: list[Any], found: DataSet) -> None:
         if found.examples != self.examples:
@@ -82,14 +90,14 @@ class FullData(Sampling):
                         f"log density {float(started.logdensity)!r} where a chain starts: expected a finite "
                         "number; look for inputs or parameters that are not finite"
                     )
-                chain.state, chain.tuning = started, adaptation.init(self.step_size)
-            step_size = xp.asarray(self.chain_step_size(chain))
+                chain.state, chain.tuning = started, self.tuning()
+            step_size = tree.map(xp.asarray, self.settled(chain.tuning))
             chain.key, chain.state, info = self._transition(chain.key, chain.state, step_size, *arguments)
             chain.position = chain.state.position
             chain.logdensity.append(float(chain.state.logdensity))
             chain.acceptance.append(float(info.acceptance_probability))
             if self.warming:
-                chain.tuning = adaptation.update(chain.tuning, chain.acceptance[-1], self.target_acceptance)
+                chain.tuning = self.tuned(chain.tuning, info)
         return {}
 
     def summary(self) -> dict[str, float]:

@@ -237,13 +237,16 @@ class Sampling(Inference):
                 self.model.model.buffers = snapshot.loaded(xp, self.model.model.buffers, saved["buffers"], "buffers")
             self.feedback = snapshot.loaded(xp, self.feedback, saved["feedback"], "feedback")
             for chain, entry in zip(self.chains, saved["chains"], strict=True):
-                chain.load(xp, entry, None if entry["state"] is None else self.blank(chain))
+                chain.load(xp, entry, None if entry["state"] is None else self.blank(chain), self.tuning())
         self.model.params = self.chains[0].position
         self.epochs = saved["epochs"]
         self.drawn = sum(map(self.draws_in, range(self.epochs)))
 
     def blank(self, chain: Chain) -> Any:
         """A state of the sampler as a template for loading; None for a sampler without one."""
+
+    def tuning(self) -> Any:
+        """The state of the adaptation before the first transition of a chain; None for a sampler without one."""
 
     def keep(self, chain: Chain) -> None:
         """Store a draw of a chain: its weights, and its predictions for `x_pred`."""

@@ -86,6 +86,11 @@ def check_starts(starts: Any) -> list[dict[str, np.ndarray]]:
 
 def accept(xp: Backend, key: Array, log_ratio: Array) -> tuple[Array, Array]:
     """``min(1, e^log_ratio)`` and whether a uniform number lies below it; NaN is never accepted."""
+    return decide(xp, xp.random.uniform(key, ()), log_ratio)
+
+
+def decide(xp: Backend, uniform: Array, log_ratio: Array) -> tuple[Array, Array]:
+    """As `accept`, with the uniform number."""
     log_ratio = xp.where(xp.isfinite(log_ratio), log_ratio, xp.full((), LOWEST))
     probability = xp.exp(xp.minimum(log_ratio, 0.0))
-    return probability, xp.random.uniform(key, ()) < probability
+    return probability, uniform < probability
