@@ -12,6 +12,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from neko.samplers.proposals import normals
+from significance import FALSE_ALARM, MISSED, missed_normal, p_normal
+
 MEAN = np.array([1.0, -2.0, 0.5])
 COVARIANCE = np.array([[1.0, 0.8, 0.2], [0.8, 1.5, -0.3], [0.2, -0.3, 0.6]])
 PRECISION = np.linalg.inv(COVARIANCE)
@@ -107,3 +110,54 @@ def law_of_linear(move, noise, steps=STEPS, mean=MEAN, covariance=COVARIANCE):
     for _ in range(steps):
         away, covariance = move @ away, move @ covariance @ move.T + noise
     return MEAN + away, covariance
+
+
+def numpy_of(xp, parts):
+    return np.concatenate([xp.to_numpy(parts["a"]), xp.to_numpy(parts["b"])])
+
+
+def single_steps(xp, drift, method, epsilon, **options):
+    """Steps from beside the mean, in NumPy: where from, the noise, the uniform number, the target, what came of it."""
+    target = gaussian(xp, drift)
+    here = MEAN + np.array([0.2, -0.1, 0.1])
+    state = method.init(xp, {n: xp.asarray(w) for n, w in halves(here).items()}, target)
+
+    def numpy_target(w):
+        logdensity, g = target({n: xp.asarray(part) for n, part in halves(w).items()})
+        return float(logdensity), numpy_of(xp, g)
+
+    for seed in range(1, 6):
+        key = xp.random.key(seed)
+        after, info = method.step(xp, key, state, target, xp.asarray(epsilon), **options)
+        keys = xp.random.split(key)
+        noise = numpy_of(xp, normals(xp, keys[0], state.position))
+        yield here, noise, float(xp.random.uniform(keys[1], ())), numpy_target, numpy_of(xp, after.position), info
+
+
+def assert_chosen(probability, uniform, old, new, found, info):
+    """By the accept test: the proposal where the uniform number is below the probability, else the old position."""
+    np.testing.assert_allclose(float(info.acceptance_probability), probability, rtol=1e-9)
+    assert bool(info.accepted) == (uniform < probability)
+    np.testing.assert_allclose(found, new if uniform < probability else old, rtol=1e-12)
+    return bool(info.accepted), probability < 1.0
+
+
+def assert_right(starts, ends, slowest=0.9):
+    """Chains from exact draws are at exact draws, have moved in every direction, and the accept test has had work.
+
+    The false alarm of the first is in `significance`. By Hoeffding's inequality a mean of 10,000 independent numbers
+    in [0, 1] is further than 0.03 from its expectation with a probability below 4e-8, and the rates of acceptance are
+    that far from the bounds here; the correlation of a chain's end with its start, measured with an error of 0.01 or
+    less, is 0.1 and more from its bound. A chain that stays where it is has 1.
+    """
+    assert p_normal(ends.draws, MEAN, COVARIANCE) > FALSE_ALARM
+    for begin, end in zip(starts.T, ends.draws.T, strict=True):
+        assert np.corrcoef(begin, end)[0, 1] < slowest
+    assert 0.2 < ends.acceptance.mean() < 0.95
+
+
+def assert_found_out(draws, mean, covariance):
+    """The draws have the law that was computed for the control, with which they do not pass for the target."""
+    assert missed_normal(CHAINS, MEAN, COVARIANCE, mean, covariance) < MISSED
+    assert p_normal(draws, mean, covariance) > FALSE_ALARM
+    assert p_normal(draws, MEAN, COVARIANCE) < FALSE_ALARM

@@ -11,54 +11,26 @@ from scipy import stats
 from neko import tree
 from neko.bayes import Laplace, Normal
 from neko.bayes.priors import resolve
-from neko.samplers import hmc, langevin, sgld
+from neko.samplers import discontinuous_hmc, hmc, langevin, pcn, psgld, random_walk, sghmc, sgld
 from neko.samplers.proposals import accept, normals
 from sampling import (
     CHAINS,
-    COVARIANCE,
     LINEAR,
-    MEAN,
     PRECISION,
     STEPS,
+    assert_chosen,
+    assert_found_out,
+    assert_right,
     exact_draws,
     gaussian,
     halves,
     law_of_linear,
     mapped,
     run,
+    single_steps,
     start,
 )
 from significance import FALSE_ALARM, MISSED, missed_normal, p_normal
-
-
-def numpy_of(xp, parts):
-    return np.concatenate([xp.to_numpy(parts["a"]), xp.to_numpy(parts["b"])])
-
-
-def single_steps(xp, drift, method, epsilon, **options):
-    """Steps from beside the mean, in NumPy: where from, the noise, the uniform number, the target, what came of it."""
-    target = gaussian(xp, drift)
-    here = MEAN + np.array([0.2, -0.1, 0.1])
-    state = method.init(xp, {n: xp.asarray(w) for n, w in halves(here).items()}, target)
-
-    def numpy_target(w):
-        logdensity, g = target({n: xp.asarray(part) for n, part in halves(w).items()})
-        return float(logdensity), numpy_of(xp, g)
-
-    for seed in range(1, 6):
-        key = xp.random.key(seed)
-        after, info = method.step(xp, key, state, target, xp.asarray(epsilon), **options)
-        keys = xp.random.split(key)
-        noise = numpy_of(xp, normals(xp, keys[0], state.position))
-        yield here, noise, float(xp.random.uniform(keys[1], ())), numpy_target, numpy_of(xp, after.position), info
-
-
-def assert_chosen(probability, uniform, old, new, found, info):
-    """By the accept test: the proposal where the uniform number is below the probability, else the old position."""
-    np.testing.assert_allclose(float(info.acceptance_probability), probability, rtol=1e-9)
-    assert bool(info.accepted) == (uniform < probability)
-    np.testing.assert_allclose(found, new if uniform < probability else old, rtol=1e-12)
-    return bool(info.accepted), probability < 1.0
 
 
 @pytest.mark.parametrize("drift", ["exact", "rotated"])
@@ -107,20 +79,6 @@ def test_noise_is_independent_and_follows_the_names_of_the_parameters(xp):
     drawn = np.stack([xp.to_numpy(forth["a"]), xp.to_numpy(forth["b"])], axis=1)
     assert p_normal(drawn, np.zeros(2), np.eye(2)) > FALSE_ALARM
     assert missed_normal(n, np.zeros(2), np.eye(2), np.zeros(2), np.ones((2, 2))) < MISSED
-
-
-def assert_right(starts, ends, slowest=0.9):
-    """Chains from exact draws are at exact draws, have moved in every direction, and the accept test has had work.
-
-    The false alarm of the first is in `significance`. By Hoeffding's inequality a mean of 10,000 independent numbers
-    in [0, 1] is further than 0.03 from its expectation with a probability below 4e-8, and the rates of acceptance are
-    that far from the bounds here; the correlation of a chain's end with its start, measured with an error of 0.01 or
-    less, is 0.1 and more from its bound. A chain that stays where it is has 1.
-    """
-    assert p_normal(ends.draws, MEAN, COVARIANCE) > FALSE_ALARM
-    for begin, end in zip(starts.T, ends.draws.T, strict=True):
-        assert np.corrcoef(begin, end)[0, 1] < slowest
-    assert 0.2 < ends.acceptance.mean() < 0.95
 
 
 # What the drifts of the tests below cost without the accept test is computed in the tests of the controls.
@@ -219,13 +177,6 @@ def test_a_broken_mala_is_found_out(xp, broken):
 
     assert p_of(right) > FALSE_ALARM
     assert p_of(broken) < FALSE_ALARM
-
-
-def assert_found_out(draws, mean, covariance):
-    """The draws have the law that was computed for the control, with which they do not pass for the target."""
-    assert missed_normal(CHAINS, MEAN, COVARIANCE, mean, covariance) < MISSED
-    assert p_normal(draws, mean, covariance) > FALSE_ALARM
-    assert p_normal(draws, MEAN, COVARIANCE) < FALSE_ALARM
 
 
 @pytest.mark.quick("torch")
@@ -353,8 +304,17 @@ def test_what_is_not_a_number_is_rejected(xp, method):
     assert float(info.acceptance_probability) > 0.0, "a cliff up of a finite height may be climbed"
 
 
+MOVES = {
+    "mala": (langevin, 0.1, {}),
+    "random walk": (random_walk, 0.6, {}),
+    "pcn": (pcn, 0.7, {}),
+    "discontinuous hmc": (discontinuous_hmc, 0.8, {"steps": 2}),
+}
+
+
 @pytest.mark.quick("torch")
-def test_draws_after_simulated_data_have_the_joint_law_of_parameter_and_data(xp):
+@pytest.mark.parametrize("move", MOVES)
+def test_draws_after_simulated_data_have_the_joint_law_of_parameter_and_data(xp, move):
     """A mean with prior N(0, 1) and four data with unit noise; the chain that starts in the true mean, which is a draw
     from the posterior, keeps its joint law with the data (Geweke 2004, doi:10.1198/016214504000001132).
 
@@ -363,7 +323,7 @@ def test_draws_after_simulated_data_have_the_joint_law_of_parameter_and_data(xp)
     if xp.name == "tensorflow":
         pytest.skip("the same numbers as on the others: see the single steps")
     xp, _ = mapped(xp)
-    data = 4
+    (sampler, step_size, options), data = MOVES[move], 4
     truth, total = exact_draws(np.zeros(2), joint := np.array([[1.0, data], [data, data + data**2]])).T
 
     def p_of(scale):
@@ -374,10 +334,10 @@ def test_draws_after_simulated_data_have_the_joint_law_of_parameter_and_data(xp)
             )
 
         def step(key, state, total):
-            state, info = langevin.step(xp, key, state, target_of(total), xp.asarray(0.1))
+            state, info = sampler.step(xp, key, state, target_of(total), xp.asarray(step_size), **options)
             return state, info.acceptance_probability
 
-        init = lambda w, total: langevin.init(xp, w, target_of(total))  # noqa: E731
+        init = lambda w, total: sampler.init(xp, w, target_of(total))  # noqa: E731
         ends = run(xp, init, step, {"a": truth[:, None]}, total, steps=2 * STEPS)
         assert np.corrcoef(truth, ends.draws[:, 0])[0, 1] < 0.95, "it moves"
         return p_normal(np.stack([ends.draws[:, 0], total], axis=1), np.zeros(2), joint)
@@ -424,7 +384,11 @@ def test_a_scale_for_no_parameter_is_named(xp):
         langevin.step(xp, xp.random.key(0), state, target, xp.asarray(0.1), scale={"c": 1.0})
 
 
-@pytest.mark.parametrize("sampler", [hmc, langevin, sgld], ids=lambda sampler: sampler.__name__)
+@pytest.mark.parametrize(
+    "sampler",
+    [discontinuous_hmc, hmc, langevin, pcn, psgld, random_walk, sghmc, sgld],
+    ids=lambda sampler: sampler.__name__,
+)
 def test_all_samplers_have_one_signature(sampler):
     """A state and an info; ``init(xp, position, target)`` and ``step(xp, key, state, target, step_size, *, …)``."""
     assert issubclass(sampler.State, tuple)
