@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
+
 from neko.arguments import check_integer
 from neko.bayes.approximate.base import Approximation
 from neko.bayes.inference import METHODS, Inference
@@ -105,7 +107,7 @@ class Ensemble(Inference):
         if self.method.rules or self.starts is not None or not isinstance(self.model.model, Model):
             return batches
         batches = list(batches)
-        self.method.starts = [self.model.params, *(drawn(self.model.model, m) for m in range(1, self.members))]
+        self.method.starts = [drawn(self.model.model, member) for member in range(self.members)]
         return batches
 
     def options(self) -> dict[str, Any]:
@@ -123,8 +125,10 @@ class Ensemble(Inference):
         return self.method.posterior
 
 
-def drawn(model: Model, number: int) -> Params:
-    """The initial weights that a built model has with its seed plus a number."""
+def drawn(model: Model, number: int) -> dict[str, np.ndarray]:
+    """The initial weights that a built model has with its seed plus a number; its own weights for 0."""
     other = model.clone()
-    other.seed, other.params = model.seed + number, {}
-    return other.build(model.n_in).params
+    if number:
+        other.seed, other.params = model.seed + number, {}
+        other.build(model.n_in)
+    return {name: np.array(model.xp.to_numpy(w)) for name, w in other.params.items()}
