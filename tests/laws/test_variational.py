@@ -146,29 +146,31 @@ def stationary(eta, deviation):
     return np.sqrt(np.diag(of_mean)), np.sqrt(eta**2 * of_log / (1.0 - shrink**2))
 
 
+def trained(xp, method, epochs, **options):
+    """A method after epochs of 100 equal batches, each of which is the whole data set; so many examples count as one
+    data set by the power."""
+    rule = method(
+        neko.Evaluator(Line(xp, 2), loss="half_squared_error"), prior=Normal(SIGMA), power=0.01, seed=4, **options
+    )
+    data = (np.tile(a, (100, 1)) for a in regression())
+    neko.Trainer(rule).train(*data, epochs=epochs, batch_size=EXAMPLES, shuffle=False, progress=False)
+    return rule
+
+
 @pytest.mark.slow
 def test_training_comes_to_the_optimum(xp):
-    """Eight standard deviations of the stationary law are far from what a divergence of half or twice the weight, or
-    the posterior's own variances, would give."""
+    """Eight standard deviations of the stationary law are far from what an entropy of half or twice the weight would
+    give; m starts at 0."""
     eta = 0.01
-    rule = MeanField(
-        neko.Evaluator(Line(xp, 2), loss="half_squared_error"),
-        prior=Normal(SIGMA),
-        optimizer="sgd",
-        learning_rate=eta,
-        scale=0.5,
-        seed=4,
-    )
-    neko.Trainer(rule).train(*regression(), epochs=8000, batch_size=EXAMPLES, progress=False)
+    rule = trained(xp, MeanField, 80, optimizer="sgd", learning_rate=eta, scale=0.5)
     params = {name: xp.to_numpy(p)[:, 0] for name, p in rule.rules[0].model.params.items()}
     mean, precision = posterior()
     deviation = 1.0 / np.sqrt(np.diag(precision))
     of_mean, of_log = stationary(eta, deviation)
     assert np.all(np.abs(params["w.mean"] - mean) < 8.0 * of_mean)
     assert np.all(np.abs(params["w.log_scale"] - np.log(deviation)) < 8.0 * of_log)
-    for factor in (0.5, 2.0):
-        others = 1.0 / np.sqrt(np.diag(posterior(prior=factor)[1]))
-        assert np.any(np.abs(np.log(others / deviation)) > 20.0 * of_log)
+    assert np.all(0.5 * np.log(2.0) > 16.0 * of_log)
+    assert np.any(np.abs(mean) > 16.0 * of_mean)
 
 
 @pytest.mark.quick("torch")
@@ -330,8 +332,7 @@ def test_ivon_comes_to_the_optimum_by_its_draws(xp):
     """Eight standard deviations of the law to which the recursions of m and h settle, to first order in their rates;
     m starts at 0, and a temperature of 2 would double the variances."""
     alpha, forget = 0.01, 5e-4
-    rule = begun(xp, IVON, learning_rate=alpha, beta2=1.0 - forget, hessian=0.5)
-    neko.Trainer(rule).train(*regression(), epochs=10_000, batch_size=EXAMPLES, progress=False)
+    rule = trained(xp, IVON, 100, learning_rate=alpha, beta2=1.0 - forget, hessian=0.5)
     mean, precision = posterior()
     m, s = (xp.to_numpy(a)[:, 0] for a in rule.spread(rule.rules[0].model.params)["w"])
     x, _ = regression()
