@@ -11,6 +11,7 @@ import pytest
 import neko
 from neko.bayes import Laplace, Normal
 from neko.models.base import Pass, Trainable
+from neko.rules import RULES
 from neko.training.callbacks import Checkpoints
 from significance import FALSE_ALARM, MISSED, missed_binomial, missed_normal, p_binomial, p_normal
 
@@ -112,6 +113,33 @@ def test_an_approximation_resumes_bit_for_bit(xp, tmp_path, method):
         np.testing.assert_array_equal(resumed.draws[name], w)
     np.testing.assert_array_equal(resumed.predictions, whole.predictions)
     assert not np.array_equal(train(make(network(xp)), epochs=3).posterior.predictions, whole.predictions)
+
+
+DRIFTS = [
+    pytest.param(name, marks=[pytest.mark.slow] * (name != "eprop"))
+    for name, rule in RULES.items()
+    if rule.has_objective
+]
+
+
+@pytest.mark.quick("torch")
+@pytest.mark.parametrize("method", sorted(METHODS))
+@pytest.mark.parametrize("drift", DRIFTS)
+def test_every_approximation_takes_every_drift(xp, method, drift):
+    model = network(xp, metrics=["accuracy"])
+    rule = METHODS[method](model, drift=drift, learning_rate=0.01, x_pred=X[:5])
+    trainer = neko.Trainer(rule)
+    history = trainer.train(X, Y, epochs=6, batch_size=12, progress=False)
+    assert history["loss"][-1] < history["loss"][0]
+    found = rule.posterior
+    assert found.predictions.shape[2:] == (5, 3)
+    np.testing.assert_allclose(found.predictions.sum(axis=-1), 1.0, rtol=1e-6)
+    assert set(found.draws) == set(model.params)
+    differing = {"point": 0, "laplace": 2}.get(method, 1)
+    spread = {name: np.ptp(w.reshape(-1, *w.shape[2:]), axis=0).max() for name, w in found.draws.items()}
+    assert sum(width > 0.0 for width in spread.values()) >= differing
+    trainer.train(X, Y, epochs=1, batch_size=24, progress=False)
+    assert rule.posterior is not found
 
 
 SILENT, DRAWS = 0.3, 400
