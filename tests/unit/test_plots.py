@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 import neko
 from neko import plots
+from neko.bayes import Posterior
 from neko.plots import colours
 from neko.plots.training import clearest_neuron
 
@@ -100,6 +101,7 @@ def test_a_posterior_has_a_line_a_chain_and_marks_the_warm_up(sampler):
     model = neko.Evaluator(neko.RNN(4, 3, "torch"), loss="categorical_crossentropy")
     rule = sampler(model, chains=3, warmup=2, x_pred=x, step_size=1e-3)
     neko.Trainer(rule).train(x, y, epochs=5, progress=False)
+    assert len(drawn(plots.chains(rule)).axes) == 2
     figure = drawn(plots.posterior(rule, x, y, example=1))
     _, bars, _, density, acceptance = figure.axes
     assert len(density.lines) == 3
@@ -110,6 +112,59 @@ def test_a_posterior_has_a_line_a_chain_and_marks_the_warm_up(sampler):
     assert len(acceptance.lines) == (3 if sampler is neko.Langevin else 0)
     assert [tick.get_text() for tick in bars.get_xticklabels()] == ["0", "1", "2"]
     assert "(nats)" in density.get_ylabel()
+
+
+def labelled(draws=400, chains=3, examples=40):
+    """A posterior that is sure of its first examples, and class numbers of which half of the others are wrong."""
+    rng = np.random.default_rng(0)
+    p = np.full((chains, draws, examples, 2), 0.5)
+    p[..., : examples // 2, 0] = 0.95
+    p[..., examples // 2 :, 0] += 0.25
+    p[..., 0] += rng.uniform(-0.02, 0.02, p.shape[:-1])
+    p[..., 1] = 1.0 - p[..., 0]
+    y = np.where(np.arange(examples) < examples // 2, 0, np.arange(examples) % 2)
+    ones = np.ones((chains, draws))
+    return Posterior({}, rng.standard_normal((chains, draws)) + np.arange(chains)[:, None], ones, ones[:, 0], p), y
+
+
+def test_a_reliability_diagram_has_the_range_of_a_calibrated_predictor():
+    found, y = labelled()
+    figure = drawn(plots.reliability(found, y, bins=10))
+    above, below = figure.axes
+    diagram = found.reliability(y, bins=10)
+    some = diagram.examples > 0
+    np.testing.assert_allclose(above.lines[1].get_ydata(), [0.5, 1.0])
+    assert above.get_legend_handles_labels()[1] == ["measured", "if calibrated: 95 % range"]
+    bars = [bar for bar in above.patches if np.isfinite(bar.get_height())]
+    np.testing.assert_allclose([bar.get_y() for bar in bars], diagram.low[some])
+    np.testing.assert_allclose([bar.get_y() + bar.get_height() for bar in bars], diagram.high[some])
+    expected = found.calibrated_error(10)
+    assert f"ECE {found.calibration_error(y, 10):.3f}; if calibrated {expected.mean:.3f} (" in above.get_title()
+    np.testing.assert_array_equal(below.patches[0].get_data().values, diagram.examples)
+
+
+def test_selective_accuracy_has_a_line_a_posterior_beside_its_mean_confidence():
+    found, y = labelled()
+    (axes,) = drawn(plots.selective({"one": found, "other": found}, y)).axes
+    curve = found.selective_accuracy(y)
+    assert words(axes) == [f"one (area {curve.area:.3f})", f"other (area {curve.area:.3f})", *words(axes)[2:]]
+    assert words(axes)[2:] == ["mean confidence of the others"]
+    np.testing.assert_allclose(axes.lines[0].get_data(), (100 * curve.refused, 100 * curve.accuracy))
+    assert axes.lines[1].get_ydata()[0] == pytest.approx(100 * found.confidence.mean())
+    assert axes.lines[0].get_ydata()[0] == pytest.approx(75.0)
+
+
+def test_ranks_have_a_histogram_a_chain():
+    found, y = labelled(draws=100)
+    figure = drawn(plots.ranks(found, y))
+    assert len(figure.axes) == 6
+    heights = np.array([[bar.get_height() for bar in axes.patches] for axes in figure.axes])
+    assert (heights.sum(axis=1) == 100).all()
+    np.testing.assert_array_equal(heights.reshape(2, 3, 20).sum(axis=1), np.full((2, 20), 15))
+    assert heights[0, :10].sum() > 70  # the chain of the lowest density
+    assert heights[2, :10].sum() < 30
+    assert [axes.get_title() for axes in figure.axes[:3]] == ["chain 0", "chain 1", "chain 2"]
+    assert len(drawn(plots.ranks(found)).axes) == 3
 
 
 def test_conductances_and_traces_name_their_units():

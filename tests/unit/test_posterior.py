@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import neko.bayes.posterior
+from neko.bayes import calibration, ranking
 from neko.bayes.packages import arviz
 from neko.bayes.posterior import Posterior
 from significance import FALSE_ALARM
@@ -74,12 +75,47 @@ def test_scores_by_hand():
     assert found.accuracy(y) == pytest.approx(2 / 3)
     assert found.accuracy(np.eye(2)[y]) == pytest.approx(2 / 3)
     assert found.negative_log_likelihood(y) == pytest.approx(-np.log([0.6, 0.5, 0.8]).mean())
+    assert found.brier_score(y) == pytest.approx((2 * 0.4**2 + 2 * 0.5**2 + 2 * 0.2**2) / 3)
     # confidences .6, .5, .8 in bins of a tenth; right, wrong, right
     assert found.calibration_error(y, bins=10) == pytest.approx((0.4 + 0.5 + 0.2) / 3)
     # the first example is right and a little more unsure than the second, which is wrong; the third is sure
     assert found.error_auroc(y) == 0.5
     assert found.error_auroc(y, np.array([3.0, 2.0, 1.0])) == 0.5
     assert found.error_auroc(np.array([1, 0, 0]), np.array([0.0, 1.0, 2.0])) == 0.0
+
+
+def test_values_by_hand():
+    """Two draws of two values each, and targets."""
+    found = dataclasses.replace(posterior(np.array([[[1.0, 4.0]], [[3.0, 8.0]]])), link="identity")
+    assert found.root_mean_square_error([[3.0, 9.0]]) == pytest.approx(np.sqrt((1.0 + 9.0) / 2))
+    low, high = found.interval(0.5)
+    np.testing.assert_allclose((low, high), [[[1.5, 5.0]], [[2.5, 7.0]]])
+    assert found.coverage([[2.5, 7.1]], level=0.5) == 0.5
+    for wrong, words in (
+        (lambda: found.coverage([[1.0, 2.0]], level=1.0), "level=1.0: expected a number between 0 and 1"),
+        (lambda: found.root_mean_square_error([1.0, 2.0]), r"shape \(2,\): expected \(1, 2\)"),
+        (lambda: posterior().coverage(P[0]), "are class probabilities: use accuracy"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            wrong()
+
+
+def test_calibration_and_refusal_are_of_the_mean_prediction():
+    p = np.random.default_rng(0).dirichlet(np.ones(3), size=(4, 40))
+    found, y = posterior(p, chains=2), np.arange(40) % 3
+    confidence, right = p.mean(axis=0).max(axis=-1), p.mean(axis=0).argmax(axis=-1) == y
+    values = found.mean_cross_entropy()
+    for one, other in (
+        (found.reliability(y, 8), calibration.reliability(confidence, right, 8)),
+        (found.calibrated_error(8), calibration.calibrated_error(confidence, 8)),
+        (found.calibrated_auroc(), ranking.calibrated_auroc(values, confidence)),
+        (found.calibrated_auroc(-confidence), ranking.calibrated_auroc(-confidence, confidence)),
+        (found.selective_accuracy(y), ranking.selective_accuracy(values, right)),
+        (found.selective_accuracy(y, -values), ranking.selective_accuracy(-values, right)),
+    ):
+        np.testing.assert_equal(tuple(one), tuple(other))
+    assert found.reliability(y, 8).error == found.calibration_error(y, 8)
+    assert found.calibrated_auroc() != found.calibrated_auroc(-confidence)
 
 
 def test_the_rank_test_tells_shifted_uncertainties():
