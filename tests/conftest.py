@@ -15,7 +15,18 @@ import pytest
 from neko import backend as backends
 
 OPTIONAL = (
-    *("array_api_compat", "arviz", "gymnasium", "hatchling", "jax", "kaldi_native_fbank", "keras", "optax", "pandas"),
+    *(
+        "array_api_compat",
+        "arviz",
+        "blackjax",
+        "gymnasium",
+        "hatchling",
+        "jax",
+        "kaldi_native_fbank",
+        "keras",
+        "optax",
+        "pandas",
+    ),
     *("scipy", "sklearn", "tensorboardX", "tensorflow", "torch"),
 )
 if (
