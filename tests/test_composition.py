@@ -64,7 +64,7 @@ def small(xp):
 def test_the_registries_are_all_here():
     assert {name.split(":")[0] for name in MODES} == set(RULES)
     assert len(UPDATES) >= 12
-    assert set(METHODS) >= {"langevin", "hmc", "sgld", "point", "ensemble", "dropout", "swag", "laplace"}
+    assert set(METHODS) >= {"langevin", "hmc", "sgld", "mean_field", "ivon", "point", "ensemble", "dropout", "swag", "laplace"}
 
 
 def learning(model, rule, update, x):

@@ -23,6 +23,8 @@ _PUBLIC = {
     "RandomWalk": "bayes",
     "PointEstimate": "bayes",
     "Ensemble": "bayes",
+    "MeanField": "bayes",
+    "IVON": "bayes",
     "Dropout": "bayes",
     "SWAG": "bayes",
     "LastLayerLaplace": "bayes",

@@ -24,6 +24,8 @@ METHODS = {
     "dropout": functools.partial(neko.Dropout, rate=0.3, draws=3),
     "swag": functools.partial(neko.SWAG, warmup=1, rank=2, draws=3),
     "laplace": functools.partial(neko.LastLayerLaplace, draws=3),
+    "mean_field": functools.partial(neko.MeanField, draws=3, initial_scale=0.02),
+    "ivon": functools.partial(neko.IVON, draws=3, power=1e4, hessian=0.01),
 }
 
 

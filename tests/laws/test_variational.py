@@ -162,7 +162,7 @@ def test_training_comes_to_the_optimum(xp):
     """Eight standard deviations of the stationary law are far from what an entropy of half or twice the weight would
     give; m starts at 0."""
     eta = 0.01
-    rule = trained(xp, MeanField, 80, optimizer="sgd", learning_rate=eta, scale=0.5)
+    rule = trained(xp, MeanField, 80, optimizer="sgd", learning_rate=eta, initial_scale=0.5)
     params = {name: xp.to_numpy(p)[:, 0] for name, p in rule.rules[0].model.params.items()}
     mean, precision = posterior()
     deviation = 1.0 / np.sqrt(np.diag(precision))

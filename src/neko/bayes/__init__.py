@@ -2,7 +2,9 @@
 
 from neko.bayes.approximate.dropout import Dropout
 from neko.bayes.approximate.ensemble import Ensemble
+from neko.bayes.approximate.ivon import IVON
 from neko.bayes.approximate.laplace import LastLayerLaplace
+from neko.bayes.approximate.mean_field import MeanField
 from neko.bayes.approximate.point import PointEstimate
 from neko.bayes.approximate.swag import SWAG
 from neko.bayes.cyclical import CyclicalSGHMC, CyclicalSGLD
@@ -19,6 +21,7 @@ from neko.bayes.temperature_scaling import TemperatureScaling
 
 __all__ = [
     "HMC",
+    "IVON",
     "METHODS",
     "PSGLD",
     "SGHMC",
@@ -32,6 +35,7 @@ __all__ = [
     "Langevin",
     "Laplace",
     "LastLayerLaplace",
+    "MeanField",
     "Normal",
     "PointEstimate",
     "Posterior",

@@ -39,7 +39,7 @@ class MeanField(FactorisedGaussian):
     ----------
     model : Evaluator
         Model and loss. The means start from its present parameters.
-    scale : float
+    initial_scale : float
         σ of all weights at the start.
     local : bool, optional
         Whether to use local reparametrisation; by default where it is defined and the drift is BPTT.
@@ -66,9 +66,11 @@ class MeanField(FactorisedGaussian):
 
     width = ".log_scale"
 
-    def __init__(self, model: Evaluator, *, scale: float = 0.1, local: bool | None = None, **options: Any) -> None:
+    def __init__(
+        self, model: Evaluator, *, initial_scale: float = 0.1, local: bool | None = None, **options: Any
+    ) -> None:
         super().__init__(model, **options)
-        self.scale = check_number("scale", scale, positive=True)
+        self.initial_scale = check_number("initial_scale", initial_scale, positive=True)
         if local is not None and not isinstance(local, bool):
             raise TypeError(f"local={local!r}: expected True, False or None")
         self.local = local
@@ -88,7 +90,7 @@ class MeanField(FactorisedGaussian):
         return LocalReparametrisation(model, self, key) if self._local else super().expected_loss(model, key)
 
     def initial_width(self, name: str, weight: Array) -> Array:
-        return self.xp.zeros_like(weight) + math.log(self.scale)
+        return self.xp.zeros_like(weight) + math.log(self.initial_scale)
 
     def deviation(self, name: str, width: Array) -> Array:
         return self.xp.exp(width)
