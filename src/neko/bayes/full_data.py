@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from abc import abstractmethod
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 
 from neko import tree
-from neko.arguments import check_number, is_real
 from neko.bayes.chain import Chain
 from neko.bayes.sampling import Sampling
 from neko.data.intake import Examples
 from neko.evaluator import Evaluator
 from neko.identity.fingerprint import DataSet
 from neko.models.network import Params
-from neko.samplers import adaptation, proposals
 from neko.training.learner import Measures
 from neko.typing import Array
 
@@ -25,41 +24,31 @@ class FullData(Sampling):
     """A sampler with an accept test, which needs the whole data set: an epoch is one transition of every chain.
 
     The batches of the first epoch are stored, and the log posterior is summed over them: choose `batch_size` as large
-    as memory allows. A loader must have every example exactly once, in any order. During warm-up the step size of every
-    chain is adapted to the target acceptance; then it is fixed.
+    as memory allows. A loader must have every example exactly once, in any order.
     """
 
-    sampler: Any
-    """Module of `neko.samplers` with a State, `init` and `step`."""
-
-    def __init__(self, model: Evaluator, *, step_size: float, target_acceptance: float, **options: Any) -> None:
+    def __init__(self, model: Evaluator, **options: Any) -> None:
         super().__init__(model, **options)
-        if not (is_real(target_acceptance) and 0.0 < target_acceptance < 1.0):
-            raise ValueError(f"target_acceptance={target_acceptance!r}: expected a number between 0 and 1")
-        self.target_acceptance = float(target_acceptance)
-        self.step_size = float(check_number("step_size", step_size, positive=True))
         self.data: Any = None
         self._init = self.compiled(self.initial_state)
         self._transition = self.compiled(self.transition)
 
-    def settings(self) -> dict[str, Any]:
-        """Further arguments of the sampler's step; dicts are by parameter."""
-        return {}
+    @abstractmethod
+    def initial_state(self, position: Params, *arguments: Any) -> Any:
+        """The state of a chain at a position, with the fields `position` and `logdensity`; `arguments` are feedback,
+        buffers and data."""
 
-    def step_sizes(self) -> list[float]:
-        return [self.settled(chain.tuning) for chain in self.chains]
+    @abstractmethod
+    def transition(self, key: Array, state: Any, step_size: Any, *arguments: Any) -> Any:
+        """One step of a chain: a key, a state, and an info with the field `acceptance_probability`."""
 
-    def tuning(self) -> Any:
-        """The state of the adaptation before the first transition of a chain."""
-        return adaptation.init(self.step_size)
-
+    @abstractmethod
     def settled(self, tuning: Any) -> Any:
         """The step size of the coming transition, from the state of the adaptation."""
-        return adaptation.current(tuning) if self.warming else adaptation.final(tuning)
 
+    @abstractmethod
     def tuned(self, tuning: Any, info: Any) -> Any:
         """The state of the adaptation after a transition of the warm-up."""
-        return adaptation.update(tuning, float(info.acceptance_probability), self.target_acceptance)
 
     def begin(self, arrays: list[Any], found: DataSet) -> None:
         if found.examples != self.examples:
@@ -68,9 +57,6 @@ class FullData(Sampling):
                 "once each, since the accept test needs the whole posterior; give a loader with drop_last=False "
                 "(drop_remainder=False), or arrays, or use SGLD"
             )
-        for name, given in self.settings().items():
-            if isinstance(given, Mapping):
-                proposals.check_names(name, given, self.model.params)
         self.data = self.stacked(arrays)
         super().begin(arrays, found)
 
@@ -104,11 +90,7 @@ class FullData(Sampling):
         return {
             "logdensity": float(np.mean([chain.logdensity[-1] for chain in self.chains])),
             "acceptance": float(np.mean([chain.acceptance[-1] for chain in self.chains])),
-            "step_size": float(np.mean(self.step_sizes())),
         }
-
-    def blank(self, chain: Chain) -> Any:
-        return self.sampler.init(self.xp, chain.position, lambda position: (self.xp.zeros(()), position))
 
     def stacked(self, arrays: list[Any]) -> tuple[Any, Any]:
         """The batches of equal size, stacked, and the last one if it is shorter."""
@@ -122,31 +104,37 @@ class FullData(Sampling):
         """Shapes of the arrays of a batch."""
         return [tuple(a.shape) for a in tree.leaves(batch)]
 
-    def logdensity_and_drift(self, position: Params, feedback: Params, buffers: Any, data: Any) -> tuple[Array, Params]:
-        """log π of the full data, exact up to a constant, and the drift rule's gradient."""
-        xp = self.xp
+    def summed(self, of: Callable[[Any], Any], zero: Any, data: Any) -> Any:
+        """The sum of the trees that `of` returns for the batches (x, y, mask), from `zero`."""
         stacked, odd = data
 
         def add(carry: Any, batch: Any) -> tuple[Any, None]:
-            return tree.map(lambda a, b: a + b, carry, self.batch_loss(position, feedback, buffers, batch)), None
+            return tree.map(lambda a, b: a + b, carry, of(batch)), None
 
-        sums = (xp.zeros(()), tree.map(xp.zeros_like, position), xp.zeros(()))
-        sums, _ = xp.scan(add, sums, stacked)
-        if odd is not None:
-            sums, _ = add(sums, odd)
+        sums, _ = self.xp.scan(add, zero, stacked)
+        return sums if odd is None else add(sums, odd)[0]
+
+    def likelihood(self, position: Params, feedback: Params, buffers: Any, data: Any) -> tuple[Array, Params]:
+        """log L of the full data, exact, and the drift rule's gradient of it."""
+        zero = (self.xp.zeros(()), tree.map(self.xp.zeros_like, position), self.xp.zeros(()))
+        sums = self.summed(lambda batch: self.batch_loss(position, feedback, buffers, batch), zero, data)
         loss, gradients, share = sums
         scale = self.examples / share
-        return self.density(position, -scale * loss, {name: -scale * g for name, g in gradients.items()})
+        return -scale * loss, {name: -scale * g for name, g in gradients.items()}
 
-    def initial_state(self, position: Params, *arguments: Any) -> Any:
-        """The sampler's state at a position."""
-        return self.sampler.init(self.xp, position, lambda p: self.logdensity_and_drift(p, *arguments))
+    def loglikelihood(self, position: Params, buffers: Any, data: Any) -> Array:
+        """log L of the full data from forward passes alone."""
+        xp, model, objective = self.xp, self.model.model, self.model.objective
 
-    def transition(self, key: Array, state: Any, step_size: Array, *arguments: Any) -> Any:
-        """One step of the sampler: a key, a state and an info."""
-        key, now = self.xp.unstack(self.xp.random.split(key))
+        def of(arrays: Any) -> tuple[Array, Array]:
+            batch = self.model.batch(*arrays)
+            found = model.masked(xp.forward_only(), position, batch.x, buffers, training=False, valid=batch.valid)
+            share = objective.share(xp, batch)
+            return share * objective.value(xp, found.outputs, batch), share
 
-        def target(position: Params) -> tuple[Array, Params]:
-            return self.logdensity_and_drift(position, *arguments)
+        loss, share = self.summed(of, (xp.zeros(()), xp.zeros(())), data)
+        return -(self.examples / share) * loss
 
-        return key, *self.sampler.step(self.xp, now, state, target, step_size, **self.settings())
+    def logdensity_and_drift(self, position: Params, feedback: Params, buffers: Any, data: Any) -> tuple[Array, Params]:
+        """log π of the full data, exact up to a constant, and the drift rule's gradient."""
+        return self.density(position, *self.likelihood(position, feedback, buffers, data))

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from neko.arguments import check_integer
-from neko.bayes.full_data import FullData
 from neko.bayes.inference import METHODS
+from neko.bayes.stepped import Stepped
 from neko.evaluator import Evaluator
 from neko.samplers import hmc, proposals
 
 
 @METHODS.register("hmc")
-class HMC(FullData):
+class HMC(Stepped):
     """Draw a network's weights from their posterior by Hamiltonian Monte Carlo.
 
     Each transition draws a momentum, makes `leapfrog_steps` leapfrog steps with the drift rule's gradient as the force,

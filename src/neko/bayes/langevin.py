@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from neko.bayes.full_data import FullData
 from neko.bayes.inference import METHODS
+from neko.bayes.stepped import Stepped
 from neko.evaluator import Evaluator
 from neko.samplers import langevin, proposals
 
 
 @METHODS.register("langevin")
-class Langevin(FullData):
+class Langevin(Stepped):
     r"""Draw a network's weights from their posterior by MALA.
 
     .. math::

@@ -35,8 +35,16 @@ class Normal(Scaled):
 
     def logdensity_and_gradient(self, xp: Backend, w: Array) -> tuple[Array, Array]:
         """log p(w) and its gradient."""
-        precision = self.scale**-2
-        return -0.5 * precision * xp.sum(xp.square(w)), -precision * w
+        return -0.5 * self.precision * xp.sum(xp.square(w)), -self.precision * w
+
+    def entries(self, xp: Backend, w: Array) -> Array:
+        """log p of each entry, up to a constant."""
+        return -0.5 * self.precision * xp.square(w)
+
+    @property
+    def precision(self) -> float:
+        """1 / variance."""
+        return self.scale**-2
 
 
 class Laplace(Scaled):
@@ -45,6 +53,15 @@ class Laplace(Scaled):
     def logdensity_and_gradient(self, xp: Backend, w: Array) -> tuple[Array, Array]:
         """log p(w) and its gradient."""
         return -xp.sum(xp.abs(w)) / self.scale, -xp.sign(w) / self.scale
+
+    def entries(self, xp: Backend, w: Array) -> Array:
+        """log p of each entry, up to a constant."""
+        return -xp.abs(w) / self.scale
+
+    @property
+    def precision(self) -> float:
+        """1 / variance."""
+        return 0.5 * self.scale**-2
 
 
 def resolve(prior: Any, params: dict[str, Any]) -> dict[str, Prior]:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from neko import tree
-from neko.bayes.full_data import FullData
 from neko.bayes.inference import METHODS
+from neko.bayes.stepped import Stepped
 from neko.evaluator import Evaluator
 from neko.models.network import Params
 from neko.samplers import proposals, random_walk
@@ -14,7 +13,7 @@ from neko.typing import Array
 
 
 @METHODS.register("random_walk")
-class RandomWalk(FullData):
+class RandomWalk(Stepped):
     r"""Draw a network's weights from their posterior by random-walk Metropolis, the control for better proposals.
 
     .. math::
@@ -59,10 +58,8 @@ class RandomWalk(FullData):
     def settings(self) -> dict[str, Any]:
         return {"scale": self.scale}
 
-    def batch_loss(self, position: Params, feedback: Params, buffers: Any, arrays: Any) -> tuple[Array, Params, Array]:
-        """The loss of a batch times its weight from a forward pass, without a gradient."""
-        xp, model, objective = self.xp, self.model.model, self.model.objective
-        batch = self.model.batch(*arrays)
-        found = model.masked(xp.forward_only(), position, batch.x, buffers, training=False, valid=batch.valid)
-        share = objective.share(xp, batch)
-        return share * objective.value(xp, found.outputs, batch), tree.map(xp.zeros_like, position), share
+    def logdensity_and_drift(self, position: Params, feedback: Params, buffers: Any, data: Any) -> tuple[Array, Params]:
+        """log π from a forward pass, and no drift."""
+        nothing = self.xp.zeros(())
+        value, _ = self.density(position, self.loglikelihood(position, buffers, data), dict.fromkeys(position, nothing))
+        return value, position

@@ -11,8 +11,6 @@ from neko.arguments import as_list, check_choice
 from neko.bayes.gibbs.kernels import HMC, PCN, Kernel
 from neko.models.base import Trainable
 
-READOUT = "readout.*"
-
 
 @dataclass(frozen=True)
 class Block:
@@ -52,14 +50,23 @@ class Block:
 
 def default(model: Trainable) -> tuple[Block, ...]:
     """pCN neuron by neuron for every layer of cells, and Hamiltonian Monte Carlo for the readout."""
-    layers = [Block(f"{prefix}layers.{i}.*", PCN(), "neuron") for prefix, i in numbered(model)]
-    return (*layers, *(Block(f"{d.prefix}{READOUT}", HMC()) for d in model.directions))
+    readouts = (Block(f"{direction.prefix}readout.*", HMC()) for direction in model.directions)
+    return (*(Block(f"{layer}*", PCN(), "neuron") for layer in layers(model)), *readouts)
 
 
-def numbered(model: Trainable) -> list[tuple[str, int]]:
-    """Prefix of the direction and number of every layer of cells."""
+def layers(model: Trainable) -> list[str]:
+    """The beginning of the names of the parameters of every layer of cells."""
     count = len(model.cells) // len(model.directions)
-    return [(direction.prefix, i) for direction in model.directions for i in range(count)]
+    return [f"{direction.prefix}layers.{i}." for direction in model.directions for i in range(count)]
+
+
+def named(blocks: Sequence[Block]) -> dict[str, Block]:
+    """Blocks by a name of their own: their pattern, numbered where several have the same."""
+    found: dict[str, Block] = {}
+    for block in blocks:
+        count = sum(other.parameters == block.parameters for other in found.values())
+        found[block.parameters if not count else f"{block.parameters} {count + 1}"] = block
+    return found
 
 
 def checked(blocks: Any) -> tuple[Block, ...] | None:
