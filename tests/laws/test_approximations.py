@@ -193,6 +193,24 @@ def test_dropout_masks_what_leaves_a_hidden_neuron(xp):
             np.testing.assert_array_equal(w, np.broadcast_to(xp.to_numpy(model.params[prefix + name]), w.shape))
 
 
+def test_dropout_masks_the_inputs_of_the_named_weights_of_a_module():
+    """Channels of a convolution, features of a linear layer."""
+    torch = pytest.importorskip("torch")
+    layers = [torch.nn.Conv1d(7, 5, 1), torch.nn.Flatten(), torch.nn.Linear(20, 3)]
+    model = neko.Evaluator(torch.nn.Sequential(*layers), loss="categorical_crossentropy")
+    rule = train(neko.Dropout(model, weights=["0.*", "2.weight"], draws=30, seed=1, x_pred=X), epochs=1)
+    found = rule.posterior
+    assert found.predictions.std(axis=1).max() > 0.01
+    for name, inputs in (("0.weight", 2), ("2.weight", 2)):
+        w, mean = found.draws[name][0], model.xp.to_numpy(model.params[name])
+        silent = (np.moveaxis(w, inputs, 1).reshape(30, w.shape[inputs], -1) == 0.0).all(axis=-1)
+        assert 0.2 < silent.mean() < 0.8
+        mask = np.where(silent, 0.0, 2.0).reshape(30, 1, -1, *[1] * (w.ndim - 3))
+        np.testing.assert_allclose(w, mask * mean, rtol=1e-6)
+    w = found.draws["0.bias"][0]
+    np.testing.assert_array_equal(w, np.broadcast_to(model.xp.to_numpy(model.params["0.bias"]), w.shape))
+
+
 @pytest.mark.quick("torch")
 @pytest.mark.parametrize("prior", [Normal(0.7), Laplace(0.7)])
 def test_dropout_has_the_mean_gradient_over_all_masks(xp, prior):
@@ -343,7 +361,8 @@ def test_laplace_is_the_conjugate_posterior_of_a_linear_gaussian_readout(xp, cov
         (lambda model: neko.Dropout(model, rate=1.0), ValueError, r"rate=1.0"),
         (lambda model: neko.SWAG(model, rank=1), ValueError, "rank=1"),
         (lambda model: neko.LastLayerLaplace(model, covariance="diagonal"), ValueError, "'diagonal'"),
-        (lambda model: neko.Dropout(neko.Evaluator(Line(model.xp, [0.0]), loss="mse")), TypeError, "hidden neuron"),
+        (lambda model: neko.Dropout(neko.Evaluator(Line(model.xp, [0.0]), loss="mse")), TypeError, "hidden layers"),
+        (lambda model: train(neko.Dropout(model, weights=["layers.3.*"])), ValueError, r"weights=\['layers.3"),
         (lambda model: neko.LastLayerLaplace(neko.Evaluator(Line(model.xp, [0.0]), loss="mse")), TypeError, "readout"),
         (lambda model: train(neko.SWAG(model)).posterior, ValueError, "no moments after 3 epochs"),
         (lambda model: train(neko.LastLayerLaplace(model, prior=Laplace())).posterior, ValueError, "expected a Normal"),

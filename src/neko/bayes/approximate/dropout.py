@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fnmatch
+import functools
+from collections.abc import Iterable
 from typing import Any
 
-from neko.arguments import is_real
+from neko.arguments import as_list, is_real
 from neko.bayes.approximate.base import Approximation
 from neko.bayes.inference import METHODS
 from neko.evaluator import Evaluator
@@ -32,21 +35,27 @@ class Dropout(Approximation):
     noise in its gradient. The prior's term is the exact mean over masks, :math:`E_q[-\log p(θ)]`; the entropy of the
     masks does not depend on M.
 
+    Of a module of your own the weights must be named whose inputs are masked: those of Linear, Dense or Conv layers (of
+    a convolution whole channels). Its own dropout layers are not used for predictions: leave them out.
+
     Parameters
     ----------
     model : Evaluator
-        Model and loss: a network of cells.
+        Model and loss.
     rate : float
         p, at least 0 and below 1.
+    weights : sequence of str, optional
+        Names or patterns of the weights whose inputs are masked, each by a mask of its own; for a network of cells by
+        default all that lead from a hidden layer to the next one or to the readout.
     **options
         See `Approximation`: ``drift``, ``draws``, ``optimizer``, ``learning_rate``, ``prior``, …
 
     Raises
     ------
     TypeError
-        For a user's module, whose layers are not known here.
+        For a user's module without `weights`, or with products of weights that are not known here.
     ValueError
-        For a rate that is not in [0, 1).
+        For a rate that is not in [0, 1), and `weights` that the model does not have.
 
     References
     ----------
@@ -54,48 +63,54 @@ class Dropout(Approximation):
     dropout in recurrent neural networks", NIPS, for the mask that is fixed over time.
     """
 
-    def __init__(self, model: Evaluator, *, rate: float = 0.5, **options: Any) -> None:
+    def __init__(
+        self, model: Evaluator, *, rate: float = 0.5, weights: Iterable[str] | None = None, **options: Any
+    ) -> None:
         super().__init__(model, **options)
         if not (is_real(rate) and 0.0 <= rate < 1.0):
             raise ValueError(f"rate={rate!r}: expected a number of at least 0 and below 1")
-        if not model.model.cells:
-            raise TypeError(
-                f"{model.model!r} is no network of cells: which of its weights lead away from a hidden neuron is not "
-                "known here; expected a neko model, or another method such as 'ensemble'"
-            )
         self.rate = float(rate)
+        self.weights = None if weights is None else as_list("weights", weights, "['layers.2.weight']")
+        if weights is None and not model.model.cells:
+            raise TypeError(
+                f"{model.model!r} is no network of cells, of which the hidden layers are known: expected weights=[…], "
+                "the names of weights whose inputs are masked"
+            )
 
     def expected_loss(self, model: Evaluator, key: Array) -> GradientRule:
         return MaskedLoss(model, self, key)
 
     def complexity(self, params: Params, key: Array) -> Params:
         # a row that is zero has a density that does not depend on M, and the others that at M / (1 - p)
-        kept = {name: params[name] / (1.0 - self.rate) for name in self.leading()}
+        kept = {name: params[name] / (1.0 - self.rate) for name in self.shapes}
         return super().complexity({**params, **kept}, key)
 
     def draw(self, rule: LearningRule, key: Array) -> Params:
         return scaled(rule.model.params, self.masks(key))
 
     def masks(self, key: Array) -> Params:
-        """m / (1 - p) for the weights that lead away from each hidden layer, (n, 1)."""
-        xp, names = self.xp, self.leading()
-        keys = xp.unstack(xp.random.split(key, len(names)))
-        return {
-            name: xp.astype(xp.random.bernoulli(own, 1.0 - self.rate, (self.rows(name), 1)), xp.dtype)
-            * (1.0 / (1.0 - self.rate))
-            for name, own in zip(names, keys, strict=True)
-        }
+        """m / (1 - p) by the name of the weight, in a shape that broadcasts with it."""
+        xp, kept = self.xp, 1.0 - self.rate
+        keys = xp.unstack(xp.random.split(key, len(self.shapes)))
+        drawn = (xp.random.bernoulli(own, kept, shape) for own, shape in zip(keys, self.shapes.values(), strict=True))
+        return {name: xp.astype(mask, xp.dtype) / kept for name, mask in zip(self.shapes, drawn, strict=True)}
 
-    def leading(self) -> list[str]:
-        """Names of the weights that lead away from each hidden layer."""
+    @functools.cached_property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shape of the mask of each weight: 1 but for the axis of its inputs; of a model that is built."""
         model = self.model.model
-        layers = len(model.cells) // len(model.directions)
-        names = [*(f"layers.{i}.w_in" for i in range(1, layers)), "readout.w_out"]
-        return [f"{direction.prefix}{name}" for direction in model.directions for name in names]
-
-    def rows(self, name: str) -> int:
-        """Number of neurons that a weight leads away from."""
-        return int(self.model.params[name].shape[0])
+        axes = model.asymmetric()
+        patterns = ["*.w_in", "*.w_out"] if self.weights is None else self.weights
+        names = [name for name in axes if any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)]
+        idle = [pattern for pattern in self.weights or () if not fnmatch.filter(axes, pattern)]
+        if idle:
+            raise ValueError(f"weights={idle!r}: expected names or patterns of {sorted(axes)!r}")
+        found = {}
+        for name in names:
+            shape = tuple(model.params[name].shape)
+            inputs = 1 if axes[name] == 0 else len(shape) - 2
+            found[name] = tuple(int(n) if axis == inputs else 1 for axis, n in enumerate(shape))
+        return found
 
 
 class MaskedLoss(GradientRule):
