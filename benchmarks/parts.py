@@ -147,6 +147,28 @@ def growth(found: dict[str, Any], axis: int, title: str, held: str) -> Iterator[
     )
 
 
+def sampling(found: list[dict[str, Any]]) -> Iterator[str]:
+    yield "## Samplers beside blackjax"
+    yield (
+        "MALA, and HMC with ten leapfrog steps, on JAX in one process: the same densities and step sizes, each sampler "
+        "in one compiled scan. Effective draws (ArviZ, mean over all entries) per second of CPU time, and what a "
+        "transition takes."
+    )
+    yield table(
+        ["", "acceptance", "effective draws / s", "blackjax", "ratio", "µs a transition", "blackjax"],
+        (
+            [
+                f"{row['density']}, {row['sampler']}",
+                f"{row['acceptance']['ours']:.2f}",
+                *(number(row["ess per second"][who]) for who in ("ours", "theirs")),
+                f"{row['ratio']:.2f}",
+                *(number(row["us"][who]) for who in ("ours", "theirs")),
+            ]
+            for row in found
+        ),
+    )
+
+
 def length(found: dict[str, Any]) -> Iterator[str]:
     return growth(found, 1, "Growth with time", "T at batch 8 and 200 neurons")
 
@@ -281,6 +303,7 @@ PARTS: dict[str, Callable[[Any], Iterator[str]]] = {
     "speed": speed,
     "rates": rates,
     "updates": updates,
+    "sampling": sampling,
     "length": length,
     "width": width,
     "memory": memory,

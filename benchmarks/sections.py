@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import tempfile
 import time
@@ -61,6 +62,13 @@ def rates(effort: Effort) -> dict[str, Any]:
 def updates(effort: Effort) -> dict[str, Any]:
     """Pulses to devices and a chain's transitions beside Adam and the gradient alone."""
     return effort.measure(["torch e-prop", *OTHERS], effort.few(SHAPES))
+
+
+def sampling(effort: Effort) -> list[dict[str, Any]]:
+    """Effective draws per second beside blackjax; nothing where it is not installed."""
+    if importlib.util.find_spec("blackjax") is None:
+        return []
+    return call("sampling", effort.rounds + 4, 500 if effort.quick else 5000)
 
 
 def length(effort: Effort) -> dict[str, Any]:
@@ -178,6 +186,7 @@ SECTIONS = {
     "speed": speed,
     "rates": rates,
     "updates": updates,
+    "sampling": sampling,
     "length": length,
     "width": width,
     "memory": memory,
