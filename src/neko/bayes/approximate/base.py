@@ -276,6 +276,7 @@ class Approximation(Inference):
             link=self.model.objective.loss.link,
             power=self.power,
             temperature=self.temperature,
+            method=type(self).__name__,
         )
 
     def predicted(self, rule: LearningRule, weights: Params) -> np.ndarray:
