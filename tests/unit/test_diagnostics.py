@@ -89,7 +89,7 @@ def test_what_has_no_diagnostic_is_not_mixed():
 
 
 def test_a_prediction_that_never_changes_agrees_and_one_that_differs_by_chain_does_not():
-    same = mixing(np.full((2, 10, 4), 0.25), np.zeros((2, 10)))
+    same = mixing(np.full((12, 10, 4), 0.25), np.zeros((12, 10)))  # more chains than draws are no fault
     assert same
     assert same.rhat == 1.0
     assert same.trend == Trend(1.0, 0.0)

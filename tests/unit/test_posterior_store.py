@@ -9,8 +9,9 @@ import pytest
 
 import neko
 from neko import backend as backends
-from neko.bayes import Posterior, thinning
+from neko.bayes import METHODS, Posterior, thinning
 from neko.bayes.packages import arviz
+from neko.bayes.sampling import Sampling
 
 X, Y = np.random.default_rng(0).standard_normal((6, 2, 3)), np.arange(6) % 2
 DRAW = 4 * 2 * (18 + 6) / 2**20
@@ -193,3 +194,25 @@ def test_new_predictions_are_those_that_the_sampler_would_have_kept(backend):
     empty = neko.Evaluator(model.model, loss="sparse_categorical_crossentropy")
     with pytest.raises(ValueError, match="has parameters"):
         dataclasses.replace(found, draws={"w": np.zeros((2, 3, 1))}).predict(empty, x)
+
+
+CYCLE = {"cycle_epochs": 2, "exploration": 0.0}
+SHORT = {"cyclical_sgld": CYCLE, "cyclical_sghmc": CYCLE, "swag": {"warmup": 1}}
+
+
+QUICK = {"dropout", "ensemble", "langevin"}
+
+
+@pytest.mark.parametrize(
+    "word", [pytest.param(word, marks=() if word in QUICK else pytest.mark.slow) for word in sorted(METHODS)]
+)
+def test_every_method_has_a_posterior_that_predicts_as_it_was_kept(word, tmp_path):
+    """The draws are the weights that predicted, whatever the method; their file knows all of it."""
+    model = neko.Evaluator(neko.LIF(4, 2, "torch", recurrent=False), loss="sparse_categorical_crossentropy")
+    given = SHORT.get(word, {"warmup": 1} if issubclass(METHODS[word], Sampling) else {})
+    rule = METHODS[word](model, x_pred=X[:3], **given)
+    neko.Trainer(rule).train(X, Y, epochs=4, progress=False)
+    found = rule.posterior
+    np.testing.assert_array_equal(found.predict(model, X[:3]), found.predictions)
+    assert METHODS[word].__name__ == found.method or word == "ensemble"
+    same(Posterior.load(found.save(tmp_path / "posterior.nc")), found)

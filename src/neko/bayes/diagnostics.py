@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from neko.bayes.packages import arviz, scipy_stats
+from neko.bayes.packages import arviz, checked_shapes, scipy_stats
 
 LARGEST = 1.05
 """R-hat up to which chains agree."""
@@ -115,9 +115,9 @@ def mixing(predictions: np.ndarray, logdensity: np.ndarray, nll: np.ndarray | No
 def diagnose(name: str, traces: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """ArviZ's diagnostic 'rhat' or 'ess' of every entry of traces (chains, draws, …)."""
     az = arviz()
-    # Numbered, so that names are unique and different from those of dimensions.
-    data = az.convert_to_dataset({f"trace {i}": values for i, values in enumerate(traces.values())})
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with checked_shapes(), np.errstate(divide="ignore", invalid="ignore"):
+        # Numbered, so that names are unique and different from those of dimensions.
+        data = az.convert_to_dataset({f"trace {i}": values for i, values in enumerate(traces.values())})
         found: Any = getattr(az, name)(data)
     return {key: np.asarray(found[f"trace {i}"].values) for i, key in enumerate(traces)}
 

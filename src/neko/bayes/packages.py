@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import warnings
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Iterator
 from typing import Any
 
 
@@ -47,3 +48,11 @@ def arviz() -> Any:
         except ImportError as error:
             raise ImportError("diagnostics of chains need ArviZ: pip install 'neko-learning[bayes]'") from error
     return az
+
+
+@contextlib.contextmanager
+def checked_shapes() -> Iterator[None]:
+    """Without ArviZ's guess that more chains than draws are transposed arrays, where shapes were checked."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="More chains", category=UserWarning)
+        yield

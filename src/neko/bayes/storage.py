@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from neko.arguments import as_path, plain
-from neko.bayes.packages import arviz, arviz_names
+from neko.bayes.packages import arviz, arviz_names, checked_shapes
 from neko.io import files
 
 if TYPE_CHECKING:
@@ -36,7 +36,8 @@ def exported(found: Posterior) -> Any:
         dims[kind] = ["example", "time", "output"] if found.predictions.ndim == 5 else ["example", "output"]
         groups["predictions"] = {kind: found.predictions}
     about = {name: getattr(found, name) for name in ABOUT}
-    return arviz().from_dict(**groups, dims=dims, attrs={**about, "parameters": json.dumps(names)})
+    with checked_shapes():
+        return arviz().from_dict(**groups, dims=dims, attrs={**about, "parameters": json.dumps(names)})
 
 
 def imported(data: Any) -> dict[str, Any]:
