@@ -346,3 +346,67 @@ def test_ivon_comes_to_the_optimum_by_its_draws(xp):
     assert np.any(np.abs(mean) > 16.0 * of_mean)
     assert np.all(np.abs(1.0 / (EXAMPLES * s**2) - curvature) < 8.0 * of_h)
     assert np.all(0.5 * curvature > 16.0 * of_h)
+
+
+def steps(xp, time, cells=None, **options):
+    """Mean-field inference of a spiking network that has seen sequences."""
+    model = neko.Model(cells or neko.cells.LIF(5), 3, xp)
+    rule = MeanField(neko.Evaluator(model, loss="categorical_crossentropy"), **options)
+    rule.look([rule.model.examples(np.ones((4, time, 2)), np.eye(3)[[0, 1, 2, 0]])])
+    return rule
+
+
+def test_the_estimator_is_chosen_where_it_is_defined():
+    def kind(*given, **options):
+        return type(steps("torch", *given, **options).rules[0].gradient.expected)
+
+    assert kind(1) is local.LocalReparametrisation
+    assert kind(1, local=True) is local.LocalReparametrisation
+    drawn = [kind(2), kind(1, local=False), kind(1, drift="eprop"), kind(1, neko.cells.ALIF(5))]
+    assert drawn == [gaussian.Drawn] * 4
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (lambda: steps("torch", 2, local=True), r"inputs have \[2\] steps"),
+        (lambda: steps("torch", 1, [neko.cells.LIF(5), neko.cells.LIF(4)], local=True), "more than one layer"),
+        (lambda: steps("torch", 1, neko.cells.ALIF(5), local=True), "expected LIF neurons"),
+        (lambda: steps("torch", 1, neko.cells.LIF(5, tau_m=neko.Learnable(5.0)), local=True), "do not learn"),
+        (lambda: begun(neko.backend.get("torch"), local=True), "no network of cells"),
+        (lambda: steps("torch", 1, local=True, drift="eprop"), "drift='eprop:symmetric'"),
+        (lambda: steps("torch", 1, initial_scale=0.0), "initial_scale=0.0"),
+        (lambda: begun(neko.backend.get("torch"), IVON, beta2=1.0), "beta2=1.0"),
+        (lambda: begun(neko.backend.get("torch"), IVON, clip_radius=0.0), "clip_radius=0.0"),
+    ],
+)
+def test_a_wrong_choice_is_named(wrong, words):
+    with pytest.raises(ValueError, match=words):
+        wrong()
+
+
+def test_ivon_refuses_what_it_has_no_use_for():
+    model = neko.Evaluator(neko.LIF(5, 3, "torch"), loss="categorical_crossentropy")
+    data = model.examples(np.ones((4, 2, 2)), np.eye(3)[[0, 1, 2, 0]])
+    with pytest.raises(TypeError, match="IVON is its own update"):
+        IVON(model, optimizer="sgd")
+    with pytest.raises(ValueError, match="use MeanField"):
+        IVON(model, prior=Laplace()).look([data])
+    with pytest.raises(ValueError, match="no distribution"):
+        IVON(model, drift="eprop:adaptive")
+
+
+@pytest.mark.quick("torch")
+def test_local_reparametrisation_trains_what_the_real_network_predicts(xp):
+    """The loss of the passes with the moments, and that of draws of real spiking networks."""
+    rng = np.random.default_rng(8)
+    y = np.arange(60) % 3
+    x = rng.standard_normal((60, 1, 4)) + np.eye(3, 4)[y][:, None] * 3.0
+    model = neko.Evaluator(neko.LIF(100, 3, xp), loss="categorical_crossentropy", metrics=["accuracy"])
+    rule = MeanField(model, power=20.0, learning_rate=0.02, draws=40, x_pred=x, local=True)
+    history = neko.Trainer(rule).train(x, np.eye(3)[y], epochs=40, batch_size=30, progress=False)
+    assert history["loss"][-1] < 0.5 * history["loss"][0]
+    assert history["accuracy"][-1] > 0.9
+    assert rule.posterior.accuracy(y) > 0.9
+    of_draws = -np.log(rule.posterior.samples[:, np.arange(60), y]).mean()
+    assert of_draws == pytest.approx(history["loss"][-1], abs=0.15)
