@@ -1,8 +1,8 @@
 """Effective draws per second beside blackjax, MALA and HMC on JAX: ``python -m benchmarks.sampling``.
 
 The same densities, step sizes, trajectories and numbers of chains and transitions, each sampler in one compiled scan:
-what differs is what a transition costs beyond the gradients it needs. CPU time, so that other work on the machine counts
-little; medians over rounds in which each has its turn, and of the ratios within a round.
+what differs is what a transition costs beyond the gradients it needs. CPU time, so that other work on the machine
+counts little; medians over rounds in which each has its turn, and of the ratios within a round.
 """
 
 from __future__ import annotations

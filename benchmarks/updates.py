@@ -58,7 +58,7 @@ def chain(xp: Any, shape: tuple[int, ...]) -> dict[str, Callable[[], Any]]:
     rule, examples = neko.Eprop(model), model.examples(x, y, None)
     return {
         "gradient": lambda: rule.gradients_of(examples),
-        "Langevin": lambda: langevin.learn(langevin.chains[0]),
+        "Langevin": lambda: langevin.learn(langevin.chains),
     }
 
 

@@ -131,6 +131,16 @@ def made_up():
         "speed": steps,
         "rates": steps,
         "updates": steps,
+        "sampling": [
+            {
+                "density": "Gaussian",
+                "sampler": "MALA",
+                "acceptance": {"ours": 0.574, "theirs": 0.5},
+                "us": {"ours": 6.0, "theirs": 14.0},
+                "ess per second": {"ours": 8000.0, "theirs": 3500.0},
+                "ratio": 2.25,
+            }
+        ],
         "length": steps,
         "width": steps,
         "memory": [{"contender": "torch BPTT", "shape": [3, 1200, 4, 7, 3], "peak": 900.0, "idle": 300.0}],
@@ -166,6 +176,7 @@ def test_the_report_shows_every_section_with_how_it_came_about():
     assert "| torch e-prop / torch by hand | 0.500 |  |" in page
     assert "| torch BPTT | 600 (900, 300) |" in page
     assert "| torch e-prop | 3.00 | 5.00 | 2.00 |" in page
+    assert "| Gaussian, MALA | 0.57 | 8,000 | 3,500 | 2.25 | 6.00 | 14.0 |" in page
     assert "Norse failed: a reason." in page
     assert "| [`rtrl`](rules.md#rtrl) | 80.0 | 15.0 | 500 |" in page
     assert "`ottt` refuses this network: another reason." in page

@@ -78,6 +78,14 @@ class TorchBackend(Framework):
     def scalar(self, x: float) -> Any:
         return torch.tensor(x, dtype=self.dtype)
 
+    @property
+    def threads(self) -> int:
+        return torch.get_num_threads()
+
+    def use_threads(self, count: int | None) -> None:
+        if count is not None:
+            torch.set_num_threads(count)
+
     def owns(self, x: Any) -> bool:
         return isinstance(x, torch.Tensor)
 

@@ -122,6 +122,14 @@ class Backend(Protocol):
     def optimizer(self, spec: Any) -> Any:
         """An update from a name or from an optimizer of the framework."""
 
+    @property
+    def threads(self) -> int | None:
+        """Threads of an operation, which the order of its sums may depend on; None where only the environment of the
+        process says so."""
+
+    def use_threads(self, count: int | None) -> None:
+        """Use as many threads as another process, which has the same environment, by its `threads`."""
+
 
 def scan_length(columns: list[Array], length: int | None) -> int:
     """Number of steps of a scan from its arrays, or as given where it has none."""
@@ -199,6 +207,13 @@ class Framework:
 
     def same(self, a: Any, b: Any) -> bool | None:
         return None
+
+    @property
+    def threads(self) -> int | None:
+        return None
+
+    def use_threads(self, count: int | None) -> None:
+        pass
 
     def _creating(self, function: Callable[..., Any], **place: Any) -> Callable[..., Any]:
         def create(*args: Any, dtype: Any = None) -> Any:

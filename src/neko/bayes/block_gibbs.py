@@ -139,11 +139,11 @@ class BlockGibbs(FullData):
         of = adaptation.current if self.warming else adaptation.final
         return {name: of(state) for name, state in tuning.items()}
 
-    def tuned(self, tuning: dict[str, adaptation.State], info: Info) -> dict[str, adaptation.State]:
+    def tuned(self, tuning: dict[str, adaptation.State], state: State, info: Info) -> dict[str, adaptation.State]:
         found = {}
-        for name, state in tuning.items():
+        for name, before in tuning.items():
             target = self._named[name].kernel.target_acceptance
-            found[name] = adaptation.update(state, float(info.by_block[name]), target)
+            found[name] = adaptation.update(before, float(info.by_block[name]), target)
         return found
 
     def step_sizes(self) -> list[float]:

@@ -30,25 +30,19 @@ class FullData(Sampling):
     def __init__(self, model: Evaluator, **options: Any) -> None:
         super().__init__(model, **options)
         self.data: Any = None
-        self._init = self.compiled(self.initial_state)
-        self._transition = self.compiled(self.transition)
 
-    @abstractmethod
-    def initial_state(self, position: Params, *arguments: Any) -> Any:
-        """The state of a chain at a position, with the fields `position` and `logdensity`; `arguments` are feedback,
-        buffers and data."""
-
-    @abstractmethod
-    def transition(self, key: Array, state: Any, step_size: Any, *arguments: Any) -> Any:
-        """One step of a chain: a key, a state, and an info with the field `acceptance_probability`."""
+    def alone(self) -> Any:
+        other = super().alone()
+        other.data = None
+        return other
 
     @abstractmethod
     def settled(self, tuning: Any) -> Any:
         """The step size of the coming transition, from the state of the adaptation."""
 
     @abstractmethod
-    def tuned(self, tuning: Any, info: Any) -> Any:
-        """The state of the adaptation after a transition of the warm-up."""
+    def tuned(self, tuning: Any, state: Any, info: Any) -> Any:
+        """The state of the adaptation after a transition of the warm-up, with the state and info that it gave."""
 
     def begin(self, arrays: list[Any], found: DataSet) -> None:
         if found.examples != self.examples:
@@ -60,31 +54,40 @@ class FullData(Sampling):
         self.data = self.stacked(arrays)
         super().begin(arrays, found)
 
-    def items(self, batches: Iterable[Examples]) -> Iterable[Chain]:
+    def items(self, batches: Iterable[Examples]) -> Iterable[list[Chain]]:
         self.look(batches)
-        return self.chains
+        return [self.chains]
 
-    def learn(self, item: Chain) -> Measures:
-        """A transition of a chain."""
-        xp, chain = self.xp, item
+    def learn(self, item: list[Chain]) -> Measures:
+        """A transition of each of these chains."""
+        xp = self.xp
         arguments = (self.feedback, self.model.model.buffers, self.data)
         with xp.scope():
-            if chain.state is None:
-                started = self._init(chain.position, *arguments)
-                if not math.isfinite(started.logdensity):
-                    raise ValueError(
-                        f"log density {float(started.logdensity)!r} where a chain starts: expected a finite "
-                        "number; look for inputs or parameters that are not finite"
-                    )
-                chain.state, chain.tuning = started, self.tuning()
-            step_size = tree.map(xp.asarray, self.settled(chain.tuning))
-            chain.key, chain.state, info = self._transition(chain.key, chain.state, step_size, *arguments)
-            chain.position = chain.state.position
-            chain.logdensity.append(float(chain.state.logdensity))
-            chain.acceptance.append(float(info.acceptance_probability))
-            if self.warming:
-                chain.tuning = self.tuned(chain.tuning, info)
+            for chain in item:
+                if chain.state is None:
+                    self.start(chain, arguments)
+            jobs = [(c.key, c.state, tree.map(self.number, self.settled(c.tuning))) for c in item]
+            for chain, (key, state, info) in zip(item, self.advance(jobs, arguments), strict=True):
+                chain.key, chain.state, chain.position = key, state, state.position
+                chain.logdensity.append(float(state.logdensity))
+                chain.acceptance.append(float(info.acceptance_probability))
+                if self.warming:
+                    chain.tuning = self.tuned(chain.tuning, state, info)
         return {}
+
+    def start(self, chain: Chain, arguments: Any) -> None:
+        """The state of a chain at its starting point; ValueError where the density is not finite."""
+        started = self._init(chain.position, *arguments)
+        if not math.isfinite(started.logdensity):
+            raise ValueError(
+                f"log density {float(started.logdensity)!r} where a chain starts: expected a finite "
+                "number; look for inputs or parameters that are not finite"
+            )
+        chain.state, chain.tuning = started, self.tuning()
+
+    def number(self, x: Any) -> Array:
+        """An array as it is, a number as one."""
+        return self.xp.scalar(x) if isinstance(x, float) else x
 
     def summary(self) -> dict[str, float]:
         return {

@@ -43,8 +43,6 @@ class MiniBatch(Sampling):
         super().__init__(model, **options)
         self.step_size = float(check_number("step_size", step_size, positive=True))
         self._estimates: list[list[Array]] = []
-        self._init = self.compiled(self.initial_state)
-        self._transition = self.compiled(self.transition)
 
     def settings(self) -> dict[str, Any]:
         """Further arguments of the sampler's step."""
@@ -65,13 +63,14 @@ class MiniBatch(Sampling):
     def learn(self, item: Examples) -> Measures:
         """A step of every chain from a batch."""
         arguments = (self.feedback, self.model.model.buffers, tuple(item[:3]))
-        step_size, noise = map(self.xp.scalar, self.pace(len(self._estimates[0])))
+        pace = tuple(map(self.xp.scalar, self.pace(len(self._estimates[0]))))
         with self.xp.scope():
-            for chain, values in zip(self.chains, self._estimates, strict=True):
+            for chain in self.chains:
                 if chain.state is None:
                     chain.state = self._init(chain.position, *arguments)
-                chain.key, chain.state, info = self._transition(chain.key, chain.state, step_size, noise, *arguments)
-                chain.position = chain.state.position
+            moved = self.advance([(chain.key, chain.state, pace) for chain in self.chains], arguments)
+            for chain, values, (key, state, info) in zip(self.chains, self._estimates, moved, strict=True):
+                chain.key, chain.state, chain.position = key, state, state.position
                 values.append(info.logdensity)
         return {}
 
@@ -89,17 +88,17 @@ class MiniBatch(Sampling):
         return self.sampler.init(self.xp, chain.position, lambda position: (self.xp.zeros(()), position))
 
     def initial_state(self, position: Params, *arguments: Any) -> Any:
-        """The sampler's state at a position."""
         return self.sampler.init(self.xp, position, lambda p: self.estimate(p, *arguments))
 
-    def transition(self, key: Array, state: Any, step_size: Array, noise: Array, *arguments: Any) -> Any:
-        """One step of the sampler: a key, a state and an info."""
+    def transition(self, key: Array, state: Any, step_size: tuple[Array, Array], *arguments: Any) -> Any:
+        """One step of the sampler, with a step size and the factor of the noise: a key, a state and an info."""
+        size, noise = step_size
         key, now = self.xp.unstack(self.xp.random.split(key))
 
         def target(position: Params) -> tuple[Array, Params]:
             return self.estimate(position, *arguments)
 
-        return key, *self.sampler.step(self.xp, now, state, target, step_size, noise=noise, **self.settings())
+        return key, *self.sampler.step(self.xp, now, state, target, size, noise=noise, **self.settings())
 
     def estimate(self, position: Params, feedback: Params, buffers: Any, arrays: Any) -> tuple[Array, Params]:
         """Unbiased estimates of the log posterior and of its gradient from a batch, scaled to the data set."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ from neko.bayes.began import Began, warn_of_change, warn_of_likelihood
 from neko.bayes.chain import Chain, starting_points
 from neko.bayes.inference import Inference
 from neko.bayes.posterior import Posterior
+from neko.bayes.together import Transitions
+from neko.bayes.workers import Workers
 from neko.data import size
 from neko.data.intake import Examples
 from neko.data.sources import Batches, Source
@@ -52,7 +55,7 @@ class Sampling(Inference):
         ``'eprop:random'``, ``Eprop`` or ``functools.partial(Eprop, mode='random')``. It may be any deterministic
         function of the weights; feedback weights are drawn once and do not change.
     chains : int
-        Number of chains, computed one after the other. The second and later ones start from the first one's weights,
+        Number of chains. The second and later ones start from the first one's weights,
         shuffled within each tensor: independent, with the same distribution.
     starts : sequence of dict, optional
         Parameters from which the chains start, one dict of arrays of any framework per chain, in place of `chains`: for
@@ -64,6 +67,11 @@ class Sampling(Inference):
     memory : float, optional
         MiB for the weights and predictions of the draws of all chains, see `Posterior.thin`: whenever there is no more
         room, every second draw is dropped and as many come from then on.
+    workers : int
+        Processes that make the transitions, each those of some chains, at most one a chain. With 0 this process makes
+        them: all chains in one compiled program where the framework compiles, else one after the other. The numbers are
+        the same. As everywhere in Python, a script that starts processes needs ``if __name__ == "__main__":``, and what
+        the model is made of must be importable.
     jit : bool
         Compile the step where the framework compiles.
     **options
@@ -87,6 +95,7 @@ class Sampling(Inference):
         warmup: int = 100,
         thinning: int = 1,
         memory: float | None = None,
+        workers: int = 0,
         jit: bool = True,
         **options: Any,
     ) -> None:
@@ -111,7 +120,21 @@ class Sampling(Inference):
         self._source: Source | None = None
         self._began: Began | None = None
         self._looked = False
-        self.compiled: Callable[..., Any] = self.xp.jit if jit else (lambda f: f)
+        self._workers = Workers(check_integer("workers", workers, least=0))
+        self._jit = jit
+        self.compile()
+
+    def compile(self) -> None:
+        """The functions of one chain, compiled where the framework compiles."""
+        self._init = self.xp.jit(self.initial_state) if self._jit else self.initial_state
+        self._transitions = Transitions(self.xp, self.transition, self._jit)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name not in ("_init", "_transitions")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.compile()
 
     def __repr__(self) -> str:
         options = representation.options(self, drift=self.drift.name)
@@ -130,6 +153,24 @@ class Sampling(Inference):
     def stride(self) -> int:
         """There is memory for one draw in so many."""
         return 1 if self.room is None else thinning.stride(self.drawn, self.room)
+
+    @abstractmethod
+    def initial_state(self, position: Params, *arguments: Any) -> Any:
+        """The state of a chain at a position; `arguments` are feedback, buffers and data."""
+
+    @abstractmethod
+    def transition(self, key: Array, state: Any, step_size: Any, *arguments: Any) -> Any:
+        """One step of a chain: a key, a state and an info."""
+
+    def advance(self, jobs: list[Any], arguments: Any) -> list[Any]:
+        """A transition for each job, which is a key, a state and a step size: keys, states and infos."""
+        return self._workers.run(self, jobs, arguments) if self._workers.count else self._transitions(jobs, arguments)
+
+    def alone(self) -> Any:
+        """A copy that only makes transitions: without chains, data and inputs."""
+        other = copy.copy(self)
+        other.chains, other.x_pred, other._source, other._began, other._workers = [], None, None, None, Workers(0)
+        return other
 
     @abstractmethod
     def step_sizes(self) -> list[float]:

@@ -50,7 +50,7 @@ class Stepped(FullData):
     def settled(self, tuning: Any) -> Any:
         return adaptation.current(tuning) if self.warming else adaptation.final(tuning)
 
-    def tuned(self, tuning: Any, info: Any) -> Any:
+    def tuned(self, tuning: Any, state: Any, info: Any) -> Any:
         return adaptation.update(tuning, float(info.acceptance_probability), self.target_acceptance)
 
     def summary(self) -> dict[str, float]:
