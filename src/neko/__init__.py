@@ -21,6 +21,7 @@ _PUBLIC = {
     "CyclicalSGLD": "bayes",
     "CyclicalSGHMC": "bayes",
     "RandomWalk": "bayes",
+    "BlockGibbs": "bayes",
     "PointEstimate": "bayes",
     "Ensemble": "bayes",
     "MeanField": "bayes",

@@ -7,6 +7,7 @@ from neko.bayes.approximate.laplace import LastLayerLaplace
 from neko.bayes.approximate.mean_field import MeanField
 from neko.bayes.approximate.point import PointEstimate
 from neko.bayes.approximate.swag import SWAG
+from neko.bayes.block_gibbs import BlockGibbs
 from neko.bayes.cyclical import CyclicalSGHMC, CyclicalSGLD
 from neko.bayes.hmc import HMC
 from neko.bayes.inference import METHODS, Inference
@@ -27,6 +28,7 @@ __all__ = [
     "SGHMC",
     "SGLD",
     "SWAG",
+    "BlockGibbs",
     "CyclicalSGHMC",
     "CyclicalSGLD",
     "Dropout",

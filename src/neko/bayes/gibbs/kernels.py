@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple
 
 from neko.arguments import as_list, check_integer, check_number
@@ -86,6 +86,7 @@ class PCN(Kernel):
 
     independent: ClassVar[bool] = True
     keeps_prior: ClassVar[bool] = True
+    step_size: float | None = field(default=None, init=False, repr=False)
     widths: Sequence[float] = (1.0, 0.5, 0.2, 0.1)
 
     def __post_init__(self) -> None:
