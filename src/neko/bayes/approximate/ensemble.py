@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -122,7 +123,7 @@ class Ensemble(Inference):
 
     @property
     def posterior(self) -> Posterior:
-        return self.method.posterior
+        return dataclasses.replace(self.method.posterior, method=type(self).__name__)
 
 
 def drawn(model: Model, number: int) -> dict[str, np.ndarray]:

@@ -70,7 +70,8 @@ class SWAG(Approximation):
     rank : int
         K, at least 2.
     optimizer, learning_rate
-        'momentum' with 0.02 by default; gradient descent with a constant rate is what the theory is about.
+        'momentum' with 0.1 by default; gradient descent with a constant rate is what the theory is about. The best rate
+        is about the largest at which the loss still falls.
     **options
         See `Approximation`: ``drift``, ``draws``, ``prior``, …
 
@@ -99,7 +100,7 @@ class SWAG(Approximation):
         learning_rate: Any = None,
         **options: Any,
     ) -> None:
-        learning_rate = 0.02 if optimizer == "momentum" and learning_rate is None else learning_rate
+        learning_rate = 0.1 if optimizer == "momentum" and learning_rate is None else learning_rate
         super().__init__(model, optimizer=optimizer, learning_rate=learning_rate, **options)
         self.warmup = check_integer("warmup", warmup, least=0)
         self.rank = check_integer("rank", rank, least=2)
