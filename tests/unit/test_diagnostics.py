@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -33,9 +35,13 @@ def posterior(logdensity=None, **options):
 
 
 def test_the_numbers_are_arviz_own():
-    az, found, y = arviz(), posterior(apart=0.3), np.array([0, 1, 0, 0, 1, 1])
+    az, y, p = arviz(), np.array([0, 1, 0, 0, 1, 1]), predictions(apart=0.3)
+    p[:, :, 3:] = p[:, :, 3:, ::-1]
+    found = dataclasses.replace(posterior(), predictions=p)
     verdict = found.mixed(y)
-    entries = [found.predictions[:, :, i, k] for i in range(6) for k in range(2)]
+    predicted = found.predictions.mean(axis=(0, 1)).argmax(axis=-1)
+    assert len(set(predicted)) == 2
+    entries = [found.predictions[:, :, i, predicted[i]] for i in range(6)]
     rhat, ess = ([float(f(entry)) for entry in entries] for f in (az.rhat, az.ess))
     assert verdict.rhat == pytest.approx(np.median(rhat), rel=1e-12)
     assert verdict.ess == pytest.approx(np.median(ess), rel=1e-12)
@@ -46,6 +52,14 @@ def test_the_numbers_are_arviz_own():
     assert verdict.rhat_nll == pytest.approx(float(az.rhat(nll)), rel=1e-12)
     assert verdict.ess_nll == pytest.approx(float(az.ess(nll)), rel=1e-12)
     assert verdict.trend == trend(found.logdensity) == found.trend()
+
+
+def test_the_verdict_on_values_is_of_each_output():
+    values = np.random.default_rng(0).standard_normal((CHAINS, DRAWS, 3, 2))
+    values[..., 1, 1] += np.arange(CHAINS)[:, None]
+    found = dataclasses.replace(posterior(), predictions=values, link="identity").mixed()
+    assert found.share == pytest.approx(5 / 6)
+    assert not found
 
 
 def test_the_verdict_is_a_plain_word_and_a_truth():

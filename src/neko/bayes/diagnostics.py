@@ -31,9 +31,9 @@ class Trend(NamedTuple):
 class Mixing:
     """Whether chains agree; true as a condition if they do, and a plain word as a string.
 
-    Chains agree if at least 95 % of the predictions, and the negative log likelihood where labels are given, have an
-    R-hat of at most 1.05, and no trend of the log density is found at the level of 1 %, at which one of a hundred level
-    densities is taken for a trend.
+    Chains agree if at least 95 % of the predictions (see `Posterior.mixed`), and the negative log likelihood where
+    labels are given, have an R-hat of at most 1.05, and no trend of the log density is found at the level of 1 %, at
+    which one of a hundred level densities is taken for a trend.
 
     Attributes
     ----------

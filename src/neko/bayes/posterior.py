@@ -189,10 +189,16 @@ class Posterior(Predictive):
         """Whether the chains agree on their predictions, and, if given, on the likelihood of the labels `y`.
 
         The result is true or false as a condition and a plain word as a string, such as "not mixed: R-hat of the
-        predictions 1.6 …". Weights are not looked at: a network with permuted neurons is the same network.
+        predictions 1.6 …". It is of each draw's probability of the class that the mean predicts for an example, or of
+        every value where predictions are no classes; `rhat` has all of them. Weights are not looked at: a network with
+        permuted neurons is the same network.
         """
+        found = self.samples
+        if self.link == "softmax":
+            chosen = self.mean_probabilities.argmax(axis=-1)
+            found = np.take_along_axis(found, chosen[None, ..., None], axis=-1)
         nll = None if y is None else self.negative_log_likelihoods(y)
-        return diagnostics.mixing(self.samples.reshape(*self.logdensity.shape, -1), self.logdensity, nll)
+        return diagnostics.mixing(found.reshape(*self.logdensity.shape, -1), self.logdensity, nll)
 
     def trend(self) -> Trend:
         """Test of whether the log density is level, see `neko.bayes.diagnostics.trend`."""
