@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import pickle
 import signal
@@ -57,7 +58,7 @@ class Workers:
                     raise answer
                 found[i :: len(self.pipes)] = [tree.map(xp.asarray, moved) for moved in answer]
         except (EOFError, OSError) as error:
-            self.pipes = []
+            close(self.pipes)
             raise RuntimeError(
                 "a process of the chains has ended: its own message stands above; it must be able to import what the "
                 "model is made of, and a script needs if __name__ == '__main__'; workers=0 needs no processes"
@@ -66,6 +67,7 @@ class Workers:
 
     def start(self, sampler: Any, count: int) -> None:
         """Start the processes with a copy of the sampler."""
+        self.sent = None
         context = multiprocessing.get_context("spawn")
         given = pickle.dumps((sampler.alone(), sampler.xp.threads))
         for _ in range(count):
@@ -79,8 +81,8 @@ class Workers:
 
 def close(pipes: list[Connection]) -> None:
     """End the processes at the other ends."""
-    for pipe in pipes:
-        pipe.close()
+    while pipes:
+        pipes.pop().close()
 
 
 def serve(pipe: Connection, given: bytes) -> None:
@@ -90,19 +92,17 @@ def serve(pipe: Connection, given: bytes) -> None:
     xp: Backend = sampler.xp
     xp.use_threads(threads)
     arguments: Any = None
-    while True:
-        try:
+    with contextlib.suppress(EOFError, ConnectionError):
+        while True:
             jobs, changed = pipe.recv()
-        except EOFError:
-            return
-        try:
-            with xp.scope():
-                if changed is not None:
-                    arguments = tree.map(xp.asarray, changed)
-                answer: Any = on_host(xp, sampler.advance(tree.map(xp.asarray, jobs), arguments))
-        except Exception as error:
-            answer = error
-        pipe.send(answer)
+            try:
+                with xp.scope():
+                    if changed is not None:
+                        arguments = tree.map(xp.asarray, changed)
+                    answer: Any = on_host(xp, sampler.advance(tree.map(xp.asarray, jobs), arguments))
+            except Exception as error:
+                answer = error
+            pipe.send(answer)
 
 
 def on_host(xp: Backend, arrays: Any) -> Any:
