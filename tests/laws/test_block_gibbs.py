@@ -107,7 +107,7 @@ def test_outputs_that_follow_the_neurons_are_those_of_a_full_pass(xp):
             xp,
             xp.random.key(2),
             sums.outputs(params, before),
-            after - before,
+            xp.matrix_transpose(after - before),
             params["readout.w_out"],
             xp.zeros((5,)),
             lambda y: sums.loglikelihood(y, targets),
@@ -191,8 +191,8 @@ def test_sweeps_keep_the_joint_law_of_weights_and_simulated_labels(kernels):
     with an exact p-value (see `significance`), and their log likelihood is distributed as it is at other draws of the
     joint law, by the rank test, whose p-value is exact to the normal approximation at thousands of draws.
 
-    The control accepts by a twentieth of the log likelihood. The rank test misses it with the probability that follows from
-    the variance of its statistic and the distance that was measured, less five standard errors.
+    The control accepts by a twentieth of the log likelihood. The rank test misses it with the probability that follows
+    from the variance of its statistic and the distance that was measured, less five standard errors.
     """
     pytest.importorskip("jax")
     xp, vmap = mapped(backends.get("jax", dtype="float64"))
@@ -241,7 +241,7 @@ def test_a_readout_of_squared_errors_has_its_conjugate_posterior(xp):
     found = rule(xp, y=y, cell=neko.cells.LIF(2, recurrent=False, v_th=0.3), loss="half_squared_error", blocks=blocks)
     with xp.scope():
         params, sums = found.chains[0].position, sweep_of(found).contributions
-        s = np.concatenate([xp.to_numpy(sums.features(params, found.data)), np.ones((1, 6))])
+        s = np.concatenate([xp.to_numpy(sums.features(params, found.data)).T, np.ones((1, 6))])
     covariance = np.linalg.inv(s @ s.T + np.eye(3))
     mean = covariance @ s @ y[:, 0]
     starts = np.random.default_rng(2).multivariate_normal(mean, covariance, size=chains, method="cholesky")

@@ -90,13 +90,13 @@ class Network:
         return NetworkState(last, self.readout.after(xp, params, emissions[-1], state.readout)), emissions
 
     def emit(
-        self, xp: Backend, params: Params, x: Array, state: NetworkState
+        self, xp: Backend, params: Params, x: Array, state: NetworkState, layer: Any = layer_of
     ) -> tuple[tuple[Any, ...], tuple[Array, ...]]:
-        """The last state and the emissions (time, batch, n) of every layer."""
+        """The last state and the emissions (time, batch, n) of every layer, each in the form that `layer` gives."""
         last, emissions = [], []
         for i, cell in enumerate(self.cells):
             weights = layer_weights(xp, cell, layer_params(params, i))
-            h, x = layer_of(xp, cell, weights, x, state.layers[i]).unroll(weights, x, state.layers[i])
+            h, x = layer(xp, cell, weights, x, state.layers[i]).unroll(weights, x, state.layers[i])
             last.append(h)
             emissions.append(x)
         return tuple(last), tuple(emissions)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from neko.backend.protocol import Backend
 from neko.evaluator import Evaluator
+from neko.models.layer import layer_of, scanned
 from neko.models.network import Params
 from neko.models.readout import leaky_filter
 from neko.objective import Batch
@@ -36,7 +38,7 @@ class Contributions:
     with the emissions z_j of neuron j, the filter of the readout and the weights a_t of the steps in the pooled output
     of a sequence-level target. Without recurrent connections s_j depends on the input weights of neuron j only.
 
-    Arrays have the examples last, (neurons, examples) and (outputs, examples).
+    Outputs have the examples last, where sums over them are fast.
 
     Parameters
     ----------
@@ -50,36 +52,36 @@ class Contributions:
         self.layer = f"layers.{len(model.model.cells) - 1}."
 
     def features(self, params: Params, data: Any) -> Array:
-        """s (neurons, examples) of stacked batches, and of the odd one after them, as in `FullData.stacked`."""
+        """s (examples, neurons) of stacked batches, and of the odd one after them, as in `FullData.stacked`."""
         return self.gathered(lambda arrays: self.features_of(params, arrays), data)
 
     def features_of(self, params: Params, arrays: Any) -> Array:
-        """s (neurons, examples) of a batch (x, y, mask)."""
+        """s (examples, neurons) of a batch (x, y, mask)."""
         batch, network = self.model.batch(*arrays), self.model.network
         xp, readout = self.xp.forward_only(), network.readout
         start = network.initial_state(xp, batch.valid.shape[1])
-        _, emissions = network.emit(xp, params, batch.x, start)
+        # of a single step, a plain one is faster than generated kernels, whose arrays it would have to fill
+        _, emissions = network.emit(xp, params, batch.x, start, scanned if len(batch.valid) == 1 else layer_of)
         drive = readout.scaled(emissions[-1])
         _, filtered = leaky_filter(xp, readout.kappa, drive, xp.zeros_like(drive[0]))
-        return xp.matrix_transpose(self.model.objective.pooled(xp, filtered, batch))
+        return self.model.objective.pooled(xp, filtered, batch)
 
     def targets(self, data: Any) -> Array:
         """The targets of all examples, (examples, …)."""
-        return self.gathered(lambda arrays: self.model.batch(*arrays).target[0], data, axis=0)
+        return self.gathered(lambda arrays: self.model.batch(*arrays).target[0], data)
 
-    def gathered(self, of: Any, data: Any, axis: int = -1) -> Array:
-        """What `of` returns for each batch, joined along the axis of its examples."""
+    def gathered(self, of: Callable[[Any], Array], data: Any) -> Array:
+        """What `of` returns for each batch, joined along its examples."""
         xp, (stacked, odd) = self.xp, data
         _, found = xp.scan(lambda carry, arrays: (carry, of(arrays)), (), stacked)
         parts = [*xp.unstack(found), *([] if odd is None else [of(odd)])]
-        return parts[0] if len(parts) == 1 else xp.concat(parts, axis=axis)
+        return parts[0] if len(parts) == 1 else xp.concat(parts, axis=0)
 
     def outputs(self, params: Params, features: Array) -> Array:
         """y (outputs, examples)."""
         xp = self.xp
-        return xp.matrix_transpose(params["readout.w_out"]) @ features + xp.expand_dims(
-            params["readout.b_out"], axis=-1
-        )
+        drive = xp.matrix_transpose(params["readout.w_out"]) @ xp.matrix_transpose(features)
+        return drive + xp.expand_dims(params["readout.b_out"], axis=-1)
 
     def loglikelihood(self, outputs: Array, targets: Array) -> Array:
         """log L of all examples, a scalar."""

@@ -129,15 +129,14 @@ class Sweep:
             xp,
             keys[1],
             sums.outputs(params, known.features),
-            features - known.features,
+            xp.matrix_transpose(features - known.features),
             params["readout.w_out"],
             self.corrections(block, own, proposed, units),
             lambda outputs: self.power / self.temperature * sums.loglikelihood(outputs, known.targets),
         )
         chosen = xp.astype(info.accepted, xp.dtype)
         merged = {name: self.merged(chosen, proposed[name], w, units) for name, w in own.items()}
-        taken = xp.expand_dims(info.accepted, axis=-1)
-        known = known._replace(features=xp.where(taken, features, known.features))
+        known = known._replace(features=xp.where(info.accepted, features, known.features))
         return {**params, **merged}, known, xp.mean(info.acceptance_probability)
 
     def one_by_one(
@@ -223,11 +222,11 @@ class Sweep:
     def mass(self, curvature: float, known: Known) -> Rows:
         """About the curvature of the density of the readout, one matrix for the rows of weights and bias."""
         xp = self.xp
-        s = xp.concat([known.features, xp.ones((1, known.features.shape[1]))], axis=0)
+        s = xp.concat([known.features, xp.ones((known.features.shape[0], 1))], axis=1)
         precision = [
             xp.full((rows,), self.priors[name].precision)  # type: ignore[attr-defined]
-            for name, rows in (("readout.w_out", s.shape[0] - 1), ("readout.b_out", 1))
+            for name, rows in (("readout.w_out", s.shape[1] - 1), ("readout.b_out", 1))
         ]
-        diagonal = xp.eye(s.shape[0]) * xp.concat(precision, axis=0)
-        matrix = (self.power * curvature * (s @ xp.matrix_transpose(s)) + diagonal) / self.temperature
+        diagonal = xp.eye(s.shape[1]) * xp.concat(precision, axis=0)
+        matrix = (self.power * curvature * (xp.matrix_transpose(s) @ s) + diagonal) / self.temperature
         return Rows({"readout": xp.cholesky(matrix)})
