@@ -1,4 +1,4 @@
-"""One Markov chain over a network's weights, and the starting points of several."""
+"""One Markov chain over a network's weights."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import numpy as np
 from neko.backend.protocol import Backend
 from neko.io import snapshot
 from neko.models.network import Params
-from neko.samplers import proposals
 from neko.typing import Array
 
 
@@ -56,23 +55,3 @@ class Chain:
         self.predictions = [] if saved["predictions"] is None else list(saved["predictions"])
         self.logdensity = saved["logdensity"].tolist()
         self.acceptance = saved["acceptance"].tolist()
-
-
-def starting_points(sampler: Any) -> list[Params]:
-    """The given starts; else the model's parameters, and for further chains these shuffled within each tensor.
-    ValueError unless given starts have the model's names and shapes."""
-    xp, own = sampler.xp, sampler.model.params
-    if sampler.starts is not None:
-        for number, start in enumerate(sampler.starts):
-            proposals.check_names(f"starts[{number}]", start, own, complete=True)
-        return [
-            {name: xp.asarray(np.array(start[name]), dtype=w.dtype) for name, w in own.items()}
-            for start in sampler.starts
-        ]
-    rng = np.random.default_rng(sampler.seed)
-
-    def shuffled(w: Array) -> Array:
-        w = np.asarray(xp.to_numpy(w))
-        return xp.asarray(rng.permutation(w.ravel()).reshape(w.shape))
-
-    return [own] + [{name: shuffled(w) for name, w in own.items()} for _ in range(sampler.n_chains - 1)]

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import Any, Protocol
 
+import numpy as np
+
 from neko.arguments import check_number, plain
 from neko.backend.protocol import Backend
 from neko.typing import Array
@@ -18,6 +20,9 @@ class Prior(Protocol):
 
     def logdensity_and_gradient(self, xp: Backend, w: Array) -> tuple[Array, Array]:
         """log p(w), up to a constant, and its gradient."""
+
+    def draw(self, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+        """Entries of the prior: where a chain starts."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,10 @@ class Normal(Scaled):
         """1 / variance."""
         return self.scale**-2
 
+    def draw(self, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+        """Entries of the prior."""
+        return rng.normal(0.0, self.scale, shape)
+
 
 class Laplace(Scaled):
     """``log p(w) = -Σ |w| / b + const`` with `scale` b; few large weights. Its gradient at 0 is 0."""
@@ -62,6 +71,10 @@ class Laplace(Scaled):
     def precision(self) -> float:
         """1 / variance."""
         return 0.5 * self.scale**-2
+
+    def draw(self, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+        """Entries of the prior."""
+        return rng.laplace(0.0, self.scale, shape)
 
 
 def resolve(prior: Any, params: dict[str, Any]) -> dict[str, Prior]:

@@ -11,9 +11,10 @@ import numpy as np
 
 from neko import identity, rules, tree
 from neko.arguments import check_integer, check_number
+from neko.bayes import starts as starting
 from neko.bayes import thinning
 from neko.bayes.began import Began, warn_of_change, warn_of_likelihood
-from neko.bayes.chain import Chain, starting_points
+from neko.bayes.chain import Chain
 from neko.bayes.inference import Inference
 from neko.bayes.posterior import Posterior
 from neko.bayes.together import Transitions
@@ -29,7 +30,6 @@ from neko.io import snapshot
 from neko.models.adapted import check_names
 from neko.models.network import Params
 from neko.rules.base import GradientRule
-from neko.samplers import proposals
 from neko.training.learner import Measures
 from neko.training.learning_rule import LearningRule
 from neko.typing import Array
@@ -55,11 +55,15 @@ class Sampling(Inference):
         ``'eprop:random'``, ``Eprop`` or ``functools.partial(Eprop, mode='random')``. It may be any deterministic
         function of the weights; feedback weights are drawn once and do not change.
     chains : int
-        Number of chains. The second and later ones start from the first one's weights,
-        shuffled within each tensor: independent, with the same distribution.
-    starts : sequence of dict, optional
-        Parameters from which the chains start, one dict of arrays of any framework per chain, in place of `chains`: for
-        example ``[{name: w[0, -1] for name, w in posterior.draws.items()}]``.
+        Number of chains.
+    starts : {'both', 'model', 'prior'} or sequence of dict
+        Where the chains start. With 'model' the first from the model's present weights and the others from these
+        shuffled within each tensor: independent, with the same distribution. With 'prior' each from a draw of the
+        prior. With 'both', half of them (one more if the number is odd) as with 'model' and the others as with 'prior',
+        so that their agreement does not depend on where they start. A sequence has parameters for a chain each, dicts
+        of arrays of any framework, for example of other trained networks, ``[other.params]``, or of draws,
+        ``[{name: w[0, -1] for name, w in posterior.draws.items()}]``; with more `chains` the others start from draws of
+        the prior.
     warmup : int
         Number of epochs at the beginning without draws.
     thinning : int
@@ -91,7 +95,7 @@ class Sampling(Inference):
         *,
         drift: Any = "bptt",
         chains: int = 1,
-        starts: Sequence[Params] | None = None,
+        starts: str | Sequence[Params] = "both",
         warmup: int = 100,
         thinning: int = 1,
         memory: float | None = None,
@@ -107,8 +111,8 @@ class Sampling(Inference):
         self.drift = build_drift(drift, model)
         # The target must be deterministic: no dropout, and constant buffers.
         self.drift.training = False
-        self.starts = None if starts is None else proposals.check_starts(starts)
-        self.n_chains = chains if self.starts is None else len(self.starts)
+        self.starts = starting.checked(starts)
+        self.n_chains = starting.number(self.starts, chains)
         self.chains: list[Chain] = []
         self.epochs = 0
         self.drawn = 0
@@ -235,7 +239,8 @@ class Sampling(Inference):
             self.share = sum(float(self.model.objective.share(self.xp, batch)) for batch in shapes) / found.examples
             self.feedback = self.drift.initial_feedback()
             keys = self.xp.random.split(self.xp.random.key(self.seed), self.n_chains)
-            for position, key in zip(starting_points(self), self.xp.unstack(keys), strict=True):
+            given = (self.model.params, self.priors, self.starts, self.n_chains, self.seed)
+            for position, key in zip(starting.points(self.xp, *given), self.xp.unstack(keys), strict=True):
                 self.chains.append(Chain(position, key))
         if self.memory is not None:
             one = Chain(self.chains[0].position, None)

@@ -10,9 +10,9 @@ import numpy as np
 
 from neko import identity, tree, updates
 from neko.arguments import check_integer
+from neko.bayes import starts as starting
 from neko.bayes.approximate.free_energy import FreeEnergy
 from neko.bayes.began import Began, warn_of_change, warn_of_likelihood
-from neko.bayes.chain import starting_points
 from neko.bayes.inference import Inference
 from neko.bayes.posterior import Posterior
 from neko.bayes.sampling import build_drift
@@ -191,7 +191,9 @@ class Approximation(Inference):
                 warn_of_likelihood(shapes)
             self.share = sum(float(self.model.objective.share(self.xp, batch)) for batch in shapes) / found.examples
             keys = self.xp.random.split(self.xp.random.key(self.seed), self.n_chains)
-            for weights, key in zip(starting_points(self), self.xp.unstack(keys), strict=True):
+            starts = "model" if self.starts is None else self.starts
+            given = (self.model.params, self.priors, starts, self.n_chains, self.seed)
+            for weights, key in zip(starting.points(self.xp, *given), self.xp.unstack(keys), strict=True):
                 training, drawing = self.xp.unstack(self.xp.random.split(key))
                 self.rules.append(self.rule(weights, training))
                 self._keys.append(drawing)
