@@ -98,8 +98,8 @@ def test_few_positions_have_a_covariance_with_an_inverse():
 def test_windows_are_stans():
     """For 1,000 transitions they stand in its manual; for others what must hold of them."""
     assert windows(1000) == [(75, 100), (100, 150), (150, 250), (250, 450), (450, 950)]
-    assert windows(19) == []
-    for warmup in (20, 100, 149, 150, 151, 200, 333, 5000):
+    assert windows(49) == []
+    for warmup in (50, 100, 149, 150, 151, 200, 333, 5000):
         found = windows(warmup)
         assert found[0][0] == (75 if warmup >= 150 else int(0.15 * warmup))
         assert found[-1][1] == (warmup - 50 if warmup >= 150 else warmup - int(0.1 * warmup))

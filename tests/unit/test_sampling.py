@@ -13,42 +13,13 @@ from neko import backend as backends
 from neko.bayes import Laplace, Normal
 from neko.data import size as data_size
 from neko.errors import SamplingWarning
-from neko.models.base import Pass, Trainable
+from regression import Line
 
 SAMPLERS = {
     "hmc": functools.partial(neko.HMC, step_size=0.05, leapfrog_steps=2),
     "langevin": functools.partial(neko.Langevin, step_size=0.01),
     "sgld": functools.partial(neko.SGLD, step_size=1e-4),
 }
-
-
-class Line(Trainable):
-    """``y = x w``, at every step if there are steps."""
-
-    buffers, cells, dt, task_type, outputs = None, (), 1.0, "regression", 1
-    penalty = False
-
-    def __init__(self, xp, inputs=2):
-        self.xp = xp
-        self.params = {"w": xp.zeros((inputs, 1))}
-
-    penalized = property(lambda self: self.penalty)
-
-    def prepare(self, x, *, batch_size=None):
-        pass
-
-    def shape(self, x):
-        return None if len(x.shape) == 2 else (int(x.shape[0]), int(x.shape[1]))
-
-    def arrange(self, x):
-        return x if len(x.shape) == 2 else self.xp.permute_dims(x, (1, 0, 2))
-
-    def clone(self):
-        raise NotImplementedError
-
-    def forward(self, xp, params, x, carry, *, training):
-        y = x @ params["w"]
-        return Pass(carry, xp.expand_dims(y, axis=0) if len(y.shape) == 2 else y, (), 0.0)
 
 
 def data(seed=0, examples=12):

@@ -35,6 +35,10 @@ class Stepped(FullData):
         """Further arguments of the sampler's step; dicts are by parameter."""
         return {}
 
+    def applied(self, step_size: Any) -> tuple[Any, dict[str, Any]]:
+        """The step size and further arguments of a step, from what `settled` gave."""
+        return step_size, self.settings()
+
     def begin(self, arrays: list[Any], found: DataSet) -> None:
         for name, given in self.settings().items():
             if isinstance(given, Mapping):
@@ -68,4 +72,5 @@ class Stepped(FullData):
         def target(position: Params) -> tuple[Array, Params]:
             return self.logdensity_and_drift(position, *arguments)
 
-        return key, *self.sampler.step(self.xp, now, state, target, step_size, **self.settings())
+        size, settings = self.applied(step_size)
+        return key, *self.sampler.step(self.xp, now, state, target, size, **settings)

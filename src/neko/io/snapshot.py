@@ -52,7 +52,8 @@ def loaded(xp: Any, template: Any, saved: Any, path: str = "state") -> Any:
     array = np.asarray(xp.to_numpy(template))
     if not isinstance(saved, np.ndarray) or (saved.shape, saved.dtype) != (array.shape, array.dtype):
         raise CheckpointError(f"{path} is {like(saved)}: expected {like(array)}")
-    return xp.asarray(saved, dtype=template.dtype)
+    # what is on the host, in whatever precision, stays there
+    return np.array(saved) if isinstance(template, np.ndarray) else xp.asarray(saved, dtype=template.dtype)
 
 
 def like(value: Any) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 FIRST, SLOW, LAST = 75, 25, 50
 """Transitions for the step size alone at the beginning, in the first window for the mass, and for the step size alone
 at the end."""
-LEAST = 20
-"""Transitions from which on a mass is learnt at all."""
+LEAST = 50
+"""Transitions from which on a mass is learnt at all: five are left for the step size of the last one."""
 
 
 def windows(warmup: int) -> list[tuple[int, int]]:
@@ -14,7 +14,7 @@ def windows(warmup: int) -> list[tuple[int, int]]:
     last.
 
     Each is twice as long as the one before; the last one is longer where a further one would not fit. A warm-up of
-    fewer than 150 transitions has one, between the first 15 % and the last 10 %; of fewer than 20 none.
+    fewer than 150 transitions has one, between the first 15 % and the last 10 %; of fewer than 50 none (Stan: 20).
 
     References
     ----------
