@@ -376,6 +376,7 @@ def test_the_estimator_is_chosen_where_it_is_defined():
         (lambda: begun(neko.backend.get("torch"), local=True), "no network of cells"),
         (lambda: steps("torch", 1, local=True, drift="eprop"), "drift='eprop:symmetric'"),
         (lambda: steps("torch", 1, initial_scale=0.0), "initial_scale=0.0"),
+        (lambda: steps("torch", 1, initial_scale={"w_*": 0.1, "*": 1.0}), r"initial_scale for \['w_\*'\]"),
         (lambda: begun(neko.backend.get("torch"), IVON, beta2=1.0), "beta2=1.0"),
         (lambda: begun(neko.backend.get("torch"), IVON, clip_radius=0.0), "clip_radius=0.0"),
     ],

@@ -83,15 +83,21 @@ def resolve(prior: Any, params: dict[str, Any]) -> dict[str, Prior]:
     without a prior, or a pattern that matches none."""
     if not isinstance(prior, dict):
         return dict.fromkeys(params, one(prior))
-    idle = [pattern for pattern in prior if not fnmatch.filter(params, pattern)]
+    return {name: one(value) for name, value in by_pattern("prior", prior, params).items()}
+
+
+def by_pattern(what: str, given: dict[str, Any], params: dict[str, Any]) -> dict[str, Any]:
+    """The value of each parameter from those by name or pattern, of which the first that matches is used. ValueError,
+    with `what` they are, for a parameter without a value, or a pattern that matches none."""
+    idle = [pattern for pattern in given if not fnmatch.filter(params, pattern)]
     if idle:
-        raise ValueError(f"prior for {idle!r}: expected names or patterns of {sorted(params)!r}")
+        raise ValueError(f"{what} for {idle!r}: expected names or patterns of {sorted(params)!r}")
     result = {}
     for name in params:
-        fitting = [value for pattern, value in prior.items() if fnmatch.fnmatchcase(name, pattern)]
+        fitting = [value for pattern, value in given.items() if fnmatch.fnmatchcase(name, pattern)]
         if not fitting:
-            raise ValueError(f"no prior for {name!r}: give one by its name, or for '*'")
-        result[name] = one(fitting[0])
+            raise ValueError(f"no {what} for {name!r}: give one by its name, or for '*'")
+        result[name] = fitting[0]
     return result
 
 

@@ -10,7 +10,7 @@ from neko.backend.protocol import Backend
 from neko.bayes.approximate.gaussian import MEAN, FactorisedGaussian, drawn
 from neko.bayes.approximate.local import LocalReparametrisation, refusal
 from neko.bayes.inference import METHODS
-from neko.bayes.priors import Laplace, Normal, Prior
+from neko.bayes.priors import Laplace, Normal, Prior, by_pattern
 from neko.evaluator import Evaluator
 from neko.identity.fingerprint import DataSet
 from neko.models.network import Params
@@ -39,8 +39,8 @@ class MeanField(FactorisedGaussian):
     ----------
     model : Evaluator
         Model and loss. The means start from its present parameters.
-    initial_scale : float
-        σ of all weights at the start.
+    initial_scale : float or dict
+        σ at the start: one of all weights, or by name or pattern, as for `prior`.
     local : bool, optional
         Whether to use local reparametrisation; by default where it is defined and the drift is BPTT.
     **options
@@ -67,10 +67,12 @@ class MeanField(FactorisedGaussian):
     width = ".log_scale"
 
     def __init__(
-        self, model: Evaluator, *, initial_scale: float = 0.1, local: bool | None = None, **options: Any
+        self, model: Evaluator, *, initial_scale: Any = 0.1, local: bool | None = None, **options: Any
     ) -> None:
         super().__init__(model, **options)
-        self.initial_scale = check_number("initial_scale", initial_scale, positive=True)
+        self.initial_scale = initial_scale
+        for scale in self.scales().values():
+            check_number("initial_scale", scale, positive=True)
         if local is not None and not isinstance(local, bool):
             raise TypeError(f"local={local!r}: expected True, False or None")
         self.local = local
@@ -90,7 +92,11 @@ class MeanField(FactorisedGaussian):
         return LocalReparametrisation(model, self, key) if self._local else super().expected_loss(model, key)
 
     def initial_width(self, name: str, weight: Array) -> Array:
-        return self.xp.zeros_like(weight) + math.log(self.initial_scale)
+        return self.xp.zeros_like(weight) + math.log(by_pattern("initial_scale", self.scales(), self.priors)[name])
+
+    def scales(self) -> dict[str, float]:
+        """The initial scales by name or pattern."""
+        return self.initial_scale if isinstance(self.initial_scale, dict) else {"*": self.initial_scale}
 
     def deviation(self, name: str, width: Array) -> Array:
         return self.xp.exp(width)
