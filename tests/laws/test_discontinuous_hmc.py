@@ -48,14 +48,15 @@ def unflipped(xp, key, state, target, step_size):
     return discontinuous_hmc.State(position, logdensity), None
 
 
-def moved_to(start, flip, momenta=2000, sizes=50):
-    """Probabilities of the three cells after a trajectory from points (n,), a sum over momenta and step sizes."""
-    middle = lambda n: (np.arange(n) + 0.5) / n  # noqa: E731
-    energy = -np.log(middle(momenta))[:, None, None]
-    size = LENGTH * (1.0 - 0.2 * middle(sizes))[:, None] / MASS
+def moved_to(start, flip, points=100_000):
+    """Probabilities of the three cells after a trajectory from points (n,): a sum over momenta and step sizes, which
+    fill their square by the golden ratio; thirty times as many points change no probability by more than 3e-5."""
+    k = np.arange(points)[:, None]
+    energy = -np.log((k + 0.5) / points)
+    size = LENGTH * (1.0 - 0.2 * (0.5 * (np.sqrt(5.0) - 1.0) * k % 1.0)) / MASS
     law = np.zeros((len(start), 3))
     for number, origin in enumerate(start):
-        x, way = np.broadcast_arrays(origin, np.ones_like(energy) * [1.0, -1.0] * np.ones_like(size))
+        x, way = np.broadcast_arrays(origin, np.ones_like(energy) * [1.0, -1.0])
         e = np.broadcast_to(energy, x.shape)
         for _ in range(3):
             rise = well(x) - well(x + size * way)
@@ -75,7 +76,7 @@ def test_a_trajectory_of_discontinuous_hmc_has_its_law(xp):
         for point, law in zip(POINTS, moved_to(POINTS, flip), strict=True):
             assert p_of_law(xp, method, LENGTH, point, law) > FALSE_ALARM
     quantiles = np.interp((np.arange(300) + 0.5) / 300, np.cumsum(stationary()), GRID + 0.5 * WIDTH)
-    flows = np.eye(3)[cell(quantiles)].T @ moved_to(quantiles, False, momenta=100, sizes=10) / 300
+    flows = np.eye(3)[cell(quantiles)].T @ moved_to(quantiles, False, points=1000) / 300
     draws = well_draws(chains := 4 * CHAINS)
     assert missed_balance(flows, chains) < MISSED
     assert p_balanced(counted(draws, well_step(xp, discontinuous, LENGTH, draws, seed=1))) > FALSE_ALARM
