@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from neko.bayes.calibration import Expected, Reliability
 from neko.bayes.posterior import Posterior
 from neko.bayes.ranking import selective_accuracy
 
@@ -40,7 +41,11 @@ def reliability(posterior: Posterior, y: Any, *, bins: int = 15) -> Figure:
 
 def draw_reliability(axes: Axes, posterior: Posterior, y: Any, bins: int = 15) -> None:
     """Accuracy over confidence, with the range of a calibrated predictor."""
-    found, chance = posterior.reliability(y, bins), posterior.calibrated_error(bins)
+    draw_bins(axes, posterior.reliability(y, bins), posterior.calibrated_error(bins))
+
+
+def draw_bins(axes: Axes, found: Reliability, chance: Expected) -> None:
+    """A reliability diagram, and the calibration error that a calibrated predictor would measure."""
     some = found.examples > 0
     axes.bar(
         found.edges[:-1],

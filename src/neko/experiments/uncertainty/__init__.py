@@ -1,0 +1,1 @@
+"""The uncertainty of spiking networks on MNIST-1D, by every Bayesian method."""
