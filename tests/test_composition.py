@@ -217,6 +217,28 @@ def test_samplers_move_by_the_posterior_of_bayesian_linear_regression(xp, chain)
         assert rule.posterior.acceptance[0, t] == pytest.approx(min(1.0, np.exp(log_ratio)), rel=1e-8)
 
 
+@pytest.mark.quick("torch")
+def test_the_density_has_the_power_and_the_temperature(xp):
+    """``(λ log L + log p) / T`` of what is accepted, and its gradient in what takes batches."""
+    (x, y), power, temperature = regression(), 2.0, 0.25
+    options = {"power": power, "temperature": temperature, "warmup": 0}
+
+    def density(w):
+        return (-0.5 * power * np.sum((y - x @ w) ** 2) - 0.5 * np.sum(w**2) / SIGMA**2) / temperature
+
+    rule, _ = sampled(xp, "random_walk", 5, **options)
+    np.testing.assert_allclose(
+        rule.posterior.logdensity[0], [density(w) for w in rule.posterior.draws["w"][0]], rtol=1e-10
+    )
+    rule, _ = sampled(xp, "sghmc", 1, **options)
+    w = np.array([[0.3], [0.2]])
+    batch = rule.model.examples(x, y)[:3]
+    value, gradient = rule.estimate({"w": xp.asarray(w)}, rule.feedback, rule.model.model.buffers, batch)
+    assert float(value) == pytest.approx(density(w), rel=1e-10)
+    expected = (power * x.T @ (y - x @ w) - w / SIGMA**2) / temperature
+    np.testing.assert_allclose(xp.to_numpy(gradient["w"]), expected, rtol=1e-10)
+
+
 def law_without_accept_test(precision, epsilon, friction, epochs):
     """Covariance of the weights after some steps of SGHMC from the posterior, at rest: a linear map of both."""
     one, none = np.eye(2), np.zeros((2, 2))
