@@ -49,6 +49,7 @@ OTHER = {
     "chains": 2,
     "warmup": 3,
     "thinning": 2,
+    "memory": 1.0,
     "seed": 1,
     "step_size": 3e-4,
     "target_acceptance": 0.7,
@@ -91,8 +92,9 @@ OTHER = {
 """Another value for every option of a rule or sampler."""
 ALONG = {"online": {"chunk": 2}, "feedback_decay": {"mode": "adaptive"}, "feedback_seed": {"mode": "random"}}
 """What an option needs beside it."""
-ELSEWHERE = {"self", "model", "jit", "starts"}
-"""Arguments that identities tell elsewhere, or not: no number depends on jit, and a chain's start is behind it."""
+ELSEWHERE = {"self", "model", "jit", "workers", "starts"}
+"""Arguments that identities tell elsewhere, or not: no number depends on jit and workers, and a chain's start is behind
+it."""
 REFUSED = {"ivon": {"optimizer", "clip_norm"}}
 """Arguments of a base class that an approximation refuses."""
 
