@@ -75,26 +75,47 @@ def test_a_wrong_choice_lists_the_right_ones(arguments, right, tmp_path, monkeyp
 
 
 def test_sample_shows_uncertainty_and_mixing(tmp_path):
-    arguments = ["--hidden", "12", "--pretrain", "3", "--epochs", "12", "--warmup", "4", "--thinning", "1"]
-    arguments += ["--data", few_digits.DATA]
+    arguments = ["--method", "langevin", "--hidden", "12", "--pretrain", "3", "--epochs", "12", "--warmup", "4"]
+    arguments += ["--thinning", "1", "--data", few_digits.DATA]
     result = run("sample", *arguments, "--batch-size", "4000", "--out", str(tmp_path / "run"))
     assert result.exit_code == 0, result.output
-    for words in ("AUROC", "acceptance", "R-hat", "step size", "accuracy after Adam", "seconds a transition"):
+    for words in ("AUROC", "acceptance", "mixed: ", "step size", "accuracy after Adam", "seconds an epoch"):
         assert words in result.output
-    assert (tmp_path / "run/figures/posterior.png").stat().st_size > 1000
+    figures = tmp_path / "run/figures"
+    for name in ("posterior", "reliability", "selective", "chains", "ranks"):
+        assert (figures / f"{name}.png").stat().st_size > 1000
     shown = run("show", str(tmp_path / "run"))
-    for words in ("AUROC", "accuracy after Adam", "logdensity"):
+    for words in ("AUROC", "accuracy after Adam", "logdensity", "mixed: "):
         assert words in shown.output
 
 
-@pytest.mark.parametrize("sampler", ["hmc", "sgld"])
-def test_sample_takes_every_sampler(tmp_path, sampler):
+@pytest.mark.parametrize(
+    ("method", "told", "not_told"),
+    [
+        ("hmc", ("acceptance", "accuracy after Adam"), ("mixed",)),
+        ("sghmc(friction=0.3)", ("step size",), ("acceptance", "mixed")),
+        ("mean_field(draws=7)", ("1 x 7", "10, 1"), ("acceptance", "mixed", "step size")),
+        ("ensemble", ("1 x 1",), ("acceptance", "step size")),
+    ],
+)
+def test_sample_takes_every_method(tmp_path, method, told, not_told):
     arguments = ["--hidden", "8", "--pretrain", "1", "--epochs", "4", "--warmup", "1", "--thinning", "1"]
     arguments += ["--chains", "1", "--step-size", "1e-6", "--data", few_digits.DATA]
-    result = run("sample", "--method", sampler, *arguments, "--out", str(tmp_path / "run"))
+    result = run("sample", "--method", method, *arguments, "--out", str(tmp_path / "run"))
     assert result.exit_code == 0, result.output
-    assert "AUROC" in result.output
-    assert "R-hat" not in result.output
+    for words in ("AUROC", "calibrated: ", *told):
+        assert words in result.output
+    assert not [words for words in not_told if words in result.output]
+
+
+def test_options_of_a_method_are_its_own_unless_they_are_given():
+    from neko.runs.config import SampleConfig
+    from neko.runs.plans import PLANS
+
+    made = SampleConfig(method="block_gibbs(seed=3)", chains=3)
+    plan = PLANS["block_gibbs"]
+    assert (made.epochs, made.batch_size, made.warmup, made.chains) == (plan.epochs, plan.batch_size, plan.warmup, 3)
+    assert SampleConfig(method="point").epochs != plan.epochs
 
 
 def test_compare_draws_and_writes_numbers(tmp_path):
@@ -148,9 +169,12 @@ def cosine(table, kind, rule):
     ("arguments", "right"),
     [
         (["sample", "--method", "nuts"], "'hmc', "),
-        (["sample", "--drift", "rtlr", "--pretrain", "0"], "did you mean 'rtrl'?"),
+        (["sample", "--drift", "rtlr"], "did you mean 'rtrl'?"),
         (["sample", "--cell", "gru"], "has no feed-forward form"),
-        (["sample", "--pretrain", "0", "--epochs", "1", "--hidden", "4"], "no draws after 1 epochs"),
+        (
+            ["sample", "--method", "langevin", "--warm", "0", "--epochs", "1", "--hidden", "4"],
+            "no draws after 1 epochs",
+        ),
         (["compare", "--rules", "bptt"], "one or more"),
         (["compare", "--rules", "bptt,eprop:mirror"], "'symmetric'"),
     ],
@@ -165,7 +189,20 @@ def test_a_wrong_choice_of_the_other_commands_is_named(arguments, right, tmp_pat
 def test_sample_goes_on_from_its_checkpoints(tmp_path, monkeypatch):
     """A longer run of the same chains has the draws that one run would have had."""
     monkeypatch.chdir(tmp_path)
-    small = ["--hidden", "6", "--pretrain", "1", "--warmup", "2", "--thinning", "1", "--data", few_digits.DATA]
+    small = [
+        "--method",
+        "langevin",
+        "--hidden",
+        "6",
+        "--pretrain",
+        "1",
+        "--warmup",
+        "2",
+        "--thinning",
+        "1",
+        "--data",
+        few_digits.DATA,
+    ]
     for arguments in (
         [*small, "--epochs", "4", "--checkpoint-every", "2", "--out", "a"],
         ["--resume", "a", "--epochs", "7"],
@@ -388,7 +425,8 @@ def test_verify_tells_each_check_as_it_ends(monkeypatch):
 
 def test_sample_misses_scipy_before_the_work(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setitem(sys.modules, "scipy", None)
+    for module in ("scipy", "scipy.stats"):
+        monkeypatch.setitem(sys.modules, module, None)
     monkeypatch.setattr("neko.datasets.load", lambda name: pytest.fail("worked first"))
     result = run("sample")
     assert result.exit_code == 2

@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from neko.bayes.chain import Chain
 from neko.bayes.full_data import FullData
 from neko.bayes.gibbs import blocks as gibbs_blocks
@@ -145,6 +147,13 @@ class BlockGibbs(FullData):
             target = self._named[name].kernel.target_acceptance
             found[name] = adaptation.update(before, float(info.by_block[name]), target)
         return found
+
+    def summary(self) -> dict[str, float]:
+        rates = {
+            f"acceptance of {name}": float(np.mean([float(chain.info.by_block[name]) for chain in self.chains]))
+            for name in self._named
+        }
+        return {**super().summary(), **rates, "step_size": float(np.nanmean(self.step_sizes()))}
 
     def step_sizes(self) -> list[float]:
         """That of the last block of a chain that has one, NaN without any."""

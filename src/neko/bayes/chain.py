@@ -13,13 +13,14 @@ from neko.typing import Array
 
 
 class Chain:
-    """One Markov chain: its position, its random key, and its draws so far."""
+    """One Markov chain: its position, its random key, and its draws so far; `info` is that of its last transition."""
 
     def __init__(self, position: Params, key: Array) -> None:
         self.position = position
         self.key = key
         self.state: Any = None
         self.tuning: Any = None
+        self.info: Any = None
         self.draws: list[dict[str, np.ndarray]] = []
         self.predictions: list[np.ndarray] = []
         self.logdensity: list[float] = []

@@ -68,7 +68,7 @@ class FullData(Sampling):
                     self.start(chain, arguments)
             jobs = [(c.key, c.state, tree.map(self.number, self.settled(c.tuning))) for c in item]
             for chain, (key, state, info) in zip(item, self.advance(jobs, arguments), strict=True):
-                chain.key, chain.state, chain.position = key, state, state.position
+                chain.key, chain.state, chain.position, chain.info = key, state, state.position, info
                 chain.logdensity.append(float(state.logdensity))
                 chain.acceptance.append(float(info.acceptance_probability))
                 if self.warming:

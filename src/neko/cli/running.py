@@ -43,10 +43,10 @@ def run(
     if resume is not None and not changed and set(given) - {"epochs", "report"}:
         raise ValueError(f"--resume {resume} with {sorted(given)!r}: only --epochs may change, or what --changed names")
     source = resume / runs.CONFIG if resume is not None else config
-    chosen = kind() if source is None else runs.read_config(source)
-    if not isinstance(chosen, kind):
-        raise ValueError(f"{source} is of neko {chosen.command}: expected one of neko {kind.command}")
-    chosen = kind.of(dataclasses.asdict(chosen) | given)
+    stored = None if source is None else runs.read_config(source)
+    if stored is not None and not isinstance(stored, kind):
+        raise ValueError(f"{source} is of neko {stored.command}: expected one of neko {kind.command}")
+    chosen = kind.of(({} if stored is None else dataclasses.asdict(stored)) | given)
     folder = resume or out or new_folder(chosen)
     found = runs.of(chosen, folder)
     try:

@@ -48,37 +48,46 @@ def measured(title: str, rows: list[tuple[str, dict[str, list[float]], float]]) 
 
 
 def sampling(run: Any) -> None:
-    """Accuracy and uncertainty of the posterior on the test set, and the mixing of its chains."""
-    data, found = run.data, run.trainer.rule.posterior
-    labels = data.y_test.argmax(axis=-1)
+    """Accuracy and uncertainty of the posterior on the test set, and whether its chains agree."""
+    data, learner = run.data, run.trainer.rule
+    found, labels = learner.posterior, data.y_test.argmax(axis=-1)
     adam = [np.mean(start.predict(data.x_test).argmax(axis=-1) == labels) for start in run.starts]
-    values = found.mean_cross_entropy()
-    right = found.mean_prediction.argmax(axis=-1) == labels
+    values, right = found.mean_cross_entropy(), found.right(labels)
     rows = {
         "accuracy of the posterior mean": f"{100 * found.accuracy(labels):.1f} %",
         "accuracy after Adam, by chain": ", ".join(f"{100 * a:.1f} %" for a in adam),
         "negative log likelihood": f"{found.negative_log_likelihood(labels):.3f}",
-        "calibration error": f"{found.calibration_error(labels):.3f}",
+        "Brier score": f"{found.brier_score(labels):.3f}",
+        "calibration error": beside(found.calibration_error(labels), found.calibrated_error()),
         "uncertainty, right and wrong": f"{values[right].mean():.3f}, {values[~right].mean():.3f} nats",
         "rank test, wrong above right": f"p = {found.error_rank_test(labels):.1e}",
-        "AUROC of uncertainty for errors": f"{found.error_auroc(labels):.3f}",
-        "acceptance after warm-up": f"{np.mean(found.acceptance):.3f}",
-        "step size": ", ".join(f"{size:.2e}" for size in found.step_size),
+        "AUROC of uncertainty for errors": beside(found.error_auroc(labels), found.calibrated_auroc()),
+        "likelihood power, temperature": f"{found.power:g}, {found.temperature:g}",
         "draws": " x ".join(str(n) for n in found.logdensity.shape),
     }
+    if not np.isnan(found.acceptance).all():
+        rows["acceptance after warm-up"] = f"{np.nanmean(found.acceptance):.3f}"
+    if not np.isnan(found.step_size).all():
+        rows["step size"] = ", ".join(f"{size:.2e}" for size in found.step_size)
     if run.epochs:
-        rows["seconds a transition"] = f"{run.seconds / (run.epochs * run.config.chains):.3f}"
-    # R-hat needs two chains of four draws
-    if len(found.step_size) > 1 and found.logdensity.shape[1] >= 4:
-        if importlib.util.find_spec("arviz") is None:
-            rows["R-hat"] = "needs ArviZ: pip install 'neko-learning[bayes]'"
-        else:
-            rhat = found.rhat()
-            rows["R-hat, largest"] = ", ".join(f"{name} {np.nanmax(value):.2f}" for name, value in rhat.items())
+        rows["seconds an epoch"] = f"{run.seconds / run.epochs:.3f}"
     table = Table("measure", "value", title=f"Posterior on the test set of {escape(run.config.data)}")
     for row in rows.items():
-        table.add_row(*map(escape, row))
+        if row[1]:
+            table.add_row(*map(escape, row))
     console.print(table)
+    if len(found.step_size) > 1:
+        missing = importlib.util.find_spec("arviz") is None
+        say(
+            "whether chains agree needs ArviZ: pip install 'neko-learning[bayes]'"
+            if missing
+            else str(found.mixed(labels))
+        )
+
+
+def beside(value: float, expected: Any) -> str:
+    """A measure beside that of a predictor which is calibrated."""
+    return f"{value:.3f} (calibrated: {expected.mean:.3f}, {expected.low:.3f} to {expected.high:.3f})"
 
 
 def comparison(run: Any) -> None:

@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 
 from neko import backend as backends
 from neko.arguments import check_integer, plain
+from neko.runs import plans
 
 
 def option(default: Any, help: str, *, least: int | None = None, flag: str | None = None) -> Any:
@@ -127,9 +128,9 @@ class TrainConfig(Config):
 
 @dataclass(frozen=True)
 class SampleConfig(Config):
-    """Sample a spiking network's weights from their posterior, and show the uncertainty of its predictions.
+    """Find the posterior of a spiking network's weights, and show the uncertainty of its predictions.
 
-    Each chain starts from weights that Adam found.
+    Options that are not given are those of the method, see the page on Bayesian learning.
     """
 
     command: ClassVar[str] = "sample"
@@ -139,18 +140,32 @@ class SampleConfig(Config):
     cell: str = other("cell", "lif")
     hidden: int = other("hidden", 1000)
     recurrent: bool = other("recurrent", False)
-    epochs: int = other("epochs", 1500)
-    batch_size: int = other("batch_size", 1000)
+    epochs: int | None = other("epochs", None)  # type: ignore[assignment]
+    batch_size: int | None = other("batch_size", None)  # type: ignore[assignment]
+    learning_rate: float | None = other("learning_rate", None)  # type: ignore[assignment]
     checkpoint_every: int = other("checkpoint_every", 100)
     keep: int = other("keep", 1)
-    method: str = option("langevin", "Method: {neko.bayes:METHODS}.")
-    drift: str = option("eprop", "Rule whose gradient drives the sampler: {neko.rules:names}.")
-    chains: int = option(2, "Number of chains.", least=1)
-    pretrain: int = option(40, "Epochs of Adam from which each chain starts.", least=0)
-    warmup: int = option(1200, "Epochs that adapt the step size; their draws are discarded.", least=0)
-    thinning: int = option(5, "Epochs between two draws.", least=1)
-    prior: float = option(5.0, "Standard deviation of the summed weights onto one neuron.")
-    step_size: float = option(1e-7, "Step size at the start.")
+    method: str = option(
+        "mean_field", "Method: {neko.bayes:METHODS}; or file.py:Class. With options as in sghmc(friction=0.2)."
+    )
+    drift: str = option("bptt", "Rule whose gradient drives the method: {neko.rules:names}.")
+    prior: float | None = option(None, "Standard deviation of the summed weights onto one neuron.")
+    power: float | None = option(None, "Power of the likelihood; 1 is the Bayesian posterior.")
+    temperature: float = option(1.0, "Temperature of the posterior; 1 is the Bayesian one.")
+    chains: int | None = option(None, "Number of chains of a sampler, or of networks.", least=1)
+    warm: int | None = option(
+        None, "Chains that start from networks trained by Adam; the others start from the prior.", least=0
+    )
+    pretrain: int | None = option(None, "Epochs of Adam before a warm chain.", least=1)
+    warmup: int | None = option(None, "Epochs of a sampler whose draws are discarded.", least=0)
+    thinning: int | None = option(None, "Epochs of a sampler between two draws.", least=1)
+    step_size: float | None = option(None, "Step size of a sampler at the start.")
+
+    def __post_init__(self) -> None:
+        for name, value in dataclasses.asdict(plans.of(self.method)).items():
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, value)
+        super().__post_init__()
 
 
 @dataclass(frozen=True)

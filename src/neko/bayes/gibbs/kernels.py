@@ -186,7 +186,8 @@ class HMC(Kernel):
     """
 
     gradient: ClassVar[bool] = True
-    step_size: float | None = 0.5
+    target_acceptance: ClassVar[float] = 0.651
+    step_size: float | None = 0.3
     steps: int = 8
     curvature: float = 0.1
 
