@@ -70,6 +70,8 @@ class Dropout(Approximation):
         if not (is_real(rate) and 0.0 <= rate < 1.0):
             raise ValueError(f"rate={rate!r}: expected a number of at least 0 and below 1")
         self.rate = float(rate)
+        # without a compiler the operations of one draw cost more than its numbers
+        self._masks = self.xp.jit(self.masks)
         self.weights = None if weights is None else as_list("weights", weights, "['layers.2.weight']")
         if weights is None and not model.model.cells:
             raise TypeError(
@@ -86,7 +88,7 @@ class Dropout(Approximation):
         return super().complexity({**params, **kept}, key)
 
     def draw(self, rule: LearningRule, key: Array) -> Params:
-        return scaled(rule.model.params, self.masks(key))
+        return scaled(rule.model.params, self._masks(key))
 
     def masks(self, key: Array) -> Params:
         """m / (1 - p) by the name of the weight, in a shape that broadcasts with it."""

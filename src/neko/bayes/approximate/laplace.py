@@ -71,6 +71,8 @@ class LastLayerLaplace(Approximation):
         self.covariance = covariance
         self._batches: list[Examples] = []
         self._noise: list[Noise] = []
+        # without a compiler the operations of one draw cost more than its numbers
+        self._numbers = self.xp.jit(self.numbers)
 
     def expected_loss(self, model: Evaluator, key: Array) -> GradientRule:
         return self.drift
@@ -90,11 +92,16 @@ class LastLayerLaplace(Approximation):
         """Drawn in double precision."""
         xp, params, names = self.xp, rule.model.params, readout_names(self.model.model)
         mean = stacked(xp, {name: params[name] for name in names})
-        z = np.array(xp.to_numpy(xp.random.normal(key, mean.shape)), np.float64)
+        z = np.array(xp.to_numpy(self._numbers(key)), np.float64)
         w = mean + np.sqrt(self.temperature) * self._noise[self.rules.index(rule)](z)
         ends = np.cumsum([1 if len(params[name].shape) == 1 else params[name].shape[0] for name in names])
         parts = zip(names, np.split(w, ends[:-1]), strict=True)
         return {**params, **{name: xp.asarray(part.reshape(params[name].shape)) for name, part in parts}}
+
+    def numbers(self, key: Array) -> Array:
+        """Standard normal numbers, (rows, outputs)."""
+        shapes = [tuple(self.model.params[name].shape) for name in readout_names(self.model.model)]
+        return self.xp.random.normal(key, (sum(1 if len(s) == 1 else s[0] for s in shapes), shapes[0][-1]))
 
     def noise(self, params: Params) -> Noise:
         """Noise with the inverse curvature at some weights as its covariance."""

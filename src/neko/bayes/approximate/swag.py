@@ -21,6 +21,8 @@ from neko.training.learning_rule import LearningRule
 from neko.typing import Array
 
 Weights = dict[str, np.ndarray]
+ALONG = "along the deviations"
+"""What z_2 is called among the numbers of a draw."""
 
 
 class Moments(NamedTuple):
@@ -105,6 +107,8 @@ class SWAG(Approximation):
         self.warmup = check_integer("warmup", warmup, least=0)
         self.rank = check_integer("rank", rank, least=2)
         self.moments: list[Moments] = []
+        # without a compiler the operations of one draw cost more than its numbers
+        self._numbers = self.xp.jit(self.numbers)
 
     def expected_loss(self, model: Evaluator, key: Array) -> GradientRule:
         return self.drift
@@ -119,16 +123,21 @@ class SWAG(Approximation):
     def draw(self, rule: LearningRule, key: Array) -> Params:
         """Drawn in double precision."""
         xp, (count, mean, squares, deviations) = self.xp, self.moments[self.rules.index(rule)]
-        keys = xp.unstack(xp.random.split(key, len(mean) + 1))
+        numbers = {name: np.array(xp.to_numpy(z), np.float64) for name, z in self._numbers(key).items()}
         k = min(count, self.rank)
-        along = np.array(xp.to_numpy(xp.random.normal(keys[0], (k,))), np.float64)
-        along *= math.sqrt(self.temperature / (2.0 * (k - 1)))
+        along = numbers.pop(ALONG)[:k] * math.sqrt(self.temperature / (2.0 * (k - 1)))
         found = {}
-        for name, own in zip(sorted(mean), keys[1:], strict=True):
-            noise = np.array(xp.to_numpy(xp.random.normal(own, mean[name].shape)), np.float64)
+        for name, z in numbers.items():
             spread = np.sqrt(self.temperature * 0.5 * squares[name] / count)
-            found[name] = xp.asarray(mean[name] + spread * noise + np.tensordot(along, deviations[name], axes=1))
+            found[name] = xp.asarray(mean[name] + spread * z + np.tensordot(along, deviations[name], axes=1))
         return found
+
+    def numbers(self, key: Array) -> Params:
+        """z_1 by the name of the weight, and z_2."""
+        xp = self.xp
+        shapes = {ALONG: (self.rank,), **{name: tuple(w.shape) for name, w in sorted(self.model.params.items())}}
+        keys = xp.unstack(xp.random.split(key, len(shapes)))
+        return {name: xp.random.normal(own, shape) for (name, shape), own in zip(shapes.items(), keys, strict=True)}
 
     def drawn(self) -> Posterior:
         if not self.moments or self.moments[0].iterates < 2:
