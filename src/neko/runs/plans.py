@@ -39,6 +39,7 @@ PLANS = {
     "cyclical_sghmc": Plan(epochs=200, batch_size=128, chains=2),
     "mean_field": Plan(epochs=150, batch_size=128, power=10.0),
     "ensemble": Plan(epochs=60, batch_size=128, chains=5),
+    "swag": Plan(epochs=60, batch_size=128, warmup=20),
 }
 
 
