@@ -17,7 +17,6 @@ from neko.bayes.began import Began, warn_of_change, warn_of_likelihood
 from neko.bayes.chain import Chain
 from neko.bayes.inference import Inference
 from neko.bayes.posterior import Posterior
-from neko.bayes.together import Transitions
 from neko.bayes.workers import Workers
 from neko.data import size
 from neko.data.intake import Examples
@@ -72,10 +71,10 @@ class Sampling(Inference):
         MiB for the weights and predictions of the draws of all chains, see `Posterior.thin`: whenever there is no more
         room, every second draw is dropped and as many come from then on.
     workers : int
-        Processes that make the transitions, each those of some chains, at most one a chain. With 0 this process makes
-        them: all chains in one compiled program where the framework compiles, else one after the other. The numbers are
-        the same. As everywhere in Python, a script that starts processes needs ``if __name__ == "__main__":``, and what
-        the model is made of must be importable.
+        Processes that make the transitions, each those of some chains, at most one a chain; with 0 this process makes
+        them. The numbers are the same. It pays where a transition takes milliseconds and there are as many free cores.
+        As everywhere in Python, a script that starts processes needs ``if __name__ == "__main__":``, and what the model
+        is made of must be importable.
     jit : bool
         Compile the step where the framework compiles.
     **options
@@ -131,10 +130,10 @@ class Sampling(Inference):
     def compile(self) -> None:
         """The functions of one chain, compiled where the framework compiles."""
         self._init = self.xp.jit(self.initial_state) if self._jit else self.initial_state
-        self._transitions = Transitions(self.xp, self.transition, self._jit)
+        self._transition = self.xp.jit(self.transition) if self._jit else self.transition
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name not in ("_init", "_transitions")}
+        return {name: value for name, value in self.__dict__.items() if name not in ("_init", "_transition")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -167,8 +166,15 @@ class Sampling(Inference):
         """One step of a chain: a key, a state and an info."""
 
     def advance(self, jobs: list[Any], arguments: Any) -> list[Any]:
-        """A transition for each job, which is a key, a state and a step size: keys, states and infos."""
-        return self._workers.run(self, jobs, arguments) if self._workers.count else self._transitions(jobs, arguments)
+        """A transition for each job, which is a key, a state and a step size: keys, states and infos.
+
+        In this process it is the same program for each, so that the numbers of a chain do not depend on the others; a
+        map over a further axis of all arrays, or a loop over chains in one program, gives other last bits. Nothing is
+        read in between, so that a device has the next chain before it has finished one.
+        """
+        if self._workers.count:
+            return self._workers.run(self, jobs, arguments)
+        return [self._transition(*job, *arguments) for job in jobs]
 
     def alone(self) -> Any:
         """A copy that only makes transitions: without chains, data and inputs."""

@@ -1,4 +1,4 @@
-"""Chains together, in one program or in processes, are the chains one after the other, bit for bit."""
+"""Chains in processes are the chains one after the other, bit for bit."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SAMPLERS = {
     "random_walk": functools.partial(neko.RandomWalk, step_size=1e-3),
     "sgld": functools.partial(neko.SGLD, step_size=1e-5),
 }
-QUICK = {("langevin", "torch"), ("langevin", "jax")}
+QUICK = {("langevin", "torch")}
 CASES = [
     pytest.param(name, backend, marks=() if (name, backend) in QUICK else pytest.mark.slow)
     for name in SAMPLERS
@@ -34,14 +34,12 @@ def data(examples=30):
     return rng.standard_normal((examples, 6, 4)), np.eye(2)[rng.integers(0, 2, examples)]
 
 
-def made(name, backend, *, alone=False, **options):
-    """A sampler of three chains, whose transitions are one after the other if `alone`."""
+def made(name, backend, **options):
+    """A sampler of three chains."""
     xp = backends.get(backend, dtype="float32")
     network = neko.Model(neko.cells.LIF(8, recurrent=False, v_th=0.5), 2, xp, seed=1)
     model = neko.Evaluator(network, loss="categorical_crossentropy")
-    sampler = SAMPLERS[name](model, chains=3, warmup=2, x_pred=data()[0][:3], **options)
-    sampler._transitions.together &= not alone
-    return sampler
+    return SAMPLERS[name](model, chains=3, warmup=2, x_pred=data()[0][:3], **options)
 
 
 def trained(sampler, epochs=5, **options):
@@ -57,15 +55,6 @@ def assert_same(found, expected):
     assert not np.array_equal(positions[0], positions[1]), "chains are not copies of each other"
 
 
-@pytest.mark.parametrize(("name", "backend"), CASES)
-def test_chains_in_one_program_are_the_chains_one_after_the_other(name, backend):
-    if not backends.get(backend, dtype="float32").compiles:
-        pytest.skip("one after the other is all there is where nothing compiles")
-    assert made(name, backend)._transitions.together
-    assert_same(trained(made(name, backend)), trained(made(name, backend, alone=True)))
-
-
-@pytest.mark.quick("torch")
 @pytest.mark.parametrize(("name", "backend"), CASES)
 def test_chains_in_processes_are_the_chains_in_one(name, backend, tmp_path):
     """Also where a run goes on from a checkpoint with another number of processes."""
