@@ -51,7 +51,7 @@ ARROWS = {
     "bayes": {
         "backend",
         *("typing", "tree", "errors", "registry", "identity", "io", "objective", "models", "data", "evaluator"),
-        *("rules", "samplers", "training"),
+        *("cells", "rules", "samplers", "training", "updates"),
     },
     "environments": {"identity"},
     "agents": {

@@ -17,6 +17,7 @@ import neko
 from neko import backend as backends
 from neko import cells, identity
 from neko.bayes import METHODS, Laplace, Normal
+from neko.bayes.gibbs import Block, RandomWalk
 from neko.cells import surrogates
 from neko.devices import ConstantStep, SoftBounds
 from neko.errors import CheckpointError
@@ -49,6 +50,7 @@ OTHER = {
     "chains": 2,
     "warmup": 3,
     "thinning": 2,
+    "blocks": [Block("*", RandomWalk())],
     "memory": 1.0,
     "seed": 1,
     "step_size": 3e-4,
@@ -465,7 +467,7 @@ RESUMED = {
     "mask": ({"train": {"mask": np.tril(np.ones((6, 5)))}}, "data.mask=None: this run has"),
     "validation": ({"train": {"validation": (X[:2], Y[:2])}}, "validation="),
     "hmc prior": ({"kind": neko.HMC, "prior": 0.1}, "prior.scale=1.0: this run has 0.1"),
-    "hmc mass": ({"kind": neko.HMC, "mass": {"readout.b_out": 2.0}}, "mass=None: this run has"),
+    "hmc mass": ({"kind": neko.HMC, "mass": {"readout.b_out": 2.0}}, "mass='diagonal': this run has"),
     "langevin scale": ({"kind": neko.Langevin, "scale": {"readout.b_out": 2.0}}, "scale=None: this run has"),
     "sgld x": ({"kind": neko.SGLD, "x": X[::-1]}, "data.x="),
     "hmc drift": ({"kind": neko.HMC, "drift": neko.Eprop}, "drift.rule='bptt': this run has 'eprop:symmetric'"),

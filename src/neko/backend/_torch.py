@@ -22,9 +22,9 @@ from neko.backend.random import HostRandom, Random
 FLOATS = {"float32": torch.float32, "float64": torch.float64}
 RAW = """
     abs cos exp floor log log1p matmul ones_like reshape sign sin sqrt square tanh where zeros_like isfinite
-    round
+    round sigmoid einsum
 """.split()  # noqa: SIM905
-"""Functions of torch that have the semantics of the array API already: a wrapper costs microseconds per call."""
+"""Functions of torch that have the semantics of a backend already: a wrapper costs microseconds per call."""
 
 
 class TorchBackend(Framework):
@@ -45,9 +45,7 @@ class TorchBackend(Framework):
         for name in names.CREATION:
             setattr(self, name, self._creating(getattr(torch, name), device=self.device))
         self.erf = torch.special.erf
-        self.sigmoid = torch.sigmoid
         self.softplus = torch.nn.functional.softplus
-        self.einsum = torch.einsum
         self.cholesky = torch.linalg.cholesky
 
     def scope(self) -> Any:
@@ -59,6 +57,9 @@ class TorchBackend(Framework):
 
     def minimum(self, a: Any, b: Any) -> Any:
         return torch.clamp(a, max=b) if isinstance(b, int | float) else torch.minimum(a, b)
+
+    def unstack(self, x: Any, *, axis: int = 0) -> Any:
+        return torch.unbind(x, axis)
 
     def astype(self, x: Any, dtype: Any) -> Any:
         return x.to(dtype)

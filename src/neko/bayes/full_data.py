@@ -27,6 +27,8 @@ class FullData(Sampling):
     as memory allows. A loader must have every example exactly once, in any order.
     """
 
+    renewing = False
+
     def __init__(self, model: Evaluator, **options: Any) -> None:
         super().__init__(model, **options)
         self.data: Any = None

@@ -37,7 +37,6 @@ class MiniBatch(Sampling):
 
     sampler: Any
     """Module of `neko.samplers` with a State, an Info with the log density, `init` and `step`."""
-    renewing = True
 
     def __init__(self, model: Evaluator, *, step_size: float, **options: Any) -> None:
         super().__init__(model, **options)

@@ -3,66 +3,42 @@
 from __future__ import annotations
 
 import copy
+import importlib.util
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
-from neko import identity, rules, tree
 from neko.arguments import check_integer, check_number
-from neko.bayes import starts as starting
 from neko.bayes import thinning
-from neko.bayes.began import Began, warn_of_change, warn_of_likelihood
 from neko.bayes.chain import Chain
-from neko.bayes.inference import Inference
+from neko.bayes.diagnostics import diagnose
+from neko.bayes.driven import Driven
 from neko.bayes.posterior import Posterior
 from neko.bayes.workers import Workers
-from neko.data import size
 from neko.data.intake import Examples
-from neko.data.sources import Batches, Source
-from neko.errors import CheckpointError
 from neko.evaluator import Evaluator
-from neko.identity import fingerprint, representation
 from neko.identity.fingerprint import DataSet
 from neko.io import snapshot
-from neko.models.adapted import check_names
 from neko.models.network import Params
-from neko.rules.base import GradientRule
 from neko.training.learner import Measures
-from neko.training.learning_rule import LearningRule
 from neko.typing import Array
 
 
-class Sampling(Inference):
+class Sampling(Driven):
     """A learner that samples from the posterior of the weights, see `Inference`.
 
     For a target at every step the likelihood needs ``reduction='sum'``, the sum over a sequence's steps; with the mean,
     which causes a `SamplingWarning`, a sequence counts as much as one step.
 
-    All chains sample one density: every call of `Trainer.train` must have the same examples (in any order and in
-    batches of any size), with the same model, objective, prior and options. The chains have their own positions: a
-    change of the model's parameters between two calls does not affect them and causes a `SamplingWarning`; after the
-    next epoch the model has the first chain's position again.
+    All chains sample one density. They have their own positions; after an epoch the model has that of the first chain.
 
     Parameters
     ----------
-    model : Evaluator
-        Model and loss. The first chain starts from its present parameters.
-    drift : str, class or callable
-        The gradient rule of the proposals by its name or class, or a function from an evaluator to one: for example
-        ``'eprop:random'``, ``Eprop`` or ``functools.partial(Eprop, mode='random')``. It may be any deterministic
-        function of the weights; feedback weights are drawn once and do not change.
-    chains : int
-        Number of chains.
-    starts : {'both', 'model', 'prior'} or sequence of dict
-        Where the chains start. With 'model' the first from the model's present weights and the others from these
-        shuffled within each tensor: independent, with the same distribution. With 'prior' each from a draw of the
-        prior. With 'both', half of them (one more if the number is odd) as with 'model' and the others as with 'prior',
-        so that their agreement does not depend on where they start. A sequence has parameters for a chain each, dicts
-        of arrays of any framework, for example of other trained networks, ``[other.params]``, or of draws,
-        ``[{name: w[0, -1] for name, w in posterior.draws.items()}]``; with more `chains` the others start from draws of
-        the prior.
+    model, drift, chains, starts
+        See `Driven`. The drift, of the proposals, may be any deterministic function of the weights; feedback weights
+        are drawn once and do not change.
     warmup : int
         Number of epochs at the beginning without draws.
     thinning : int
@@ -79,21 +55,12 @@ class Sampling(Inference):
         Compile the step where the framework compiles.
     **options
         See `Inference`: ``prior``, ``power``, ``temperature``, ``x_pred``, ``seed``.
-
-    Raises
-    ------
-    TypeError, ValueError
-        For a drift that is not a gradient rule, a penalty of a user's model (use a prior instead), counts below 1, and
-        starts that are not parameters of the model. In training for data, an objective or options that differ from
-        those at the start of the chains.
     """
 
     def __init__(
         self,
         model: Evaluator,
         *,
-        drift: Any = "bptt",
-        chains: int = 1,
         starts: str | Sequence[Params] = "both",
         warmup: int = 100,
         thinning: int = 1,
@@ -102,27 +69,17 @@ class Sampling(Inference):
         jit: bool = True,
         **options: Any,
     ) -> None:
-        super().__init__(model, **options)
-        chains = check_integer("chains", chains)
+        super().__init__(model, starts=starts, **options)
         self.warmup = check_integer("warmup", warmup, least=0)
         self.thinning = check_integer("thinning", thinning)
         self.memory = None if memory is None else check_number("memory", memory, positive=True)
-        self.drift = build_drift(drift, model)
         # The target must be deterministic: no dropout, and constant buffers.
         self.drift.training = False
-        self.starts = starting.checked(starts)
-        self.n_chains = starting.number(self.starts, chains)
         self.chains: list[Chain] = []
-        self.epochs = 0
         self.drawn = 0
         self.room: int | None = None
-        self.batches = 0
-        self.examples = 0
-        self.share = 1.0
         self.feedback: Params = {}
-        self._source: Source | None = None
-        self._began: Began | None = None
-        self._looked = False
+        self._effective = (0, np.nan)
         self._workers = Workers(check_integer("workers", workers, least=0))
         self._jit = jit
         self.compile()
@@ -138,10 +95,6 @@ class Sampling(Inference):
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self.compile()
-
-    def __repr__(self) -> str:
-        options = representation.options(self, drift=self.drift.name)
-        return f"{type(self).__name__}({', '.join([repr(self.model), *options])})"
 
     @property
     def warming(self) -> bool:
@@ -186,10 +139,6 @@ class Sampling(Inference):
     def step_sizes(self) -> list[float]:
         """The step size of every chain."""
 
-    def attach(self, source: Source) -> None:
-        self._source = source
-        self._looked = False
-
     @abstractmethod
     def items(self, batches: Iterable[Examples]) -> Iterable[Any]:
         """The arguments of `learn`, each for one transition; a subclass passes the batches through `look`."""
@@ -210,62 +159,35 @@ class Sampling(Inference):
                     chain.thin(2)
         self.model.params = self.chains[0].position
         self.epochs += 1
-        return measures
+        ess = self.effective()
+        return measures if ess is None else {**measures, "ess": ess}
 
-    def look(self, batches: Iterable[Examples]) -> Iterable[Examples]:
-        """The batches, unchanged. In the first epoch of a call the chains start with these data, or their data are
-        compared with these."""
-        if self._looked:
-            return batches
-        batches = list(batches)
-        self.batches = len(batches)
-        arrays = [tuple(batch[:3]) for batch in batches]
-        on_host = tree.map(lambda a: np.asarray(self.xp.to_numpy(a)), arrays)
-        found = fingerprint.of_examples(on_host)
-        data = self._source.data if isinstance(self._source, Batches) else None
-        now = Began(found, size.examples(data, found.examples), self.fixed(), data)
-        if self._began is None:
-            self.examples = now.size
-            self.begin(arrays, found)
-            self._began = now
-        else:
-            check_names(self.model.model, self.chains[0].position)
-            self._began.check(now, renewing=self.renewing)
-            warn_of_change(self.xp, self.model.params, self.chains[0].position)
-        self._looked = True
-        return batches
+    def effective(self) -> float | None:
+        """Effective sample size of the log density, of the last of 8, 9, 10, … 1.1^k draws, so that it costs little; None
+        before, and without ArviZ."""
+        reached = [n for k in range(22, 200) if (n := int(1.1**k)) <= self.drawn]
+        if not reached or importlib.util.find_spec("arviz") is None:
+            return None
+        if self._effective[0] != reached[-1]:
+            kept = [epoch for epoch in range(self.epochs) if self.draws_in(epoch)][: reached[-1]]
+            trace = np.array([chain.logdensity for chain in self.chains])[:, kept]
+            self._effective = reached[-1], float(diagnose("ess", {"logdensity": trace})["logdensity"])
+        return self._effective[1]
 
     def begin(self, arrays: list[Any], found: DataSet) -> None:
-        """Check the objective with the first batches, and create the chains at their starting points."""
-        self.resolve_priors()
+        super().begin(arrays, found)
         with self.xp.scope():
-            shapes = [self.model.batch(*batch) for batch in arrays]
-            if self.model.objective.reduction == "mean":
-                warn_of_likelihood(shapes)
-            self.share = sum(float(self.model.objective.share(self.xp, batch)) for batch in shapes) / found.examples
             self.feedback = self.drift.initial_feedback()
-            keys = self.xp.random.split(self.xp.random.key(self.seed), self.n_chains)
-            given = (self.model.params, self.priors, self.starts, self.n_chains, self.seed)
-            for position, key in zip(starting.points(self.xp, *given), self.xp.unstack(keys), strict=True):
-                self.chains.append(Chain(position, key))
         if self.memory is not None:
             one = Chain(self.chains[0].position, None)
             self.keep(one)
             self.room = thinning.capacity(self.memory, self.n_chains, [*one.draws[0].values(), *one.predictions])
 
-    renewing = False
-    """Whether epochs may have different examples of one data set, because every step uses its batch only."""
+    def add(self, weights: Params, key: Array) -> None:
+        self.chains.append(Chain(weights, key))
 
-    def fixed(self) -> dict[str, Any]:
-        """All that must not change while the chains run, by value; of a user's module only its construction."""
-        found = self.identity()
-        model = {name: value for name, value in found["model"].items() if name != "module"}
-        return {**found, "model": model}
-
-    def options(self) -> dict[str, Any]:
-        """Every option of the sampler by value, the defaults too."""
-        drift = {"rule": self.drift.name, **self.drift.options()}
-        return super().options() | identity.describe({"chains": self.n_chains, "drift": drift})
+    def shown(self) -> Params:
+        return self.chains[0].position
 
     def exported(self) -> dict[str, Any]:
         xp = self.xp
@@ -276,14 +198,13 @@ class Sampling(Inference):
                 "feedback": snapshot.exported(xp, self.feedback),
                 "chains": [chain.exported(xp) for chain in self.chains],
                 "epochs": self.epochs,
-                "data": None if self._began is None else list(self._began.data),
+                "data": self.seen(),
             }
 
     def load(self, saved: dict[str, Any], batches: Iterable[Examples]) -> None:
         xp = self.xp
         self.look(batches)
-        if self._began is not None and list(self._began.data) != saved["data"]:
-            raise CheckpointError(f"its chains are of {DataSet(*saved['data'])}: this run has {self._began.data}")
+        self.check_data(saved)
         with xp.scope():
             if self.model.model.persistent:
                 self.model.model.buffers = snapshot.loaded(xp, self.model.model.buffers, saved["buffers"], "buffers")
@@ -331,14 +252,3 @@ class Sampling(Inference):
         result = self.drift.differentiate(position, feedback, batch, buffers)
         share = self.model.objective.share(self.xp, batch)
         return result.forward.loss * share, {name: share * result.gradients[name] for name in position}, share
-
-
-def build_drift(drift: Any, model: Evaluator) -> GradientRule:
-    """The gradient rule of a name, class or function; TypeError for anything else, and for a rule without a loss."""
-    made = rules.resolve(drift)(model) if isinstance(drift, str) or callable(drift) else None
-    found = made.gradient if isinstance(made, LearningRule) else made
-    if not isinstance(found, GradientRule):
-        raise TypeError(f"drift={drift!r}: expected a gradient rule such as BPTT or Eprop")
-    if not found.has_objective:
-        raise TypeError(f"drift={drift!r} does not follow the gradient of a loss: expected another rule, such as BPTT")
-    return found

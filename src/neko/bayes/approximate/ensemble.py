@@ -64,7 +64,7 @@ class Ensemble(Inference):
         *,
         of: str = "point",
         members: int = 5,
-        starts: Sequence[Params] | None = None,
+        starts: str | Sequence[Params] = "model",
         **options: Any,
     ) -> None:
         kind: Any = METHODS.get(of)
@@ -105,7 +105,7 @@ class Ensemble(Inference):
     def begun(self, batches: Iterable[Examples]) -> Iterable[Examples]:
         """The batches, unchanged. Before the first training the members get their starting points; the model has its
         weights once there is a batch."""
-        if self.method.rules or self.starts is not None or not isinstance(self.model.model, Model):
+        if self.method.rules or self.starts != "model" or not isinstance(self.model.model, Model):
             return batches
         batches = list(batches)
         self.method.starts = [drawn(self.model.model, member) for member in range(self.members)]
