@@ -21,7 +21,7 @@ REGISTRIES = {
     "rule": RULES,
     "update": UPDATES,
     "device": DEVICES,
-    "sampler": METHODS,
+    "method": METHODS,
     "cell": CELLS,
     "encoder": ENCODERS,
 }
