@@ -143,7 +143,7 @@ class SampleConfig(Config):
     epochs: int | None = other("epochs", None)  # type: ignore[assignment]
     batch_size: int | None = other("batch_size", None)  # type: ignore[assignment]
     learning_rate: float | None = other("learning_rate", None)  # type: ignore[assignment]
-    checkpoint_every: int = other("checkpoint_every", 100)
+    checkpoint_every: int | None = other("checkpoint_every", None)  # type: ignore[assignment]
     keep: int = other("keep", 1)
     method: str = option(
         "mean_field", "Method: {neko.bayes:METHODS}; or file.py:Class. With options as in sghmc(friction=0.2)."

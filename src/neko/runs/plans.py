@@ -18,6 +18,7 @@ class Plan:
     pretrain: int = 40
     warmup: int = 0
     thinning: int = 1
+    checkpoint_every: int = 10
     prior: float = 5.0
     power: float = 1.0
     step_size: float | None = None
@@ -26,7 +27,9 @@ class Plan:
 
 TRAINED = Plan(epochs=60, batch_size=128)
 STOCHASTIC = Plan(epochs=150, batch_size=128, chains=2, warm=2, warmup=50, thinning=5, step_size=1e-6)
-ACCEPTED = Plan(epochs=1500, batch_size=1000, chains=2, warm=2, warmup=1200, thinning=5, step_size=1e-7)
+ACCEPTED = Plan(
+    epochs=1500, batch_size=1000, chains=2, warm=2, warmup=1200, thinning=5, checkpoint_every=100, step_size=1e-7
+)
 PLANS = {
     "langevin": ACCEPTED,
     "random_walk": ACCEPTED,
