@@ -58,9 +58,6 @@ class TorchBackend(Framework):
     def minimum(self, a: Any, b: Any) -> Any:
         return torch.clamp(a, max=b) if isinstance(b, int | float) else torch.minimum(a, b)
 
-    def unstack(self, x: Any, *, axis: int = 0) -> Any:
-        return torch.unbind(x, axis)
-
     def astype(self, x: Any, dtype: Any) -> Any:
         return x.to(dtype)
 

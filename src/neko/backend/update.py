@@ -66,8 +66,10 @@ class Update(ABC):
 
 def choose(xp: Any, good: Array, new: Any, old: Any) -> Any:
     """The arrays of the tree `new` if the scalar `good` is true, else those of `old`; zeros where `old` is None."""
-    if new is None or new is old or xp.known(good):
+    if new is None or new is old or (known := xp.known(good)):
         return new
+    if known is False and old is not None:
+        return old
     if isinstance(new, dict):
         return {key: choose(xp, good, a, None if old is None else old[key]) for key, a in new.items()}
     if isinstance(new, tuple | list):

@@ -112,6 +112,8 @@ class FullData(Sampling):
     def summed(self, of: Callable[[Any], Any], zero: Any, data: Any) -> Any:
         """The sum of the trees that `of` returns for the batches (x, y, mask), from `zero`."""
         stacked, odd = data
+        if odd is None and tree.leaves(stacked)[0].shape[0] == 1:
+            return of(tree.map(lambda a: a[0], stacked))
 
         def add(carry: Any, batch: Any) -> tuple[Any, None]:
             return tree.map(lambda a, b: a + b, carry, of(batch)), None

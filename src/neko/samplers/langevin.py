@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from neko.backend.protocol import Backend
 from neko.backend.update import choose
-from neko.samplers.proposals import Position, Target, accept, normals, scales
+from neko.samplers.proposals import Position, Target, accept, normals, scales, times
 from neko.typing import Array
 
 
@@ -65,16 +65,16 @@ def step(
     s = scales(xp, state.position, scale)
     root = xp.sqrt(2.0 * step_size)
     proposal = {
-        name: w + step_size * s[name] ** 2 * state.drift[name] + root * s[name] * noise[name]
+        name: w + times(s[name], times(s[name], step_size)) * state.drift[name] + times(s[name], root) * noise[name]
         for name, w in state.position.items()
     }
     logdensity, drift = target(proposal)
-    # log q(θ|θ') - log q(θ'|θ) = ½ Σ (ξ - ξ')(ξ + ξ') with ξ' the noise of the reverse step; as a product, since the
-    # difference of two sums over a million weights would lose precision.
-    correction = 0.0
+    # With h = √(ε/2) s (g + g') the noise of the reverse step is -ξ - h, and log q(θ|θ') / q(θ'|θ) is -Σ h (ξ + h/2):
+    # a product, since the difference of two sums over a million weights would lose precision.
+    log_ratio = logdensity - state.logdensity
     for name, forth in noise.items():
-        back = -forth - (0.5 * root) * s[name] * (state.drift[name] + drift[name])
-        correction = correction + 0.5 * xp.sum((forth - back) * (forth + back))
-    probability, accepted = accept(xp, key_accept, logdensity - state.logdensity + correction)
+        h = times(s[name], 0.5 * root) * (state.drift[name] + drift[name])
+        log_ratio = log_ratio - xp.sum(h * (forth + 0.5 * h))
+    probability, accepted = accept(xp, key_accept, log_ratio)
     proposed = State(proposal, logdensity, drift)
     return choose(xp, accepted, proposed, state), Info(probability, accepted)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -16,9 +17,6 @@ Position = dict[str, Array]
 """Parameters by name."""
 Target = Callable[[Position], tuple[Array, Position]]
 """From a position to the log density there, up to a constant, and the drift (or force)."""
-
-LOWEST = -1e30
-"""Finite value in place of the logarithm of 0."""
 
 
 def normals(xp: Backend, key: Array, position: Position) -> Position:
@@ -38,6 +36,12 @@ def scales(xp: Backend, position: Position, given: dict[str, Any] | None) -> dic
         raise ValueError(f"no parameters {unknown!r}: expected some of {sorted(position)!r}")
     factors = {n: f if isinstance(f, int | float) else xp.asarray(f, dtype=xp.dtype) for n, f in given.items()}
     return {name: factors.get(name, 1.0) for name in position}
+
+
+def times(factor: Any, x: Array) -> Array:
+    """``factor x``; x itself where the factor is the number 1, since an operation on a few weights costs much beside
+    the little it computes."""
+    return x if isinstance(factor, float) and factor == 1.0 else factor * x
 
 
 def as_array(name: str, value: Any) -> np.ndarray:
@@ -85,12 +89,11 @@ def check_starts(starts: Any) -> list[dict[str, np.ndarray]]:
 
 
 def accept(xp: Backend, key: Array, log_ratio: Array) -> tuple[Array, Array]:
-    """``min(1, e^log_ratio)`` and whether a uniform number lies below it; NaN is never accepted."""
+    """``min(1, e^log_ratio)`` and whether a uniform number lies below it; NaN and infinity are never accepted."""
     return decide(xp, xp.random.uniform(key, ()), log_ratio)
 
 
 def decide(xp: Backend, uniform: Array, log_ratio: Array) -> tuple[Array, Array]:
     """As `accept`, with the uniform number."""
-    log_ratio = xp.where(xp.isfinite(log_ratio), log_ratio, xp.full((), LOWEST))
-    probability = xp.exp(xp.minimum(log_ratio, 0.0))
+    probability = xp.where(log_ratio < math.inf, xp.exp(xp.minimum(log_ratio, 0.0)), xp.zeros(()))
     return probability, uniform < probability
