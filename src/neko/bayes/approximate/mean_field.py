@@ -59,6 +59,10 @@ class MeanField(FactorisedGaussian):
     normal posterior with the precision matrix Λ, σ² is :math:`1/Λ_{ii}` and not :math:`(Λ^{-1})_{ii}`), and it covers
     one of the many equivalent optima that permutations of neurons give. ``chains`` trains several.
 
+    **Practice.** On MNIST-1D the hidden layer learnt the best features where the readout starts near zero and its σ at
+    0.1, input weights and v_th are small, so that a step of the optimizer changes them much, and a constant input is
+    the neurons' bias. λ of 10 to 30 suited some thousand examples; where outputs are underconfident raise it.
+
     References
     ----------
     Hinton & van Camp (1993), doi:10.1145/168304.168306; Graves (2011), NIPS; Blundell et al. (2015), arXiv:1505.05424.
@@ -67,7 +71,7 @@ class MeanField(FactorisedGaussian):
     width = ".log_scale"
 
     def __init__(
-        self, model: Evaluator, *, initial_scale: Any = 0.1, local: bool | None = None, **options: Any
+        self, model: Evaluator, *, initial_scale: Any = 0.02, local: bool | None = None, **options: Any
     ) -> None:
         super().__init__(model, **options)
         self.initial_scale = initial_scale
