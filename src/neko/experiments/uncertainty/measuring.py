@@ -28,11 +28,18 @@ def measured(recipe: Recipe, data: Dataset, hidden: int, backend: str, seed: int
     start from.
     """
     begin = time.process_time()
+    data = with_constant(data) if recipe.constant else data
     rule = trained(recipe, data, hidden, backend, seed)
     found = centre(rule, data) if recipe.centre else rule.posterior
     seconds = time.process_time() - begin
     measures = {"processor seconds": seconds, **described(found, data.y_test)}
     return measures | (chains(rule, found, data.y_test) if recipe.sampler else {})
+
+
+def with_constant(data: Dataset) -> Dataset:
+    """The data with a further input that is always 1."""
+    x, x_test = (np.concatenate([x, np.ones_like(x[..., :1])], axis=-1) for x in (data.x_train, data.x_test))
+    return data._replace(x_train=x, x_test=x_test)
 
 
 def trained(recipe: Recipe, data: Dataset, hidden: int, backend: str, seed: int) -> Any:
@@ -57,12 +64,10 @@ def trained(recipe: Recipe, data: Dataset, hidden: int, backend: str, seed: int)
 
 def network(recipe: Recipe, hidden: int, backend: str, seed: int, data: Dataset) -> neko.Evaluator:
     """The network of a recipe with its initial weights."""
-    constants = {
-        # of every neuron: as many as there are
-        name: value[:: len(value) // hidden][:hidden] if isinstance(value, tuple) else value
-        for name, value in recipe.network.items()
-    }
-    net = getattr(neko, recipe.cell)(hidden, CLASSES, backend, seed=seed, **constants)
+    options = dict(recipe.network)
+    if recipe.leaks is not None:
+        options["tau_m"] = (-1.0 / np.log(np.linspace(*recipe.leaks, hidden))).tolist()
+    net = getattr(neko, recipe.cell)(recipe.units or hidden, CLASSES, backend, seed=seed, **options)
     model = neko.Evaluator(net, loss="categorical_crossentropy", target="mean")
     model.build(data.x_train)
     model.params = {name: recipe.factors.get(name, 1.0) * w for name, w in model.params.items()}

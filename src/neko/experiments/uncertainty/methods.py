@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import numpy as np
-
 from neko.bayes import METHODS
 from neko.bayes.sampling import Sampling
 from neko.updates import Cosine
@@ -16,10 +14,12 @@ from neko.updates import Cosine
 class Recipe:
     """A method with its numbers.
 
-    `rate` is Adam's, which falls to zero by half a cosine over all updates; None leaves the step to the method.
-    `factors` multiply initial weights, by name. With `warm` every chain starts from a network of its own that Adam has
-    trained. With `centre` predictions are those of the one network at the centre of the distribution. `seeds` is the
-    largest number of seeds, None for any.
+    `rate` is Adam's, which falls to zero by half a cosine over all updates; None leaves the step to the method. `units`
+    is the size of the layer, None for that of the settings. `factors` multiply initial weights, by name. With
+    `constant` a further input is always 1, so that every neuron learns a threshold of its own. With `leaks` neurons'
+    factors of a step, exp(-dt/τ_m), are between these two, at equal distances. With `warm` every chain starts from a
+    network of its own that Adam has trained. With `centre` predictions are those of the one network at the centre of
+    the distribution. `seeds` is the largest number of seeds, None for any.
     """
 
     method: str
@@ -30,6 +30,9 @@ class Recipe:
     cell: str = "LIF"
     network: dict[str, Any] = field(default_factory=dict)
     factors: dict[str, float] = field(default_factory=dict)
+    units: int | None = None
+    constant: bool = False
+    leaks: tuple[float, float] | None = None
     sequence: bool = False
     warm: bool = False
     centre: bool = False
@@ -67,6 +70,9 @@ class Recipe:
         parts = [f"{self.method}: {self.epochs} epochs", f"batches of {self.batch}"]
         parts += [] if self.rate is None else [f"Adam {self.rate:g} with cosine"]
         parts += [f"{name} {value}" for name, value in {**self.options, **self.network}.items()]
+        parts += [] if self.units is None else [f"{self.units} units"]
+        parts += ["a constant input"] if self.constant else []
+        parts += [] if self.leaks is None else ["leaks from {:g} to {:g}".format(*self.leaks)]
         parts += [f"initial {name} times {factor:g}" for name, factor in self.factors.items()]
         return ", ".join(parts)
 
@@ -78,12 +84,13 @@ ADAM = Recipe("point", 50, {"prior": DECAY}, rate=1e-2, network=MEMORYLESS)
 DROPOUT = Recipe("dropout", 80, {"prior": 1.0}, rate=1e-2, network=MEMORYLESS)
 MEAN_FIELD = Recipe(
     "mean_field",
-    40,
-    {"prior": 1.0, "power": 1.0 / 0.06, "initial_scale": {"layers.*": 0.007, "*": 0.1}},
+    30,
+    {"prior": 1.0, "power": 33.0, "initial_scale": {"layers.*": 0.007, "*": 0.1}},
     rate=3e-3,
     batch=100,
     network=MEMORYLESS | {"v_th": 0.1},
     factors={"layers.0.w_in": 0.1, "readout.w_out": 0.03},
+    constant=True,
 )
 CHAINS = Recipe("langevin", 300, {"prior": DECAY, "chains": 4}, batch=4000, network=MEMORYLESS, warm=True, seeds=1)
 GIBBS = Recipe(
@@ -94,9 +101,8 @@ GIBBS = Recipe(
     network=MEMORYLESS,
     seeds=1,
 )
-LEAKS = tuple(float(-1.0 / np.log(a)) for a in np.linspace(0.3, 0.98, 1000))
-"""Membrane time constants in ms of leaks from .3 to .98 a step."""
-STEPS = Recipe("point", 40, {"prior": 1.0}, rate=5e-3, sequence=True, network={"recurrent": False}, seeds=2)
+LEAKS = (0.3, 0.98)
+STEPS = Recipe("point", 40, {"prior": 1.0}, rate=5e-3, sequence=True, network={"recurrent": False}, seeds=1)
 
 ONE, MIXED = "40 steps, one leak", "40 steps, mixed leaks"
 FIVE, PRIOR, WARM, MALA = "five mean-field", "block Gibbs from the prior", "block Gibbs from Adam", "MALA from Adam"
@@ -106,7 +112,9 @@ ROWS = {
     "ensemble of five": replace(ADAM, method="ensemble", options=ADAM.options | {"members": 5}),
     "dropout, mean network": replace(DROPOUT, centre=True),
     "dropout, Monte Carlo": DROPOUT,
-    "five dropout": replace(DROPOUT, method="ensemble", options=DROPOUT.options | {"of": "dropout", "members": 5}),
+    "five dropout": replace(
+        DROPOUT, method="ensemble", options=DROPOUT.options | {"of": "dropout", "members": 5}, seeds=1
+    ),
     "IVON": Recipe("ivon", 40, {"prior": 1.0, "power": 10.0}, network=MEMORYLESS),
     "SWAG": Recipe("swag", 60, {"prior": DECAY, "learning_rate": 0.5, "warmup": 20, "draws": 50}, network=MEMORYLESS),
     "last-layer Laplace": replace(ADAM, method="laplace", options=ADAM.options | {"temperature": 0.1, "draws": 50}),
@@ -117,17 +125,17 @@ ROWS = {
         method="cyclical_sghmc",
         epochs=60,
         batch=128,
-        options={"prior": DECAY, "chains": 4, "cycle_epochs": 20, "step_size": 1e-5, "exploration": 0.5},
+        options={"prior": DECAY, "chains": 4, "cycle_epochs": 20, "step_size": 3e-6, "exploration": 0.5},
     ),
     MALA: replace(CHAINS, options=CHAINS.options | {"step_size": 1e-7, "warmup": 200}),
     "random walk from Adam": replace(
         CHAINS, method="random_walk", epochs=600, options=CHAINS.options | {"step_size": 1e-3, "warmup": 400}
     ),
     PRIOR: GIBBS,
-    WARM: replace(GIBBS, warm=True),
+    WARM: replace(GIBBS, epochs=160, warm=True),
     f"{ONE}, Adam": STEPS,
-    f"{MIXED}, Adam": replace(STEPS, network=STEPS.network | {"tau_m": LEAKS}),
-    f"{MIXED}, dropout": replace(STEPS, method="dropout", network=STEPS.network | {"tau_m": LEAKS}),
-    "40 steps, GRU, Adam": replace(STEPS, cell="GRU", network={}),
+    f"{MIXED}, Adam": replace(STEPS, leaks=LEAKS),
+    f"{MIXED}, dropout": replace(STEPS, method="dropout", leaks=LEAKS),
+    "40 steps, GRU, Adam": replace(STEPS, cell="GRU", network={}, units=128),
 }
 QUICK = (POINT, "dropout, mean network", VARIATIONAL, MALA, PRIOR, f"{MIXED}, dropout")
