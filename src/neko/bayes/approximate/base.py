@@ -186,8 +186,10 @@ class Approximation(Driven):
         try:
             for rule, key in zip(self.rules, self._keys, strict=True):
                 with self.xp.scope():
-                    keys = self.xp.unstack(self.xp.random.split(key, self.draws))
-                    weights = [self.draw(rule, own) for own in keys]
+                    keys = self.xp.random.split(key, self.draws)
+                    # by way of the host: a compiling framework would compile the access to each entry
+                    own = [self.xp.asarray(k, dtype=keys.dtype) for k in np.array(self.xp.to_numpy(keys))]
+                    weights = [self.draw(rule, k) for k in own]
                 draws.append([{name: np.array(self.xp.to_numpy(w)) for name, w in drawn.items()} for drawn in weights])
                 predictions.append([self.predicted(rule, drawn) for drawn in weights if self.x_pred is not None])
         finally:
