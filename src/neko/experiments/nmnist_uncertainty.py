@@ -137,6 +137,7 @@ class NmnistUncertainty(Experiment):
             refused.plot(100.0 * curve.refused, 100.0 * curve.accuracy, label=row)
         values, right = (results.values(VARIATIONAL, name).ravel() for name in ("uncertainty", "right"))
         draw_uncertainty(certain, values, right > 0.5)
+        certain.set(xlabel="entropy (nats)")
         refused.set(xlabel="most uncertain examples refused (%)", ylabel="accuracy of the others (%)")
         refused.legend(frameon=False, fontsize="small")
         return {"uncertainty": figure}
