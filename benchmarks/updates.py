@@ -30,7 +30,7 @@ UPDATES = {
     "constant steps": neko.Manhattan(device=ConstantStep()),
     "noise and spread": neko.Manhattan(device=NOISY),
 }
-LIMITS = {"constant steps": 1.5, "noise and spread": 3.0, "Langevin": 1.3}
+LIMITS = {"constant steps": 1.5, "noise and spread": 3.0, "Langevin": 1.1}
 """Times Adam's update, and times the gradient."""
 
 
