@@ -16,8 +16,9 @@ from scipy import integrate, stats
 import neko
 from neko.bayes import Laplace, Normal
 from neko.bayes.approximate import gaussian, local, mean_field
-from neko.bayes.approximate.ivon import IVON, VariationalNewton
+from neko.bayes.approximate.ivon import IVON
 from neko.bayes.approximate.mean_field import MeanField
+from neko.bayes.approximate.newton import VariationalNewton
 from significance import FALSE_ALARM, MISSED, missed_binomial, missed_normal, p_binomial, p_normal
 from test_composition import Line
 

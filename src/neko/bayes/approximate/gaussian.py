@@ -7,16 +7,13 @@ from typing import Any, ClassVar
 
 from neko.backend.protocol import Backend
 from neko.bayes.approximate.base import Approximation
+from neko.bayes.approximate.distributed import MEAN, Distributed, means
 from neko.evaluator import Evaluator
-from neko.models.base import Pass, Trainable
 from neko.models.network import Params
 from neko.objective import Batch
 from neko.rules.base import Gradient, GradientRule
 from neko.training.learning_rule import LearningRule
 from neko.typing import Array
-
-MEAN = ".mean"
-"""What the name of a mean ends in, after the name of the weight."""
 
 
 class FactorisedGaussian(Approximation):
@@ -108,45 +105,6 @@ class Drawn(GradientRule):
     def decay(self) -> dict[str, float]:
         learnt = self.drift.learnt_feedback()
         return {name if name in learnt else name + MEAN: share for name, share in self.drift.decay().items()}
-
-
-class Distributed(Trainable):
-    """A model whose parameters are those of a distribution of its weights; a forward pass is one with their means."""
-
-    def __init__(self, model: Trainable, params: Params) -> None:
-        self.inner = model
-        self.params = params
-        self.buffers = model.buffers
-        self.xp, self.cells, self.dt, self.task_type = model.xp, model.cells, model.dt, model.task_type
-        self.ending, self.bounded, self.directions = model.ending, model.bounded, model.directions
-
-    @property
-    def persistent(self) -> bool:  # type: ignore[override]
-        return self.inner.persistent
-
-    @property
-    def outputs(self) -> int:
-        return self.inner.outputs
-
-    def prepare(self, x: Any, *, batch_size: int | None = None) -> None:
-        self.inner.prepare(x, batch_size=batch_size)
-
-    def shape(self, x: Any) -> tuple[int, int] | None:
-        return self.inner.shape(x)
-
-    def arrange(self, x: Array) -> Array:
-        return self.inner.arrange(x)
-
-    def forward(self, xp: Backend, params: Params, x: Array, carry: Any, *, training: bool) -> Pass:
-        return self.inner.forward(xp, means(params), x, carry, training=training)
-
-    def clone(self) -> Distributed:
-        return Distributed(self.inner.clone(), dict(self.params))
-
-
-def means(params: Params) -> Params:
-    """The mean of every weight by its name."""
-    return {name.removesuffix(MEAN): m for name, m in params.items() if name.endswith(MEAN)}
 
 
 def drawn(xp: Backend, spread: dict[str, tuple[Array, Array]], key: Array) -> tuple[Params, Params]:

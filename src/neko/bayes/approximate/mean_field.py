@@ -7,7 +7,8 @@ from typing import Any
 
 from neko.arguments import check_number
 from neko.backend.protocol import Backend
-from neko.bayes.approximate.gaussian import MEAN, FactorisedGaussian, drawn
+from neko.bayes.approximate.distributed import MEAN
+from neko.bayes.approximate.gaussian import FactorisedGaussian, drawn
 from neko.bayes.approximate.local import LocalReparametrisation, refusal
 from neko.bayes.inference import METHODS
 from neko.bayes.priors import Laplace, Normal, Prior, by_pattern
