@@ -9,6 +9,7 @@ from typing import Any
 from benchmarks.contenders import CONTENDERS
 from benchmarks.figures import Rows, median, number, percent, rate, ratio, table
 from benchmarks.peers import PEERS
+from benchmarks.sampling_part import sampling
 
 OTHER_RATIOS = [
     ("torch Manhattan", "torch e-prop", "1.5"),
@@ -144,28 +145,6 @@ def growth(found: dict[str, Any], axis: int, title: str, held: str) -> Iterator[
             *([name, *over(cases, lambda i, name=name: number(median(rows, name, i)))] for name in rows),
             *([f"{a} / {b}", *over(cases, lambda i, a=a, b=b: number(ratio(rows, a, b, i)))] for a, b in chunks),
         ],
-    )
-
-
-def sampling(found: list[dict[str, Any]]) -> Iterator[str]:
-    yield "## Samplers beside blackjax"
-    yield (
-        "MALA, and HMC with ten leapfrog steps, on JAX in one process: the same densities and step sizes, each sampler "
-        "in one compiled scan. Effective draws (ArviZ, mean over all entries) per second of CPU time, and what a "
-        "transition takes."
-    )
-    yield table(
-        ["", "acceptance", "effective draws / s", "blackjax", "ratio", "µs a transition", "blackjax"],
-        (
-            [
-                f"{row['density']}, {row['sampler']}",
-                f"{row['acceptance']['ours']:.2f}",
-                *(number(row["ess per second"][who]) for who in ("ours", "theirs")),
-                f"{row['ratio']:.2f}",
-                *(number(row["us"][who]) for who in ("ours", "theirs")),
-            ]
-            for row in found
-        ),
     )
 
 

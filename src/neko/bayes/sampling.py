@@ -163,8 +163,8 @@ class Sampling(Driven):
         return measures if ess is None else {**measures, "ess": ess}
 
     def effective(self) -> float | None:
-        """Effective sample size of the log density, of the last of 8, 9, 10, … 1.1^k draws, so that it costs little; None
-        before, and without ArviZ."""
+        """Effective sample size of the log density, of the last of 8, 9, 10, … 1.1^k draws, so that it costs little;
+        None before, and without ArviZ."""
         reached = [n for k in range(22, 200) if (n := int(1.1**k)) <= self.drawn]
         if not reached or importlib.util.find_spec("arviz") is None:
             return None
