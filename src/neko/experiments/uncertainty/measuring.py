@@ -49,6 +49,11 @@ def trained(recipe: Recipe, data: Dataset, hidden: int, backend: str, seed: int)
     if recipe.warm:
         options["starts"] = starts(recipe, data, hidden, backend, seed)
         del options["chains"]
+    if recipe.combination:
+        # members of no two seeds share initial weights
+        members = options.pop("members")
+        seeds = range(members * seed, members * (seed + 1))
+        options["starts"] = [network(recipe, hidden, backend, number, data).params for number in seeds]
     rule = recipe.kind(model, x_pred=data.x_test, seed=seed, **options)
     neko.Trainer(rule).train(
         data.x_train,

@@ -14,12 +14,12 @@ from neko.updates import Cosine
 class Recipe:
     """A method with its numbers.
 
-    `rate` is Adam's, which falls to zero by half a cosine over all updates; None leaves the step to the method. `units`
-    is the size of the layer, None for that of the settings. `factors` multiply initial weights, by name. With
-    `constant` a further input is always 1, so that every neuron learns a threshold of its own. With `leaks` neurons'
-    factors of a step, exp(-dt/τ_m), are between these two, at equal distances. With `warm` every chain starts from a
-    network of its own that Adam has trained. With `centre` predictions are those of the one network at the centre of
-    the distribution. `seeds` is the largest number of seeds, None for any.
+    `rate` is the learning rate, which falls to zero by half a cosine over all updates; None leaves the step to the
+    method. `units` is the size of the layer, None for that of the settings. `factors` multiply initial weights, by
+    name. With `constant` a further input is always 1, so that every neuron learns a threshold of its own. With `leaks`
+    neurons' factors of a step, exp(-dt/τ_m), are between these two, at equal distances. With `warm` every chain starts
+    from a network of its own that Adam has trained. With `centre` predictions are those of the one network at the
+    centre of the distribution. `seeds` is the largest number of seeds, None for any.
     """
 
     method: str
@@ -68,7 +68,7 @@ class Recipe:
     def told(self) -> str:
         """All numbers in a line."""
         parts = [f"{self.method}: {self.epochs} epochs", f"batches of {self.batch}"]
-        parts += [] if self.rate is None else [f"Adam {self.rate:g} with cosine"]
+        parts += [] if self.rate is None else [f"rate {self.rate:g} with cosine"]
         parts += [f"{name} {value}" for name, value in {**self.options, **self.network}.items()]
         parts += [] if self.units is None else [f"{self.units} units"]
         parts += ["a constant input"] if self.constant else []
@@ -115,7 +115,13 @@ ROWS = {
     "five dropout": replace(
         DROPOUT, method="ensemble", options=DROPOUT.options | {"of": "dropout", "members": 5}, seeds=1
     ),
-    "IVON": Recipe("ivon", 40, {"prior": 1.0, "power": 10.0}, network=MEMORYLESS),
+    "IVON": Recipe(
+        "ivon",
+        60,
+        {"prior": {"layers.*": 0.5, "*": 0.1}, "power": 5.0, "hessian": 0.3},
+        rate=0.2,
+        network=MEMORYLESS,
+    ),
     "SWAG": Recipe("swag", 60, {"prior": DECAY, "learning_rate": 0.5, "warmup": 20, "draws": 50}, network=MEMORYLESS),
     "last-layer Laplace": replace(ADAM, method="laplace", options=ADAM.options | {"temperature": 0.1, "draws": 50}),
     VARIATIONAL: MEAN_FIELD,
