@@ -109,9 +109,9 @@ def densities() -> str:
     return (
         "**Prior and power**: for Adam, ensemble, SWAG and Laplace the prior is a weight decay, chosen by the NLL on a "
         "quarter of the training data, as all numbers of the trained methods; the chains from Adam have the same one. "
-        "Dropout's noise is part of its model, and a prior of 1 hardly pulls. Variational methods at λ = 1 keep most "
-        "weights at the prior (a network of 50,000 weights and 4,000 examples), so that λ is chosen by the same data: "
-        "above 1 their distributions are narrower than the posterior's. Laplace's temperature is chosen likewise. "
+        "Dropout's noise is part of its model, and a prior of 1 hardly pulls. Variational methods underfit at "
+        "λ = 1 (50,000 weights and 4,000 examples), so that λ is chosen by the same data: above 1 their distributions "
+        "are narrower than the Bayesian posterior's. Laplace's temperature is chosen likewise. "
         "Block Gibbs samples the Bayesian posterior, λ = T = 1, of a prior whose outputs have a variance that does not "
         "grow with the layer."
     )

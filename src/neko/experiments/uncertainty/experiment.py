@@ -29,8 +29,9 @@ class Figure3(Experiment):
     of one network this is the entropy of its prediction. AUROC is the probability that a wrong example is more
     uncertain than a right one, and the rank test that of Mann & Whitney. *If calibrated* is what a predictor with the
     same confidences would measure on average if they were the probabilities to be right: a difference to it within the
-    chance of 1,000 examples (0.01 of the calibration error, 0.015 of AUROC) is noise. R-hat and effective sample size
-    (ESS) are of predictions and of the negative log likelihood of the test labels, since weights have permutations.
+    95 % range of 1,000 examples (0.016 of the calibration error, 0.03 of AUROC) is chance. R-hat and effective sample
+    size (ESS) are of predictions and of the negative log likelihood of the test labels, since weights have
+    permutations.
 
     The paper's figure has no numbers: it shows an example, and that wrong predictions are the more uncertain ones.
 
