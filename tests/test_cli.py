@@ -94,7 +94,7 @@ def test_sample_shows_uncertainty_and_mixing(tmp_path):
     [
         ("hmc", ("acceptance", "accuracy after Adam"), ("mixed",)),
         ("sghmc(friction=0.3)", ("step size",), ("acceptance", "mixed")),
-        ("mean_field(draws=7)", ("1 x 7", "10, 1"), ("acceptance", "mixed", "step size")),
+        ("mean_field(draws=7)", ("1 x 7", "30, 1"), ("acceptance", "mixed", "step size")),
         ("ensemble", ("1 x 1",), ("acceptance", "step size")),
     ],
 )

@@ -123,7 +123,7 @@ def test_outputs_that_follow_the_neurons_are_those_of_a_full_pass(xp):
 
 
 def setting(found, *names):
-    from neko.bayes.gibbs.kernels import Setting
+    from neko.bayes.gibbs.kernel import Setting
 
     return Setting({name: found.priors[name] for name in names}, 1.0)
 

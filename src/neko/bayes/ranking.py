@@ -57,8 +57,7 @@ def calibrated_auroc(uncertainty: np.ndarray, confidence: np.ndarray) -> Expecte
     up to O(1/n); the range is from the variance of its linearisation in the labels. ValueError where no example can be
     wrong, or none right.
     """
-    right = np.clip(confidence, 0.0, 1.0)
-    wrong = 1.0 - right
+    wrong = 1.0 - (right := np.clip(confidence, 0.0, 1.0))
     pairs = wrong.sum() * right.sum() - (wrong * right).sum()
     if pairs <= 0.0:
         raise ValueError("all predictions are certain: expected some that may be wrong and some that may be right")

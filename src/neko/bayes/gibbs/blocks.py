@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from neko.arguments import as_list, check_choice
-from neko.bayes.gibbs.kernels import HMC, PCN, Kernel
+from neko.bayes.gibbs.guided import HMC
+from neko.bayes.gibbs.independent import PCN
+from neko.bayes.gibbs.kernel import Kernel
 from neko.models.base import Trainable
 
 
@@ -23,8 +25,7 @@ class Block:
     kernel : Kernel
         The move, see `neko.bayes.gibbs`.
     by : {'layer', 'neuron'}
-        Whether the kernel moves all of them at once, or the weights onto one neuron after those onto another; the
-        latter for a kernel whose proposals do not depend on the other neurons (PCN, RandomWalk).
+        Whether the kernel moves all at once, or the weights onto one neuron after those onto another (PCN, RandomWalk).
     """
 
     parameters: str
@@ -50,8 +51,8 @@ class Block:
 
 def default(model: Trainable) -> tuple[Block, ...]:
     """pCN neuron by neuron for every layer of cells, and Hamiltonian Monte Carlo for the readout."""
-    readouts = (Block(f"{direction.prefix}readout.*", HMC()) for direction in model.directions)
-    return (*(Block(f"{layer}*", PCN(), "neuron") for layer in layers(model)), *readouts)
+    hidden = (Block(f"{layer}*", PCN(), "neuron") for layer in layers(model))
+    return (*hidden, *(Block(f"{direction.prefix}readout.*", HMC()) for direction in model.directions))
 
 
 def layers(model: Trainable) -> list[str]:

@@ -38,7 +38,8 @@ class Contributions:
     with the emissions z_j of neuron j, the filter of the readout and the weights a_t of the steps in the pooled output
     of a sequence-level target. Without recurrent connections s_j depends on the input weights of neuron j only.
 
-    Outputs have the examples last, where sums over them are fast.
+    Outputs have the examples last, where sums over them are fast; features keep the order of the layer, since turning
+    round an array of this size costs more than all products of a sweep.
 
     Parameters
     ----------
@@ -79,9 +80,7 @@ class Contributions:
 
     def outputs(self, params: Params, features: Array) -> Array:
         """y (outputs, examples)."""
-        xp = self.xp
-        drive = xp.matrix_transpose(params["readout.w_out"]) @ xp.matrix_transpose(features)
-        return drive + xp.expand_dims(params["readout.b_out"], axis=-1)
+        return self.xp.matrix_transpose(features @ params["readout.w_out"] + params["readout.b_out"])
 
     def loglikelihood(self, outputs: Array, targets: Array) -> Array:
         """log L of all examples, a scalar."""

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from neko.backend.protocol import Backend
 from neko.bayes.gibbs.blocks import Block
 from neko.bayes.gibbs.contributions import Contributions
-from neko.bayes.gibbs.kernels import Setting
+from neko.bayes.gibbs.kernel import Setting
 from neko.bayes.priors import Prior
 from neko.models.network import Params
 from neko.samplers import additive
