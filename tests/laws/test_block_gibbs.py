@@ -231,10 +231,10 @@ def test_sweeps_keep_the_joint_law_of_weights_and_simulated_labels(kernels):
     assert p_of_ranks(deaf) < FALSE_ALARM
 
 
-@pytest.mark.quick("torch")
-def test_a_readout_of_squared_errors_has_its_conjugate_posterior(xp):
+def test_a_readout_of_squared_errors_has_its_conjugate_posterior():
     """With the features as they are: of thousands of chains from exact draws. The control is a likelihood of ½."""
-    xp, vmap = mapped(xp)
+    pytest.importorskip("jax")
+    xp, vmap = mapped(backends.get("jax", dtype="float64"))
     chains = 4000
     y = np.random.default_rng(1).normal(size=(6, 1))
     blocks = [Block("layers.0.*", PCN(), "neuron"), Block("readout.*", HMC(step_size=0.9, steps=2, curvature=1.0))]
@@ -267,6 +267,28 @@ def test_a_readout_of_squared_errors_has_its_conjugate_posterior(xp):
     other = flatter @ (0.5 * s @ y[:, 0])
     assert missed_normal(chains, mean, covariance, other, flatter) < MISSED
     assert p_normal(ends(0.5), mean, covariance) < FALSE_ALARM
+
+
+@pytest.mark.slow
+def test_sweeps_are_the_same_on_every_backend():
+    """From the same weights and keys, to rounding."""
+    found = {}
+    for name in backends.installed():
+        xp = backends.get(name, dtype="float64")
+        made = rule(xp)
+        with xp.scope():
+            params = {
+                n: xp.asarray(np.cos(np.arange(np.prod(w.shape))).reshape(w.shape)) for n, w in dyadic(made).items()
+            }
+            for seed in range(4):
+                arguments = xp.random.key(seed), params, settings(xp, made), made.data
+                params, likelihood, _ = sweep_of(made)(*arguments)
+            found[name] = {**{n: np.array(xp.to_numpy(w)) for n, w in params.items()}, "likelihood": float(likelihood)}
+    first, *others = found.values()
+    assert others
+    for other in others:
+        for name, values in first.items():
+            np.testing.assert_allclose(other[name], values, rtol=1e-9, atol=1e-11, err_msg=name)
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,7 @@ class Contributions:
         xp, readout = self.xp.forward_only(), network.readout
         start = network.initial_state(xp, batch.valid.shape[1])
         # of a single step, a plain one is faster than generated kernels, whose arrays it would have to fill
-        _, emissions = network.emit(xp, params, batch.x, start, scanned if len(batch.valid) == 1 else layer_of)
+        _, emissions = network.emit(xp, params, batch.x, start, scanned if batch.valid.shape[0] == 1 else layer_of)
         drive = readout.scaled(emissions[-1])
         _, filtered = leaky_filter(xp, readout.kappa, drive, xp.zeros_like(drive[0]))
         return self.model.objective.pooled(xp, filtered, batch)
