@@ -33,9 +33,8 @@ LATER = {
     "R-hat of predictions": ("R-hat of predictions", ".2f", 1.0),
     "of NLL": ("R-hat of the likelihood", ".2f", 1.0),
     "ESS of predictions": ("ESS of predictions", ".0f", 1.0),
-    "λ": ("power", ".3g", 1.0),
-    "T": ("temperature", ".3g", 1.0),
 }
+DENSITY = {"λ": "power", "T": "temperature"}
 
 
 def tabled(results: Results) -> Table:
@@ -45,6 +44,11 @@ def tabled(results: Results) -> Table:
         *(results.column(title, measure, form, scale=scale) for title, (measure, form, scale) in COLUMNS.items()),
         Column("rank test p", largest, ".0e"),
         *(results.column(title, measure, form, scale=scale) for title, (measure, form, scale) in LATER.items()),
+        # the same in all trials
+        *(
+            Column(title, [results.values(row, name)[0] for row in results.rows], ".3g")
+            for title, name in DENSITY.items()
+        ),
     ]
     return Table("method", results.rows, columns)
 
