@@ -9,7 +9,7 @@ from neko.experiments.results import Results
 from neko.experiments.uncertainty.methods import POINT, Recipe
 
 NLL = "negative log likelihood"
-EXACT = ("langevin", "random_walk", "block_gibbs")
+EXACT = ("langevin", "block_gibbs")
 """Samplers whose draws are from the posterior once their chains have mixed."""
 
 
@@ -98,7 +98,7 @@ def chains(results: Results, rows: Mapping[str, Recipe]) -> str:
         f"**Chains**: {'; '.join(said)}. An R-hat far above 1 says that chains differ by more than each of them "
         "moves: their draws are from the neighbourhoods of the points where they started, not from the "
         "posterior, so that such a row is an ensemble of jittered point estimates. The log density has a jump wherever "
-        "a spike appears, so that a step of all weights at once (MALA, random walk) is accepted only if it is tiny; "
+        "a spike appears, so that a step of all weights at once (MALA) is accepted only if it is tiny; "
         "block updates move one neuron at a time. Of a sampler that has mixed the draws are from the posterior of this "
         "prior: exact, which is not the same as the best predictions."
     )

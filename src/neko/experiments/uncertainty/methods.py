@@ -134,9 +134,6 @@ ROWS = {
         options={"prior": DECAY, "chains": 4, "cycle_epochs": 20, "step_size": 3e-6, "exploration": 0.5},
     ),
     MALA: replace(CHAINS, options=CHAINS.options | {"step_size": 1e-7, "warmup": 200}),
-    "random walk from Adam": replace(
-        CHAINS, method="random_walk", epochs=600, options=CHAINS.options | {"step_size": 1e-3, "warmup": 400}
-    ),
     PRIOR: GIBBS,
     WARM: replace(GIBBS, epochs=160, warm=True),
     f"{ONE}, Adam": STEPS,
