@@ -19,8 +19,9 @@ from neko.experiments import EXPERIMENTS, Column, Experiment, Interval, Reproduc
 from neko.experiments.listing1 import Listing1
 from neko.experiments.reproduction import REPORT
 
-LONG = ("alignment", "rules")
-"""Left to `make proofs`: what they compute is held by the laws of the rules, and by `tests/unit/test_rule_table.py`."""
+LONG = ("alignment", "rules", "mixing")
+"""Left to `make proofs`: what they compute is held by the laws of the rules and of the samplers, and by
+`tests/unit/test_rule_table.py`."""
 PAGES = sorted((Path(__file__).parent.parent / "docs" / "experiments").glob("*.md"))
 
 
