@@ -29,7 +29,8 @@ class Ensemble(Inference):
         \bar p(x) = \frac{1}{M} \sum_{m=1}^M p(x \mid \hat θ_m)
 
     Member m of a network of cells starts from the weights that its model has with the seed ``seed + m``: it becomes,
-    bit for bit, what an independent run with that seed on the same batches becomes. A user's module cannot be drawn
+    bit for bit, what an independent run with that seed on the same batches becomes. Weights that were changed since
+    they were drawn are those of the first member only; give `starts` for others. A user's module cannot be drawn
     anew: its further members start from its weights shuffled within each tensor, or from given `starts`. With another
     method in place of the point estimate the members are approximations of their own, and the posterior is the mixture
     of them, one chain a member. All members see the same batches in the same order; their differences come from the

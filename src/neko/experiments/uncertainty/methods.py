@@ -126,6 +126,9 @@ ROWS = {
     "last-layer Laplace": replace(ADAM, method="laplace", options=ADAM.options | {"temperature": 0.1, "draws": 50}),
     VARIATIONAL: MEAN_FIELD,
     FIVE: replace(MEAN_FIELD, method="ensemble", options=MEAN_FIELD.options | {"of": "mean_field", "members": 5}),
+    "ten mean-field": replace(
+        MEAN_FIELD, method="ensemble", options=MEAN_FIELD.options | {"of": "mean_field", "members": 10}
+    ),
     "cyclical SGHMC from Adam": replace(
         CHAINS,
         method="cyclical_sghmc",
