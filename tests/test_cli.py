@@ -370,7 +370,8 @@ def test_compare_stopped_by_ctrl_c_keeps_what_was_compared(tmp_path, monkeypatch
 
 def test_adam_before_the_chains_survives_ctrl_c(tmp_path, monkeypatch):
     """A run that was stopped in it has the draws of one that was not, and its progress was seen."""
-    small = ["--hidden", "6", "--pretrain", "2", "--warmup", "2", "--thinning", "1", "--epochs", "5"]
+    small = ["--method", "langevin", "--hidden", "6", "--pretrain", "2", "--warmup", "2"]
+    small += ["--thinning", "1", "--epochs", "5"]
     small += ["--batch-size", "4000", "--chains", "2", "--data", "digits"]
     with monkeypatch.context() as patch:
         after(30, patch, "training.learning_rule.LearningRule:learn")

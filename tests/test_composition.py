@@ -152,6 +152,7 @@ SHORT = {
     "langevin": {"step_size": 1e-4},
     "hmc": {"step_size": 1e-2, "leapfrog_steps": 2},
     "random_walk": {"step_size": 1e-2},
+    "block_gibbs": {},
     "sgld": {"step_size": 1e-4},
     "sghmc": {"step_size": 1e-4},
     "psgld": {"step_size": 1e-3},

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
-import pickle
 import signal
 import weakref
 from multiprocessing.connection import Connection
@@ -69,13 +68,13 @@ class Workers:
         """Start the processes with a copy of the sampler."""
         self.sent = None
         context = multiprocessing.get_context("spawn")
-        given = pickle.dumps((sampler.alone(), sampler.xp.threads))
         for _ in range(count):
             ours, theirs = context.Pipe()
-            process = context.Process(target=serve, args=(theirs, given), daemon=True)
+            process = context.Process(target=serve, args=(theirs,), daemon=True)
             process.start()
             theirs.close()
             self.pipes.append(ours)
+            ours.send((sampler.alone(), sampler.xp.threads))
         weakref.finalize(self, close, self.pipes)
 
 
@@ -85,10 +84,10 @@ def close(pipes: list[Connection]) -> None:
         pipes.pop().close()
 
 
-def serve(pipe: Connection, given: bytes) -> None:
+def serve(pipe: Connection) -> None:
     """What a process does until its pipe is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that holds the chains
-    sampler, threads = pickle.loads(given)
+    sampler, threads = pipe.recv()
     xp: Backend = sampler.xp
     xp.use_threads(threads)
     arguments: Any = None

@@ -197,7 +197,7 @@ def standard_error(area: float, wrong: int, right: int) -> float:
     """The standard error of an area under the curve (Hanley & McNeil 1982, doi:10.1148/radiology.143.1.7063747).
 
     >>> round(standard_error(0.95, 10, 330), 3)
-    0.044
+    0.048
     """
     of_wrong, of_right = area / (2.0 - area), 2.0 * area**2 / (1.0 + area)
     square = area * (1.0 - area) + (wrong - 1) * (of_wrong - area**2) + (right - 1) * (of_right - area**2)
