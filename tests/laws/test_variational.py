@@ -359,7 +359,7 @@ def steps(xp, time, cells=None, **options):
 
 def test_the_estimator_is_chosen_where_it_is_defined():
     def kind(*given, **options):
-        return type(steps("torch", *given, **options).rules[0].gradient.expected)
+        return type(steps("torch", *given, **options).rules[0].gradient.inner)
 
     assert kind(1) is local.LocalReparametrisation
     assert kind(1, local=True) is local.LocalReparametrisation

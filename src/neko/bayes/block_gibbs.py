@@ -120,8 +120,7 @@ class BlockGibbs(FullData):
 
     def at(self, position: Params, likelihood: Array) -> State:
         """The state at a position, from log L there."""
-        zeros = dict.fromkeys(position, self.xp.zeros(()))
-        return State(position, self.density(position, likelihood, zeros)[0])
+        return State(position, self.target.value(position, likelihood))
 
     def transition(self, key: Array, state: State, step_size: Any, *arguments: Any) -> tuple[Array, State, Info]:
         key, now = self.xp.unstack(self.xp.random.split(key))

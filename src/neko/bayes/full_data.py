@@ -144,4 +144,4 @@ class FullData(Sampling):
 
     def logdensity_and_drift(self, position: Params, feedback: Params, buffers: Any, data: Any) -> tuple[Array, Params]:
         """log π of the full data, exact up to a constant, and the drift rule's gradient."""
-        return self.density(position, *self.likelihood(position, feedback, buffers, data))
+        return self.target.with_gradient(position, *self.likelihood(position, feedback, buffers, data))

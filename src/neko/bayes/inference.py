@@ -8,12 +8,11 @@ from typing import Any
 from neko import identity
 from neko.arguments import check_integer, check_number
 from neko.bayes import priors
+from neko.bayes.density import Density
 from neko.bayes.posterior import Posterior
 from neko.evaluator import Evaluator
-from neko.models.network import Params
 from neko.registry import Registry
 from neko.training.learner import Learner
-from neko.typing import Array
 
 METHODS: Registry[type[Inference]] = Registry("method", "neko.bayes")
 """Bayesian methods by name: samplers and approximations."""
@@ -101,18 +100,7 @@ class Inference(Learner):
             )
         self.priors = priors.resolve(self.prior, self.model.params)
 
-    def logprior(self, position: Params) -> tuple[Array, Params]:
-        """Log density of the prior, up to a constant, and its gradient."""
-        found = {name: self.priors[name].logdensity_and_gradient(self.xp, w) for name, w in position.items()}
-        return sum(value for value, _ in found.values()), {name: g for name, (_, g) in found.items()}
-
-    def density(self, position: Params, likelihood: Array, gradients: Params) -> tuple[Array, Params]:
-        """log π and its gradient, from the log likelihood and its gradient."""
-        value, drift = self.logprior(position)
-        power, temperature = self.power, self.temperature
-        if power == temperature == 1.0:  # a pass over all weights for each factor would be a percent of their gradient
-            return likelihood + value, {name: gradients[name] + g for name, g in drift.items()}
-        return (
-            (power * likelihood + value) / temperature,
-            {name: (power * gradients[name] + g) / temperature for name, g in drift.items()},
-        )
+    @property
+    def target(self) -> Density:
+        """The density of all parameters, of a model whose priors are resolved."""
+        return Density(self.xp, self.priors, self.power, self.temperature)

@@ -103,4 +103,4 @@ class MiniBatch(Sampling):
         """Unbiased estimates of the log posterior and of its gradient from a batch, scaled to the data set."""
         loss, gradients, _ = self.batch_loss(position, feedback, buffers, arrays)
         scale = self.examples / (arrays[1].shape[0] * self.share)
-        return self.density(position, -scale * loss, {name: -scale * g for name, g in gradients.items()})
+        return self.target.with_gradient(position, -scale * loss, {name: -scale * g for name, g in gradients.items()})

@@ -60,6 +60,4 @@ class RandomWalk(Stepped):
 
     def logdensity_and_drift(self, position: Params, feedback: Params, buffers: Any, data: Any) -> tuple[Array, Params]:
         """log π from a forward pass, and no drift."""
-        nothing = self.xp.zeros(())
-        value, _ = self.density(position, self.loglikelihood(position, buffers, data), dict.fromkeys(position, nothing))
-        return value, position
+        return self.target.value(position, self.loglikelihood(position, buffers, data)), position

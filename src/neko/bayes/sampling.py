@@ -105,6 +105,10 @@ class Sampling(Driven):
         """Whether an epoch, counted from 0, ends with a draw."""
         return epoch >= self.warmup and (epoch - self.warmup) % self.thinning == 0
 
+    def epochs_drawn(self) -> list[int]:
+        """The epochs so far that ended with a draw."""
+        return [epoch for epoch in range(self.epochs) if self.draws_in(epoch)]
+
     @property
     def stride(self) -> int:
         """There is memory for one draw in so many."""
@@ -169,7 +173,7 @@ class Sampling(Driven):
         if not reached or importlib.util.find_spec("arviz") is None:
             return None
         if self._effective[0] != reached[-1]:
-            kept = [epoch for epoch in range(self.epochs) if self.draws_in(epoch)][: reached[-1]]
+            kept = self.epochs_drawn()[: reached[-1]]
             trace = np.array([chain.logdensity for chain in self.chains])[:, kept]
             self._effective = reached[-1], float(diagnose("ess", {"logdensity": trace})["logdensity"])
         return self._effective[1]
@@ -213,7 +217,7 @@ class Sampling(Driven):
                 chain.load(xp, entry, None if entry["state"] is None else self.blank(chain), self.tuning())
         self.model.params = self.chains[0].position
         self.epochs = saved["epochs"]
-        self.drawn = sum(map(self.draws_in, range(self.epochs)))
+        self.drawn = len(self.epochs_drawn())
 
     def blank(self, chain: Chain) -> Any:
         """A state of the sampler as a template for loading; None for a sampler without one."""
@@ -233,7 +237,7 @@ class Sampling(Driven):
         """The draws so far; ValueError before the first one."""
         if not self.chains or not self.chains[0].draws:
             raise ValueError(f"no draws after {self.epochs!r} epochs: train for more than warmup={self.warmup!r}")
-        kept = [epoch for epoch in range(self.epochs) if self.draws_in(epoch)][:: self.stride]
+        kept = self.epochs_drawn()[:: self.stride]
         return Posterior(
             draws={name: np.stack([[d[name] for d in c.draws] for c in self.chains]) for name in self.priors},
             logdensity=np.array([chain.logdensity for chain in self.chains])[:, kept],

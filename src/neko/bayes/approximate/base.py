@@ -84,7 +84,7 @@ class Approximation(Driven):
 
     def complexity(self, params: Params, key: Array) -> Params:
         """The gradient of ``E_q[-log p(θ)] - T H(q)``; by default that of a distribution without width."""
-        return {name: -g for name, g in self.logprior(params)[1].items()}
+        return {name: -g for name, g in self.target.prior(params)[1].items()}
 
     def center(self, params: Params) -> Params:
         """The weights at the centre of a distribution, from its parameters."""

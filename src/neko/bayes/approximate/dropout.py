@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from neko.arguments import as_list, is_real
+from neko.bayes.approximate.around import Around
 from neko.bayes.approximate.base import Approximation
 from neko.bayes.inference import METHODS
 from neko.evaluator import Evaluator
@@ -115,33 +116,18 @@ class Dropout(Approximation):
         return found
 
 
-class MaskedLoss(GradientRule):
+class MaskedLoss(Around):
     """The drift's gradient at masked weights, by the weights M; the mask is another one in each update."""
 
-    local = False
-
     def __init__(self, model: Evaluator, dropout: Dropout, key: Array) -> None:
-        super().__init__(model)
+        super().__init__(model, dropout.drift)
         self.dropout = dropout
         self.key = key
 
-    @property
-    def name(self) -> str:
-        return self.dropout.drift.name
-
     def differentiate(self, params: Params, feedback: Params, batch: Batch, carry: Any) -> Gradient:
         masks = self.dropout.masks(self.xp.random.fold(self.key, batch.number))
-        found = self.dropout.drift.differentiate(scaled(params, masks), feedback, batch, carry)
+        found = self.inner.differentiate(scaled(params, masks), feedback, batch, carry)
         return found._replace(gradients=scaled(found.gradients, masks))
-
-    def initial_feedback(self) -> Params:
-        return self.dropout.drift.initial_feedback()
-
-    def learnt_feedback(self) -> tuple[str, ...]:
-        return self.dropout.drift.learnt_feedback()
-
-    def decay(self) -> dict[str, float]:
-        return self.dropout.drift.decay()
 
 
 def scaled(arrays: Params, factors: Params) -> Params:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from neko.bayes.approximate.around import Around
 from neko.evaluator import Evaluator
 from neko.models.network import Params
 from neko.objective import Batch
@@ -15,7 +16,7 @@ Complexity = Callable[[Params, Array], Params]
 """From a distribution's parameters and a random key to the gradient of ``E_q[-log p(θ)] - T H(q)`` by them."""
 
 
-class FreeEnergy(GradientRule):
+class FreeEnergy(Around):
     r"""The gradient of the free energy per example of a distribution q of the weights,
 
     .. math::
@@ -41,8 +42,6 @@ class FreeEnergy(GradientRule):
         Random key of the noise in `complexity`, folded with the number of the update.
     """
 
-    local = False
-
     def __init__(
         self,
         model: Evaluator,
@@ -53,31 +52,17 @@ class FreeEnergy(GradientRule):
         share: float,
         key: Array,
     ) -> None:
-        super().__init__(model)
-        self.expected = expected
+        super().__init__(model, expected)
         self.complexity = complexity
         self.weight = weight
         self.share = share
         self.key = key
 
-    @property
-    def name(self) -> str:
-        return self.expected.name
-
     def differentiate(self, params: Params, feedback: Params, batch: Batch, carry: Any) -> Gradient:
         xp = self.xp
-        found = self.expected.differentiate(params, feedback, batch, carry)
+        found = self.inner.differentiate(params, feedback, batch, carry)
         share = self.model.objective.share(xp, batch) / (batch.valid.shape[1] * self.share)
         gradients = {name: share * g for name, g in found.gradients.items()}
         for name, g in self.complexity(params, xp.random.fold(self.key, batch.number)).items():
             gradients[name] = gradients[name] + self.weight * g
         return found._replace(gradients=gradients)
-
-    def initial_feedback(self) -> Params:
-        return self.expected.initial_feedback()
-
-    def learnt_feedback(self) -> tuple[str, ...]:
-        return self.expected.learnt_feedback()
-
-    def decay(self) -> dict[str, float]:
-        return self.expected.decay()

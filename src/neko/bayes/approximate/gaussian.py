@@ -6,6 +6,7 @@ from abc import abstractmethod
 from typing import Any, ClassVar
 
 from neko.backend.protocol import Backend
+from neko.bayes.approximate.around import Around
 from neko.bayes.approximate.base import Approximation
 from neko.bayes.approximate.distributed import MEAN, Distributed, means
 from neko.evaluator import Evaluator
@@ -58,7 +59,7 @@ class FactorisedGaussian(Approximation):
         return drawn(self.xp, self.spread(rule.model.params), key)[0]
 
 
-class Drawn(GradientRule):
+class Drawn(Around):
     r"""The gradient of the loss at drawn weights :math:`θ = m + σ ξ`, as one by m and σ.
 
     With ξ standard normal
@@ -73,22 +74,15 @@ class Drawn(GradientRule):
     Kingma & Welling (2014), arXiv:1312.6114; Blundell et al. (2015), arXiv:1505.05424.
     """
 
-    local = False
-
     def __init__(self, model: Evaluator, method: FactorisedGaussian, key: Array) -> None:
-        super().__init__(model)
+        super().__init__(model, method.drift)
         self.method = method
-        self.drift = method.drift
         self.key = key
-
-    @property
-    def name(self) -> str:
-        return self.drift.name
 
     def differentiate(self, params: Params, feedback: Params, batch: Batch, carry: Any) -> Gradient:
         spread = self.method.spread(params)
         weights, noise = drawn(self.xp, spread, self.xp.random.fold(self.key, batch.number))
-        found = self.drift.differentiate(weights, feedback, batch, carry)
+        found = self.inner.differentiate(weights, feedback, batch, carry)
         gradients = {name: g for name, g in found.gradients.items() if name not in spread}  # of learnt feedback
         for name, (_, scale) in spread.items():
             g = found.gradients[name]
@@ -96,15 +90,9 @@ class Drawn(GradientRule):
             gradients[name + self.method.width] = self.method.by_width(g * noise[name], scale)
         return found._replace(gradients=gradients)
 
-    def initial_feedback(self) -> Params:
-        return self.drift.initial_feedback()
-
-    def learnt_feedback(self) -> tuple[str, ...]:
-        return self.drift.learnt_feedback()
-
     def decay(self) -> dict[str, float]:
-        learnt = self.drift.learnt_feedback()
-        return {name if name in learnt else name + MEAN: share for name, share in self.drift.decay().items()}
+        learnt = self.learnt_feedback()
+        return {name if name in learnt else name + MEAN: share for name, share in super().decay().items()}
 
 
 def drawn(xp: Backend, spread: dict[str, tuple[Array, Array]], key: Array) -> tuple[Params, Params]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from neko.backend.protocol import Backend
+from neko.bayes.density import Density
 from neko.bayes.gibbs.blocks import Block
 from neko.bayes.gibbs.contributions import Contributions
 from neko.bayes.gibbs.kernel import Setting
@@ -34,8 +35,8 @@ class Known(NamedTuple):
 class Sweep:
     """The sweep over blocks at one data set.
 
-    `density` is from a position, log L and its gradient to log π and its gradient; `contributions` is None, and the
-    likelihood of every proposal is computed by a pass over the full data, where the outputs are no sum over neurons.
+    `values` and `gradients` pass over the full data. Where the outputs are no sum over neurons `contributions` is None,
+    and the likelihood of every proposal is that of such a pass. `units` are by the beginning of the names of a layer.
     """
 
     xp: Backend
@@ -84,27 +85,21 @@ class Sweep:
             known = known._replace(features=sums.features(params, data))
         return params, known, acceptance
 
-    def logdensity(self, likelihood: Array, own: Params) -> Array:
-        """log π given the parameters outside of a block, up to a constant."""
-        prior = sum(self.priors[name].logdensity_and_gradient(self.xp, w)[0] for name, w in own.items())
-        return (self.power * likelihood + prior) / self.temperature
+    @property
+    def density(self) -> Density:
+        """The density of some parameters given the others."""
+        return Density(self.xp, self.priors, self.power, self.temperature)
 
     def target(self, block: Block, params: Params) -> Any:
         """log π and its gradient by the parameters of a block, each by a pass over the full data."""
 
         def of(own: Params) -> tuple[Array, Params]:
             if not block.kernel.gradient:
-                return self.logdensity(self.values({**params, **own}), own), own
+                return self.density.value(own, self.values({**params, **own})), own
             likelihood, gradients = self.gradients({**params, **own})
-            return self.with_gradient(likelihood, {name: gradients[name] for name in own}, own)
+            return self.density.with_gradient(own, likelihood, gradients)
 
         return of
-
-    def with_gradient(self, likelihood: Array, gradients: Params, own: Params) -> tuple[Array, Params]:
-        """log π and its gradient by some parameters, from log L and its gradient by them."""
-        of_prior = {name: self.priors[name].logdensity_and_gradient(self.xp, w)[1] for name, w in own.items()}
-        drift = {name: (self.power * g + of_prior[name]) / self.temperature for name, g in gradients.items()}
-        return self.logdensity(likelihood, own), drift
 
     def neurons(
         self,
@@ -203,9 +198,9 @@ class Sweep:
         def target(position: Params) -> tuple[Array, Params]:
             own = split(position)
             if not block.kernel.gradient:
-                return self.logdensity(loglikelihood(own), own), position
+                return self.density.value(own, loglikelihood(own)), position
             likelihood, slope = gradients(own)
-            value, drift = self.with_gradient(likelihood, slope, own)
+            value, drift = self.density.with_gradient(own, likelihood, slope)
             return value, join(drift)
 
         def join(own: Params) -> Params:
