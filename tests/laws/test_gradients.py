@@ -28,6 +28,7 @@ CONTROL = 1e-3  # what a knob must move the numbers by, to count as tested
 VARIANTS = {
     **{name: {} for name in CELLS},
     "adex": {"resistance": 200.0},
+    "cuba_lif": {"v_th": 5.0},
     "lif zero reset": {"reset": "zero", "t_ref": 3.0, "input_scaling": True, "v_th": 0.15},
     "lif feedforward": {"recurrent": False},
     "alif mixed": {"beta": [0.0] * 3 + [0.4] * 3, "tau_m": [5.0, 10.0, 20.0] * 2, "t_ref": 2.0},

@@ -14,7 +14,7 @@ from oracle import assert_live, assert_moves
 
 TIME, BATCH, N_IN, UNITS, OUT = 13, 3, 4, 6, 2
 EXACT = 1e-12
-SLOW = {"lif": {"tau_m": 20.0}, "alif": {"tau_m": 20.0}, "adex": {"resistance": 200.0}}
+SLOW = {"lif": {"tau_m": 20.0}, "alif": {"tau_m": 20.0}, "adex": {"resistance": 200.0}, "cuba_lif": {"v_th": 5.0}}
 
 
 def evaluator_of(cell, xp=None, layers=2, **options):

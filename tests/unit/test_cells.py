@@ -15,7 +15,7 @@ import pytest
 
 import neko
 from neko import backend as backends
-from neko.cells import ALIF, CELLS, LIF, LSTM, AdEx, Cell, Dendritic
+from neko.cells import ALIF, CELLS, LIF, LSTM, AdEx, Cell, CubaLIF, Dendritic
 from neko.cells.surrogates import Arctan, Boxcar, FastSigmoid, Gaussian, MultiGaussian, Triangular
 from neko.verification.cases import max_relative_error, relative_error
 
@@ -70,6 +70,35 @@ def check_rules(xp, cell):
         for form in ({"chunk": 4}, {"stepwise": True}):
             found = neko.Eprop(evaluator, mode=mode, jit=False, **form).gradients(*data)[1]
             assert relative_error(xp, found, whole) < 1e-12
+
+
+@pytest.mark.parametrize("cell", [LIF, CubaLIF])
+def test_a_bias_is_a_constant_input_and_an_autapse_a_spike_of_the_step_before(cell):
+    """A bias b is the same as a further input of 1 with weights b; an autapse of weight w as w times the own spike."""
+    xp = backends.get("torch", dtype="float64")
+    rng = np.random.default_rng(0)
+    x, b = rng.standard_normal((2, 40, 3)), rng.standard_normal(5)
+    biased = neko.Model(cell(5, bias=True, autapses=True), 2, xp).build(3)
+    biased.params["layers.0.b"] = xp.asarray(b)
+    wider = neko.Model(cell(5, autapses=True), 2, xp).build(4)
+    w_in = np.concatenate([np.asarray(biased.params["layers.0.w_in"]), b[None]])
+    wider.params |= {"layers.0.w_in": xp.asarray(w_in), "layers.0.w_rec": biased.params["layers.0.w_rec"]}
+    z, same = (m.record(i)[0].z for m, i in ((biased, x), (wider, np.concatenate([x, np.ones((2, 40, 1))], axis=2))))
+    assert 0.01 < z.mean() < 0.9
+    np.testing.assert_array_equal(z, same)
+    alone = neko.Model(cell(1, autapses=True, v_th=0.5), 2, xp).build(1)
+    alone.params |= {"layers.0.w_in": xp.asarray([[1.0]]), "layers.0.w_rec": xp.asarray([[100.0]])}
+    assert alone.record(np.eye(9, 1)[None])[0].z.all()  # the first spike keeps itself alive
+    alone.params["layers.0.w_rec"] = xp.asarray([[0.0]])
+    assert not alone.record(np.eye(9, 1)[None])[0].z.all()
+
+
+def test_a_membrane_without_leak_keeps_what_it_gets():
+    model = neko.LIF(1, 1, "torch", tau_m=math.inf, v_th=100.0, recurrent=False).build(1)
+    model.params["layers.0.w_in"] += 1.0 - model.params["layers.0.w_in"]
+    np.testing.assert_array_equal(model.record(np.ones((1, 9, 1)))[0].v[0, :, 0], np.arange(1.0, 10.0))
+    with pytest.raises(ValueError, match="input_scaling=True with tau_m=inf"):
+        LIF(1, tau_m=math.inf, input_scaling=True)
 
 
 def test_a_dendrite_without_recurrence_gets_nothing():
@@ -147,8 +176,11 @@ def test_every_constant_may_differ_by_neuron():
     """A layer of different neurons is these neurons, one by one."""
     xp = backends.get("torch", dtype="float64")
     rng = np.random.default_rng(0)
-    n, alone = 5, {"units", "reset", "input_scaling", "recurrent", "detach_reset", "surrogate", "dt"}
-    for cell in (LIF, ALIF, Dendritic, AdEx, LSTM):
+    n, alone = (
+        5,
+        {"units", "reset", "input_scaling", "recurrent", "autapses", "bias", "detach_reset", "surrogate", "dt"},
+    )
+    for cell in (LIF, ALIF, CubaLIF, Dendritic, AdEx, LSTM):
         names = {f.name for f in fields(cell)} - alone
         assert names
         values = {f: getattr(cell(1), f) * rng.uniform(0.95, 1.05, n) for f in names}

@@ -40,6 +40,11 @@ def positive(name: str, value: Any, units: int | None) -> Constant:
     return constant(name, value, units, POSITIVE)
 
 
+def leak(name: str, value: Any, units: int | None) -> Constant:
+    """As `positive`, of a time constant that may be infinite for all neurons."""
+    return math.inf if numbers(value) == ((math.inf,), True) else positive(name, value, units)
+
+
 def not_negative(name: str, value: Any, units: int | None) -> Constant:
     return constant(name, value, units, NOT_NEGATIVE)
 

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from neko.arguments import check_choice
 from neko.backend.protocol import Backend
 from neko.cells.base import Cell
-from neko.cells.constants import decay, fixed, flag, not_negative, per_neuron, positive, settle
+from neko.cells.constants import decay, fixed, flag, leak, not_negative, per_neuron, positive, settle
 from neko.cells.surrogates import Triangular
 from neko.typing import Array
 
@@ -35,7 +35,8 @@ class IntegrateAndFire(Cell):
         Number of neurons.
     tau_m : float or sequence (n,)
         Membrane time constant in ms. The default suits sequences of tens of steps, such as the rows of
-        an image; tasks that bridge hundreds of milliseconds take 20 and more.
+        an image; tasks that bridge hundreds of milliseconds take 20 and more. ``math.inf`` is a membrane without leak,
+        α = 1: the integrate-and-fire neuron.
     v_th : float or sequence (n,)
         Threshold; the surrogate's argument is ``u = (v - v_th) / v_th``.
     t_ref : float or sequence (n,)
@@ -46,6 +47,10 @@ class IntegrateAndFire(Cell):
         Scale currents by ``1 - α``.
     recurrent : bool
         Whether the neurons are recurrently connected; otherwise the layer has no ``w_rec``.
+    autapses : bool
+        Whether neurons connect to themselves through ``w_rec``; if not, its diagonal is ignored.
+    bias : bool
+        Whether every current has a trainable bias.
     detach_reset : bool
         Propagate no gradient through the reset, in any rule. e-prop never does.
     surrogate : Surrogate, str or callable
@@ -57,14 +62,14 @@ class IntegrateAndFire(Cell):
     Raises
     ------
     ValueError
-        For a time constant or threshold that is not positive, or an unknown `reset`.
+        For a time constant or threshold that is not positive, an unknown `reset`, or currents that are scaled by
+        ``1 - α = 0``.
     TypeError
         For a `Learnable` refractory period, and for a trainable parameter of a framework: a constant that rules train
         is a `neko.Learnable`, as in ``tau_m=Learnable(20.0)``.
     """
 
     spiking: ClassVar[bool] = True
-    autapses: ClassVar[bool] = False
 
     _: KW_ONLY
     tau_m: Any = 5.0
@@ -73,6 +78,8 @@ class IntegrateAndFire(Cell):
     reset: str = "subtract"
     input_scaling: bool = False
     recurrent: bool = True
+    autapses: bool = False  # type: ignore[misc]
+    bias: bool = False  # type: ignore[misc]
     detach_reset: bool = False
     surrogate: Any = Triangular()
     dt: float = 1.0  # type: ignore[misc]
@@ -80,11 +87,14 @@ class IntegrateAndFire(Cell):
     def __post_init__(self) -> None:
         super().__post_init__()
         fixed("t_ref", self.t_ref, "it sets a number of steps, which has no derivative")
-        settle(self, self.units, positive, "tau_m", "v_th")
+        settle(self, self.units, leak, "tau_m")
+        settle(self, self.units, positive, "v_th")
         settle(self, self.units, not_negative, "t_ref")
         settle(self, None, positive, "dt")
-        settle(self, None, flag, "input_scaling", "recurrent", "detach_reset")
+        settle(self, None, flag, "input_scaling", "recurrent", "autapses", "bias", "detach_reset")
         check_choice("reset", self.reset, ("subtract", "zero"))
+        if self.input_scaling and self.tau_m == math.inf:
+            raise ValueError("input_scaling=True with tau_m=inf: expected input_scaling=False, since 1 - α is 0")
 
     @property
     def recurrent_currents(self) -> tuple[int, ...]:  # type: ignore[override]
