@@ -169,9 +169,9 @@ def test_ranks_have_a_histogram_a_chain():
 
 def test_conductances_and_traces_name_their_units():
     g = np.random.default_rng(0).uniform(1e-6, 2e-3, (2, 50))
-    figure = drawn(plots.conductances({"layers.0.w_in": (g[0], g[1])}))
+    figure = drawn(plots.conductances({"layers.0.w_in": {"g⁺": g[0], "g⁻": g[1]}}))
     assert "(µS)" in figure.axes[0].get_xlabel()
-    assert "50 pairs" in figure.axes[0].get_title()
+    assert "50 weights" in figure.axes[0].get_title()
     model = neko.Evaluator(neko.LIF(4, 2, "torch", v_th=0.5), loss="mse")
     x = np.random.default_rng(1).standard_normal((2, 9, 3))
     rule = neko.Eprop(model)

@@ -438,11 +438,11 @@ def test_a_run_is_read_back_as_it_was_left(tmp_path):
 def test_conductances_are_read_back(tmp_path):
     config = dataclasses.replace(SMALL, optimizer="manhattan", device="soft_bounds")
     trained = runs.run(config, tmp_path, progress=False)
-    found, expected = (t.rule.exported()["update"]["pairs"] for t in (runs.load(tmp_path, processor="cpu"), trained))
+    found, expected = (t.rule.exported()["update"]["stores"] for t in (runs.load(tmp_path, processor="cpu"), trained))
     assert found.keys() == trained.rule.model.params.keys()
-    for name, pair in found.items():
-        for side in ("plus", "minus"):
-            assert np.array_equal(pair[side]["g"], expected[name][side]["g"]), name
+    for name, stored in found.items():
+        for k in range(2):
+            assert np.array_equal(stored["devices"][k]["g"], expected[name]["devices"][k]["g"]), name
 
 
 def test_what_is_no_run_is_not_read(tmp_path):

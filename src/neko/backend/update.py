@@ -15,7 +15,7 @@ class Update(ABC):
     """Turns gradients into new parameters, which are a flat dict of arrays.
 
     A subclass defines `init` and `step`. An update that stores the weights itself, as `neko.updates.Manhattan` does in
-    devices, also sets `holds` and defines `hold`.
+    devices, also sets `holds` and defines `hold`, and where it matters `read` and `elapse`.
 
     Attributes
     ----------
@@ -38,6 +38,14 @@ class Update(ABC):
 
     def hold(self, params: Params, state: Any) -> tuple[Params, Any]:
         """The parameters as the update can store them, and its state; pure."""
+        return params, state
+
+    def read(self, params: Params, state: Any, number: Array) -> Params:
+        """The parameters as the forward pass before update `number` reads them, where reads are noisy; pure."""
+        return params
+
+    def elapse(self, params: Params, state: Any, seconds: float) -> tuple[Params, Any]:
+        """The parameters and the state after a time without updates, where what stores them changes; pure."""
         return params, state
 
     def kept(self, state: Any) -> Any:

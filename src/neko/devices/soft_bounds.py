@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from neko.backend.protocol import Backend
-from neko.devices.base import DEVICES, Device, DeviceState
+from neko.devices.base import DEVICES, Device
+from neko.devices.state import DeviceState
 from neko.typing import Array
 
 

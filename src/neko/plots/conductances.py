@@ -9,21 +9,22 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-DEVICES = {"g⁺": "#0072B2", "g⁻": "#D55E00"}
-"""The two devices of a pair, with their colours."""
+COLOURS = {"g⁺": "#0072B2", "g⁻": "#D55E00", "g": "#0072B2"}
+"""The devices of a weight."""
 
 
-def conductances(pairs: Mapping[str, tuple[Any, Any]]) -> Figure:
-    """Histograms of g⁺ and g⁻ in microsiemens, a panel per parameter."""
-    figure = Figure(figsize=(3.2 * len(pairs), 3.0), layout="constrained")
-    panels = figure.subplots(1, len(pairs), squeeze=False)[0]
-    for axes, (name, both) in zip(panels, pairs.items(), strict=True):
-        micro = [1e6 * np.asarray(g).ravel() for g in both]
-        # Common bins, so that the heights of both can be compared.
-        edges = np.histogram_bin_edges(np.concatenate(micro), bins=min(50, 5 + int(np.sqrt(micro[0].size))))
-        for (label, colour), g in zip(DEVICES.items(), micro, strict=True):
-            axes.hist(g, bins=edges, histtype="step", label=label, color=colour)
-        axes.set(title=f"{name}, {micro[0].size} pairs", xlabel="conductance (µS)")
+def conductances(held: Mapping[str, Mapping[str, Any]]) -> Figure:
+    """Histograms of conductances in microsiemens, a panel per parameter and a line per device of a weight."""
+    figure = Figure(figsize=(3.2 * len(held), 3.0), layout="constrained")
+    panels = figure.subplots(1, len(held), squeeze=False)[0]
+    for axes, (name, devices) in zip(panels, held.items(), strict=True):
+        micro = {label: 1e6 * np.asarray(g).ravel() for label, g in devices.items()}
+        size = next(iter(micro.values())).size
+        # Common bins, so that the heights can be compared.
+        edges = np.histogram_bin_edges(np.concatenate([*micro.values()]), bins=min(50, 5 + int(np.sqrt(size))))
+        for label, g in micro.items():
+            axes.hist(g, bins=edges, histtype="step", label=label, color=COLOURS[label])
+        axes.set(title=f"{name}, {size} weights", xlabel="conductance (µS)")
         axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes.title.set_fontsize("medium")
     panels[0].set_ylabel("devices per bin")

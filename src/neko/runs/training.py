@@ -8,6 +8,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from neko import plots
+from neko.devices import DifferentialPair, SingleDevice
 from neko.io import checkpoint
 from neko.objective import FiringRate
 from neko.runs.build import build_evaluator, optimizer_options
@@ -45,13 +46,19 @@ class Training(Run):
         curves = Figure(figsize=(5, 3.6), layout="constrained")
         measure = "val_accuracy" if "val_accuracy" in history else "val_loss"
         plots.learning_curves(curves.subplots(), {self.config.rule: history}, measure)
-        pairs = conductances(self.folder)
-        return {"learning_curves": curves} | ({"conductances": plots.conductances(pairs)} if pairs else {})
+        held = devices(self.folder, "g")
+        return {"learning_curves": curves} | ({"conductances": plots.conductances(held)} if held else {})
 
 
-def conductances(folder: Path) -> dict[str, tuple[Any, Any]]:
-    """g⁺ and g⁻ of the last checkpoint by parameter; empty if no device holds the weights."""
+def devices(folder: Path, field: str) -> dict[str, dict[str, Any]]:
+    """A field of the devices in the last checkpoint by parameter and device; empty if no device holds the weights."""
     found = checkpoint.listed(folder / CHECKPOINTS)
     update = checkpoint.read(found[-1])["learner"]["update"] if found else None
-    pairs = update.get("pairs") if isinstance(update, dict) else None
-    return {name: (pair["plus"]["g"], pair["minus"]["g"]) for name, pair in (pairs or {}).items()}
+    stores = update.get("stores") if isinstance(update, dict) else None
+    return {name: labelled([d[field] for d in stored["devices"]]) for name, stored in (stores or {}).items()}
+
+
+def labelled(arrays: list[Any]) -> dict[str, Any]:
+    """Arrays of the devices of a weight by what figures call them."""
+    kind = SingleDevice if len(arrays) == 1 else DifferentialPair
+    return dict(zip(kind.labels, arrays, strict=True))

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from neko import identity, tree, updates
+from neko.arguments import check_number
 from neko.backend.programs import Programs
 from neko.backend.protocol import Compiled
 from neko.data.intake import Examples
@@ -124,9 +125,8 @@ class LearningRule(Learner):
         return self.stream
 
     def step(self, x: Any, y: Any, mask: Any = None) -> dict[str, float]:
-        """One update from a batch; returns the loss and the metrics of the forward pass before it.
-
-        A chunk of a stream without valid frames changes no weight and returns an empty dict.
+        """One update from a batch; returns the loss and the metrics of the forward pass before it, or an empty dict for
+        a chunk of a stream without valid frames, which changes no weight.
 
         Raises
         ------
@@ -147,6 +147,12 @@ class LearningRule(Learner):
         result = self._look(self.model.model.buffers, batch)
         return result.forward.loss, self.pure.whole(result.gradients)
 
+    def elapse(self, seconds: float) -> None:
+        """Let time pass without an update: weights in devices that drift or decay change, others do not."""
+        with self.xp.scope():
+            changed = self.pure.elapse(self.stored(), check_number("seconds", seconds))
+        self.model.params, self.feedback, self.update_state = changed
+
     def traces(self, x: Any, y: Any, mask: Any = None) -> list[Any]:
         """Eligibility traces and learning signals of a batch at every step, per layer; see `neko.rules.observed`."""
         batch = self.model.examples(x, y, mask)
@@ -164,8 +170,8 @@ class LearningRule(Learner):
         try:
             for chunk, closing in self._stream.chunks(item):
                 if closing is None:
-                    self._read(chunk)
-                    continue
+                    self._stream.carry = self._look(self._stream.start(chunk.size), chunk).carry
+                    continue  # without an update, which momentum alone would cause
                 found = self._advance(chunk, closing)
                 measures = found if not measures else tree.map(lambda a, b: a + b, measures, found)
         finally:
@@ -176,7 +182,7 @@ class LearningRule(Learner):
     def check(self) -> None:
         if self._fault is None:
             return
-        number, tensor = (int(n) for n in self.xp.to_numpy(self._fault))
+        number, tensor = map(int, self.xp.to_numpy(self._fault))
         if number < 0:
             return
         self.update.rewind(self.update_state, self.steps - number)
@@ -261,17 +267,11 @@ class LearningRule(Learner):
         self._train, self._differentiate = compiled(self.pure.advance), compiled(self.pure.look)
         self._objective = self.model.objective
 
-    def _read(self, batch: Examples) -> None:
-        """Advance the state through frames that are not valid, without an update, which momentum alone would cause."""
-        with self.xp.scope():
-            start = self._stream.start(batch.size)
-        self._stream.carry = self._look(start, batch).carry
-
     def _look(self, start: Any, batch: Examples) -> Gradient:
         """The rule's gradient of a batch with the weights as the update stores them; no update."""
-        params, feedback, _ = self.stored()
         with self.xp.scope():
             number = self.xp.scalar(float(self.steps))
+            params, feedback, _ = self.pure.read(self.stored(), number)
         return self._differentiate(params, feedback, start, number, batch.x, batch.y, batch.mask)
 
     def _advance(self, batch: Examples, closing: np.ndarray | None = None) -> Measures:

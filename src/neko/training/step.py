@@ -64,7 +64,8 @@ class Step:
         if self.carries and carry is None:
             carry = self.gradient.initial_carry(int(data[0].shape[0]))
         batch = model.batch(*data)._replace(number=number)
-        result = self.differentiate(params, feedback, batch, carry)
+        seen = self.read(Weights(params, feedback, state), number)
+        result = self.differentiate(seen.params, seen.feedback, batch, carry)
         gradients = self.whole(result.gradients)
         names = sorted(gradients)
         found = [result.forward.loss, *(gradients[name] for name in names)]
@@ -98,6 +99,19 @@ class Step:
             return weights
         params, feedback, state = weights
         learnt, state = self.update.hold(self.learnt(params, feedback), state)
+        return parted(learnt, weights, state)
+
+    def read(self, weights: Weights, number: Array) -> Weights:
+        """The weights as the forward pass before update `number` reads them."""
+        if not self.update.holds:
+            return weights
+        params, feedback, state = weights
+        return parted(self.update.read(self.learnt(params, feedback), state, number), weights, state)
+
+    def elapse(self, weights: Weights, seconds: float) -> Weights:
+        """The weights after a time without updates."""
+        params, feedback, state = weights
+        learnt, state = self.update.elapse(self.learnt(params, feedback), state, seconds)
         return parted(learnt, weights, state)
 
     def learnt(self, params: Params, feedback: Params) -> Params:

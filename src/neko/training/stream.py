@@ -78,7 +78,8 @@ class Stream:
 
     def start(self, size: int) -> Any:
         """The state from which a chunk of `size` sequences starts."""
-        return self.gradient.initial_carry(size) if self.carry is None else self.carry
+        with self.gradient.xp.scope():
+            return self.gradient.initial_carry(size) if self.carry is None else self.carry
 
     def reset(self) -> None:
         """Forget the state."""
