@@ -83,6 +83,34 @@ def test_neurons_are_judged_as_by_a_pass_over_the_data_for_each(xp, kernel, step
 
 
 @pytest.mark.quick("torch")
+@pytest.mark.parametrize("last", ["feed-forward", "recurrent"])
+def test_a_block_of_several_layers_is_a_block_for_each(xp, last):
+    """Bit for bit, with layers of different sizes, a constant that neurons share, and the readout."""
+    layers = [neko.cells.LIF(4, tau_m=neko.Learnable(3.0)), neko.cells.LIF(3, recurrent=last == "recurrent")]
+    together = [Block("*", RandomWalk(0.4), "neuron")]
+    found = rule(xp, cell=layers, x=STEADY, target="mean", blocks=together, epochs=2)
+    assert found.incremental == (last == "feed-forward")
+    apart = {layer: Block(f"{layer}.w_*", RandomWalk(0.4), "neuron") for layer in ("layers.0", "layers.1")}
+    apart["others"] = Block("*[mt]", RandomWalk(0.4))  # what is of no single neuron: tau_m, w_out, b_out
+    with xp.scope():
+        start, size = found.chains[0].position, xp.asarray(0.4)
+        params = start
+        for seed in range(5):
+            key = xp.random.key(seed)
+            one, likelihood, rate = sweep_of(found)(key, params, {"*": size}, found.data)
+            (key,) = xp.unstack(xp.random.split(key, 1))
+            sweep = dataclasses.replace(sweep_of(found), blocks=apart)
+            three, expected, rates = sweep(key, params, dict.fromkeys(apart, size), found.data)
+            for name, w in three.items():
+                np.testing.assert_array_equal(xp.to_numpy(one[name]), xp.to_numpy(w))
+            assert float(likelihood) == float(expected)
+            assert float(rate["*"]) == pytest.approx(np.mean([float(r) for r in rates.values()]), rel=1e-12)
+            params = one
+    for name, w in params.items():
+        assert np.all(xp.to_numpy(w) != xp.to_numpy(start[name])), f"all of {name} moves"
+
+
+@pytest.mark.quick("torch")
 def test_outputs_that_follow_the_neurons_are_those_of_a_full_pass(xp):
     """Bit for bit, with a readout without rounding errors; after a sweep over all neurons."""
     found = rule(xp)

@@ -152,7 +152,7 @@ class BlockGibbs(FullData):
             f"acceptance of {name}": float(np.mean([float(chain.info.by_block[name]) for chain in self.chains]))
             for name in self._named
         }
-        return {**super().summary(), **rates, "step_size": float(np.nanmean(self.step_sizes()))}
+        return {**super().summary(), **rates, "step_size": float(np.mean(self.step_sizes()))}
 
     def step_sizes(self) -> list[float]:
         """That of the last block of a chain that has one, NaN without any."""

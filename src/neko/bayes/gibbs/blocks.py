@@ -25,7 +25,8 @@ class Block:
     kernel : Kernel
         The move, see `neko.bayes.gibbs`.
     by : {'layer', 'neuron'}
-        Whether the kernel moves all at once, or the weights onto one neuron after those onto another (PCN, RandomWalk).
+        Whether the kernel moves all at once, or the weights onto one neuron after those onto another (PCN, RandomWalk),
+        of every layer in turn; then at once what is of no single neuron of a layer, such as a readout.
     """
 
     parameters: str
@@ -47,6 +48,19 @@ class Block:
     def names(self, params: dict[str, Any]) -> list[str]:
         """The parameters of the block."""
         return sorted(fnmatch.filter(params, self.parameters))
+
+    def parts(self, params: dict[str, Any], units: dict[str, int]) -> list[tuple[str | None, list[str]]]:
+        """What the kernel moves in turn: a layer, by the beginning of its names, neuron by neuron, and what it moves at
+        once under None. `units` are the sizes of the layers."""
+        names = self.names(params)
+        if self.by == "layer":
+            return [(None, names)]
+        parts: list[tuple[str | None, list[str]]] = []
+        for layer, count in units.items():
+            parts.append((layer, [n for n in names if n.startswith(layer) and params[n].shape[-1] % count == 0]))
+        single = {name for _, own in parts for name in own}
+        parts.append((None, [name for name in names if name not in single]))
+        return [(layer, own) for layer, own in parts if own]
 
 
 def default(model: Trainable) -> tuple[Block, ...]:

@@ -50,7 +50,7 @@ class HMC(Kernel):
     target_acceptance: ClassVar[float] = 0.651
     step_size: float | None = 0.3
     steps: int = 8
-    curvature: float = 0.1
+    curvature: float = 0.1  # type: ignore[misc]
 
     def __post_init__(self) -> None:
         super().__post_init__()

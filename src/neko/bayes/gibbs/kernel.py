@@ -38,12 +38,16 @@ class Kernel:
     independent : bool
         Whether a proposal depends on nothing but the position of what it moves, so that proposals for all neurons can
         be made at once; it then has `propose`.
+    curvature : float or None
+        About the second derivative of an example's loss by an output, from which the readout gets a mass; None of a
+        kernel that takes no mass.
     step_size : float or None
         At the start of the warm-up, which adapts it to `target_acceptance`; None where nothing is adapted.
     """
 
     gradient: ClassVar[bool] = False
     independent: ClassVar[bool] = False
+    curvature: ClassVar[float | None] = None
     target_acceptance: ClassVar[float] = 0.8
     step_size: float | None = None
 

@@ -64,22 +64,41 @@ class Sweep:
 
     def update(
         self, key: Array, block: Block, params: Params, step_size: Any, data: Any, known: Known | None
-    ) -> tuple[Params, Known | None, Array]:
-        """Parameters and features after the move of a block, and the probability of its acceptance."""
-        names = block.names(params)
+    ) -> tuple[Params, Known | None, Any]:
+        """Parameters and features after the moves of a block, and the probability of acceptance, a mean over its
+        parts."""
+        parts, rates = block.parts(params, self.units), []
+        keys = [key] if len(parts) == 1 else self.xp.unstack(self.xp.random.split(key, len(parts)))
+        for (layer, names), now in zip(parts, keys, strict=True):
+            params, known, rate = self.move(now, block, layer, names, params, step_size, data, known)
+            rates.append(rate)
+        return params, known, sum(rates) / len(rates)
+
+    def move(
+        self,
+        key: Array,
+        block: Block,
+        layer: str | None,
+        names: list[str],
+        params: Params,
+        step_size: Any,
+        data: Any,
+        known: Known | None,
+    ) -> tuple[Params, Known | None, Any]:
+        """Parameters and features after the move of a part of a block, neuron by neuron of a layer or, for None, at
+        once, and the probability of its acceptance."""
         setting = Setting({name: self.priors[name] for name in names}, self.temperature)
         own = {name: params[name] for name in names}
         sums = self.contributions
         if sums is not None and known is not None:
             if all(name.startswith("readout.") for name in names):
                 return self.readout(key, block, params, own, step_size, setting, known)
-            if block.by == "neuron" and all(name.startswith(sums.layer) for name in names):
+            if layer == sums.layer:
                 return self.neurons(key, block, params, own, step_size, setting, data, known)
-        if block.by == "neuron":
-            own, acceptance = self.one_by_one(key, block, params, own, step_size, setting)
+        if layer is None:
+            own, acceptance = block.kernel.step(self.xp, key, own, self.target(block, params), step_size, setting)
         else:
-            target = self.target(block, params)
-            own, acceptance = block.kernel.step(self.xp, key, own, target, step_size, setting)
+            own, acceptance = self.one_by_one(key, block, layer, params, own, step_size, setting)
         params = {**params, **own}
         if sums is not None and known is not None:
             known = known._replace(features=sums.features(params, data))
@@ -135,11 +154,10 @@ class Sweep:
         return {**params, **merged}, known, xp.mean(info.acceptance_probability)
 
     def one_by_one(
-        self, key: Array, block: Block, params: Params, own: Params, step_size: Any, setting: Setting
+        self, key: Array, block: Block, layer: str, params: Params, own: Params, step_size: Any, setting: Setting
     ) -> tuple[Params, Array]:
         """The neurons of a layer one by one, each by a pass over the full data."""
-        xp = self.xp
-        units = next(n for layer, n in self.units.items() if next(iter(own)).startswith(layer))
+        xp, units = self.xp, self.units[layer]
         keys = xp.unstack(xp.random.split(key))
         proposed = block.kernel.propose(xp, keys[0], own, step_size, setting, units)
         ratios = self.corrections(block, own, proposed, units)
@@ -209,8 +227,9 @@ class Sweep:
             bias = xp.expand_dims(own["readout.b_out"], axis=0)
             return {"readout": xp.concat([own["readout.w_out"], bias], axis=0)}
 
-        if joint and hasattr(block.kernel, "curvature"):
-            setting = setting._replace(mass=self.mass(block.kernel.curvature, known))
+        curvature = block.kernel.curvature
+        if joint and curvature is not None:
+            setting = setting._replace(mass=self.mass(curvature, known))
         position, acceptance = block.kernel.step(xp, key, join(own), target, step_size, setting)
         return {**params, **split(position)}, known, acceptance
 
