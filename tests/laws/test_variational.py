@@ -213,6 +213,7 @@ NEURONS = 20_000
 CELLS = {
     "plain": {},
     "scaled currents": {"input_scaling": True, "tau_m": 3.0, "v_th": 0.2},
+    "bias": {"bias": True, "v_th": 0.4},
     "recurrent, refractory": {"recurrent": True, "t_ref": 4.0, "reset": "zero", "v_th": 0.7},
 }
 
@@ -226,15 +227,18 @@ def layer(xp, units, options, **readout):
 def test_real_neurons_with_drawn_weights_spike_as_often_as_computed(xp, cell):
     """As many neurons as draws: all have the same mean and deviation of their weights."""
     rng, options = np.random.default_rng(6), dict(CELLS[cell], recurrent=False)
-    m, s, inputs = np.array([0.8, -0.5]), np.array([0.3, 0.6]), np.array([[1.2, 0.3], [-0.5, -1.0], [0.6, 0.9]])
+    # the third weight is the bias, of an input that is always 1
+    names = {"layers.0.w_in": slice(0, 2), **({"layers.0.b": 2} if options.get("bias") else {})}
+    m, s = (np.array(a)[: 1 + len(names)] for a in ((0.8, -0.5, 0.2), (0.3, 0.6, 0.4)))
+    inputs = np.array([[1.2, 0.3, 1.0], [-0.5, -1.0, 1.0], [0.6, 0.9, 1.0]])[:, : len(m)]
     model = layer(xp, NEURONS, options)
-    w = m[:, None] + s[:, None] * rng.standard_normal((2, NEURONS))
-    params = model.params | {"layers.0.w_in": xp.asarray(w)}
-    x = xp.asarray(inputs)
+    w = m[:, None] + s[:, None] * rng.standard_normal((len(m), NEURONS))
+    params = model.params | {name: xp.asarray(w[rows]) for name, rows in names.items()}
+    x = xp.asarray(inputs[:, :2])
     (z,) = model.forward(xp, params, xp.expand_dims(x, axis=0), None, training=False).emissions
     spread = {name: (p, 0.0 * p) for name, p in params.items()}
-    ones = np.ones((1, NEURONS))
-    spread["layers.0.w_in"] = xp.asarray(m[:, None] * ones), xp.asarray(s[:, None] * ones)
+    for name, rows in names.items():
+        spread[name] = tuple(xp.asarray(np.stack([a] * NEURONS, axis=-1)[rows]) for a in (m, s))
     p = xp.to_numpy(local.moments(xp, model.network, spread, x).spike)
     counts = xp.to_numpy(xp.sum(z[0], axis=1))
     assert np.all((p[:, 0] > 0.005) & (p[:, 0] < 0.995)), "the inputs are near the threshold"

@@ -37,8 +37,8 @@ class LocalReparametrisation(GradientRule):
     .. math::
         p_j = Φ\left( \frac{\sum_i x_i m_{ij} - v_{th} / c}{\sqrt{\sum_i x_i^2 σ_{ij}^2}} \right)
 
-    with the scale c of currents (1, or 1 - α with `input_scaling`). Outputs :math:`y_k = g \sum_j z_j W_{jk} + b_k`,
-    with the readout's gain g, have
+    with the scale c of currents (1, or 1 - α with `input_scaling`); a bias is the weight of an input that is always 1.
+    Outputs :math:`y_k = g \sum_j z_j W_{jk} + b_k`, with the readout's gain g, have
 
     .. math::
         E[y_k] = g \sum_j p_j m_{jk} + m_k, \qquad
@@ -90,8 +90,11 @@ def moments(xp: Backend, network: Network, spread: dict[str, tuple[Array, Array]
     m, s = spread["layers.0.w_in"]
     c = 1.0 - decay(xp, cell.dt, cell.tau_m) if cell.input_scaling else 1.0
     threshold = per_neuron(xp, cell.v_th) / c
-    variance = xp.square(x) @ xp.square(s) + TINY * threshold * threshold
-    spike = 0.5 + 0.5 * xp.erf((x @ m - threshold) / xp.sqrt(2.0 * variance))
+    current, variance = x @ m, xp.square(x) @ xp.square(s) + TINY * threshold * threshold
+    if cell.bias:
+        m, s = spread["layers.0.b"]
+        current, variance = current + m, variance + xp.square(s)
+    spike = 0.5 + 0.5 * xp.erf((current - threshold) / xp.sqrt(2.0 * variance))
     (m, s), (bias, of_bias) = spread["readout.w_out"], spread["readout.b_out"]
     squares = xp.square(m)
     of_sum = spike @ (squares + xp.square(s)) - xp.square(spike) @ squares
