@@ -10,7 +10,7 @@ from pathlib import Path
 from neko.backend import OPTIMIZERS
 from neko.bayes import METHODS
 from neko.cells import CELLS
-from neko.devices import DEVICES
+from neko.devices import DEVICES, PRESETS
 from neko.encoders import ENCODERS
 from neko.rules import RULES
 from neko.updates import UPDATES
@@ -21,6 +21,7 @@ REGISTRIES = {
     "rule": RULES,
     "update": UPDATES,
     "device": DEVICES,
+    "preset": PRESETS,
     "method": METHODS,
     "cell": CELLS,
     "encoder": ENCODERS,

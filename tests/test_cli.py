@@ -54,7 +54,7 @@ def test_demo_shows_eprop_beside_bptt(tmp_path):
         (["--cell", "alf"], "'alif'"),
         (["--rule", "prop"], "did you mean 'eprop'?"),
         (["--rule", "eprop:symetric"], "'symmetric', 'random', 'adaptive'"),
-        (["--optimizer", "manhattan", "--device", "memristor"], "'constant', 'linear', 'soft_bounds'"),
+        (["--optimizer", "manhattan", "--device", "memristor"], "'piecewise', 'power', 'soft_bounds'"),
         (["--optimizer", "manhattan", "--device", "soft_bound(dg_min_std=0.1)"], "did you mean 'soft_bounds'?"),
         (["--optimizer", "manhatan"], "did you mean 'manhattan'?"),
         (["--encoder", "step_foward"], "did you mean 'step_forward'?"),

@@ -286,7 +286,7 @@ RIGHT = {
     "rule": ["bptt", "eprop", "eprop:random", "rtrl"],
     "rules": ["bptt,eprop", "eprop:random,bptt,rtrl", "bptt"],
     "optimizer": ["adam", "manhattan", "naive"],
-    "device": ["constant", "linear", "soft_bounds"],
+    "device": ["constant", "linear", "power", "soft_bounds", "organic_ecram"],
     "backend": ["torch"],
     "dtype": ["float32", "float64"],
     "target": ["every", "last", "mean"],

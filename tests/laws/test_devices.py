@@ -152,7 +152,7 @@ def test_a_pair_holds_its_weights(xp):
         (lambda: SoftBounds(up_down=2.0), "up_down=2.0"),
         (lambda: SoftBounds(dg_min_std=-0.1), "dg_min_std=-0.1"),
         (lambda: LinearStep(gamma_up=float("nan")), "gamma_up=nan"),
-        (lambda: get("memristor"), "'constant', 'linear', 'soft_bounds'"),
+        (lambda: get("memristor"), "'piecewise', 'power', 'soft_bounds'"),
     ],
 )
 def test_a_wrong_constant_is_named(wrong, words):

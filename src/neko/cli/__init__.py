@@ -8,7 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from neko import __version__
-from neko.cli import common, data, demo, encoding, reproducing, running, verification
+from neko.cli import common, data, demo, devices, encoding, reproducing, running, verification
 from neko.cli.options import Command, build_command
 from neko.io import console
 from neko.runs.config import COMMANDS
@@ -53,5 +53,6 @@ app.command()(encoding.encode)
 app.command(cls=Command)(reproducing.reproduce)
 app.command(cls=Command)(verification.verify)
 app.add_typer(data.app, name="data")
+app.add_typer(devices.app, name="device")
 
 __all__ = ["app"]

@@ -14,6 +14,7 @@ from neko.plots import colours
 from neko.plots.chains import chains, ranks
 from neko.plots.comparison import comparison
 from neko.plots.conductances import conductances
+from neko.plots.devices import device, fitted, response
 from neko.plots.encoding import codes, encoding, fronts
 from neko.plots.posterior import posterior
 from neko.plots.reliability import reliability, selective
@@ -44,7 +45,9 @@ __all__ = [
     "colours",
     "comparison",
     "conductances",
+    "device",
     "encoding",
+    "fitted",
     "format_of",
     "fronts",
     "learning_curves",
@@ -55,6 +58,7 @@ __all__ = [
     "raster",
     "reliability",
     "report",
+    "response",
     "save",
     "selective",
     "traces",

@@ -62,9 +62,7 @@ def optimizer_options(config: TrainConfig) -> dict[str, Any]:
     if update is Manhattan:
         if device is None:
             return {"optimizer": Manhattan(delta=rate)}
-        name, options = called(device)
-        held = devices.get(name)
-        return {"optimizer": Manhattan(device=held(**options) if options or isinstance(held, type) else held)}
+        return {"optimizer": Manhattan(device=devices.make(device))}
     if hasattr(update, "init") and hasattr(update, "step"):
         return {"optimizer": update() if isinstance(update, type) else update, "learning_rate": rate}
     return {"optimizer": update}

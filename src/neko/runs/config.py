@@ -118,8 +118,8 @@ class TrainConfig(Config):
     optimizer: str = option("adam", "What turns gradients into weights: {neko.updates:names}; or file.py:Class.")
     device: str | None = option(
         None,
-        "Analog device that holds manhattan's weights: {neko.devices:DEVICES}; or file.py:Class. "
-        "With options as in soft_bounds(dg_min_std=0.3).",
+        "Analog device that holds manhattan's weights: {neko.devices:DEVICES}; a preset, {neko.devices:PRESETS}; a "
+        "file .json of neko device fit; or file.py:Class. With options as in soft_bounds(dg_min_std=0.3).",
     )
     firing_rate: float | None = option(None, "Target rate in Hz of a firing-rate regularizer.")
     clip_norm: float | None = option(None, "Scale longer gradients down to this L2 norm.")

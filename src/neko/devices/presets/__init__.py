@@ -1,0 +1,5 @@
+"""Devices with the constants of published measurements and models."""
+
+from neko.devices.presets.registry import PRESETS
+
+__all__ = ["PRESETS"]
