@@ -15,8 +15,8 @@ import pytest
 from neko import backend as backends
 
 OPTIONAL = (
-    *("array_api_compat", "arviz", "blackjax", "gymnasium", "hatchling", "jax", "kaldi_native_fbank", "keras"),
-    *("optax", "pandas", "scipy", "sklearn", "tensorboardX", "tensorflow", "torch"),
+    *("array_api_compat", "arviz", "blackjax", "gymnasium", "h5py", "hatchling", "jax", "kaldi_native_fbank", "keras"),
+    *("nir", "optax", "pandas", "scipy", "sklearn", "tensorboardX", "tensorflow", "torch"),
 )
 if (
     signal.getsignal(signal.SIGINT) is signal.SIG_IGN

@@ -30,6 +30,7 @@ ARROWS = {
     "objective": {"typing", "backend", "losses"},
     "measures": {"backend", "metrics", "objective"},
     "models": {"typing", "tree", "errors", "containers", "identity", "io", "backend", "cells"},
+    "exchange": {"errors", "backend", "io", "cells", "models"},
     "links": {"losses", "metrics", "models"},
     "data": {"backend", "typing", "tree", "errors", "containers", "identity", "io", "metrics", "models", "objective"},
     "evaluator": {
@@ -38,7 +39,7 @@ ARROWS = {
         "data",
     },
     "inference": {"backend", "typing", "models", "evaluator"},
-    "devices": {"", "backend", "typing", "registry", "io"},
+    "devices": {"backend", "typing", "registry"},
     "updates": {"typing", "tree", "registry", "backend", "devices"},
     "rules": {
         *("typing", "tree", "registry", "identity", "backend", "cells", "losses", "objective", "models", "evaluator"),
@@ -61,10 +62,10 @@ ARROWS = {
     "datasets": {"registry"},
     "encoders": {"registry"},
     "verification": {"tree", "registry", "backend", "cells", "models", "objective", "evaluator", "rules", "training"},
-    "plots": {"io", "rules", "training", "bayes", "backend", "devices"},
+    "plots": {"io", "rules", "training", "bayes"},
     "runs": {
         *("", "errors", "registry", "backend", "io", "cells", "devices", "datasets", "models", "objective", "rules"),
-        *("evaluator", "updates", "training", "bayes", "plots"),
+        *("evaluator", "updates", "training", "bayes", "plots", "exchange"),
     },
     "experiments": {
         *("", "registry", "errors", "backend", "io", "cells", "datasets", "devices", "encoders", "metrics", "models"),
@@ -85,7 +86,7 @@ ARROWS = {
             "updates",
             "training",
         ),
-        *("bayes", "rules", "runs", "plots", "verification", "experiments"),
+        *("bayes", "rules", "runs", "plots", "verification", "experiments", "exchange"),
     },
     "__main__": {"cli"},
     "__init__": set(),

@@ -57,6 +57,7 @@ _MODULES = {
     "encoders": "encoders",
     "environments": "environments",
     "errors": "errors",
+    "exchange": "exchange",
     "experiments": "experiments",
     "inference": "inference",
     "losses": "losses",

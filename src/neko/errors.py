@@ -42,3 +42,7 @@ class GradientWarning(UserWarning):
 
 class SamplingWarning(UserWarning):
     """Arguments of a sampler are probably unintended: a likelihood of one step per sequence, or other parameters."""
+
+
+class ExchangeError(ValueError):
+    """A file of another library, or a network, that cannot be translated without a loss that nobody would see."""
