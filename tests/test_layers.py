@@ -39,7 +39,7 @@ ARROWS = {
         "data",
     },
     "inference": {"backend", "typing", "models", "evaluator"},
-    "devices": {"backend", "typing", "registry"},
+    "devices": {"", "backend", "typing", "registry", "io"},
     "updates": {"typing", "tree", "registry", "backend", "devices"},
     "rules": {
         *("typing", "tree", "registry", "identity", "backend", "cells", "losses", "objective", "models", "evaluator"),
@@ -62,7 +62,7 @@ ARROWS = {
     "datasets": {"registry"},
     "encoders": {"registry"},
     "verification": {"tree", "registry", "backend", "cells", "models", "objective", "evaluator", "rules", "training"},
-    "plots": {"io", "rules", "training", "bayes"},
+    "plots": {"io", "rules", "training", "bayes", "backend", "devices"},
     "runs": {
         *("", "errors", "registry", "backend", "io", "cells", "devices", "datasets", "models", "objective", "rules"),
         *("evaluator", "updates", "training", "bayes", "plots", "exchange"),
