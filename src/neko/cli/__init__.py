@@ -1,4 +1,5 @@
-"""The command line: ``neko`` with demo, train, show, sample, compare, encode, reproduce, verify and data."""
+"""The command line: ``neko`` with demo, train, show, sample, compare, encode, import, export, reproduce, verify and
+data."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from neko import __version__
-from neko.cli import common, data, demo, devices, encoding, reproducing, running, verification
+from neko.cli import common, data, demo, devices, encoding, exchanging, reproducing, running, verification
 from neko.cli.options import Command, build_command
 from neko.io import console
 from neko.runs.config import COMMANDS
@@ -50,6 +51,8 @@ for name, kind in COMMANDS.items():
     app.command(name, cls=Command)(build_command(kind, running.run))
 app.command()(running.show)
 app.command()(encoding.encode)
+app.command("import")(exchanging.import_)
+app.command()(exchanging.export)
 app.command(cls=Command)(reproducing.reproduce)
 app.command(cls=Command)(verification.verify)
 app.add_typer(data.app, name="data")

@@ -6,9 +6,11 @@ from typing import Any
 
 from neko import backend as backends
 from neko import cells, devices
+from neko.backend.protocol import Backend
 from neko.cells import Learnable
 from neko.datasets import Dataset
 from neko.evaluator import Evaluator
+from neko.exchange import load_network
 from neko.models import Model
 from neko.objective import FiringRate
 from neko.registry import called, separated
@@ -25,17 +27,14 @@ def build_evaluator(
     `chain` of a sampler draws its own weights.
     """
     xp = backends.get(config.backend, device=config.processor, dtype=config.dtype)
-    name, options = called(config.cell, learnable=Learnable)
-    cell: Any = cells.get(name)
-    if not config.recurrent and not hasattr(cell, "recurrent"):
-        raise ValueError(f"cell {name!r} has no feed-forward form: expected lif or alif")
-    layer = cell(config.hidden, **options, **({} if config.recurrent else {"recurrent": False}))
-    seed, both = config.seed + chain, config.bidirectional
-    model = Model(layer, data.outputs, xp, task_type=data.task_type, bidirectional=both, seed=seed)
+    model = build_model(config, data, xp, chain) if config.network is None else begun(config.network, data, xp)
     loss, metrics = config.loss, config.metrics
     if loss is None:
         loss = "categorical_crossentropy" if data.task_type == "classification" else "mean_squared_error"
-    usual = [*(["accuracy"] if data.task_type == "classification" else []), *(["firing_rate"] if cell.spiking else [])]
+    usual = [
+        *(["accuracy"] if data.task_type == "classification" else []),
+        *(["firing_rate"] if model.cells[0].spiking else []),
+    ]
     return Evaluator(
         model,
         loss=loss,
@@ -44,6 +43,26 @@ def build_evaluator(
         regularizer=regularizer,
         encoder=config.encoder,
     )
+
+
+def build_model(config: Config, data: Dataset, xp: Backend, chain: int) -> Model:
+    """The network that the options describe, before its first data."""
+    name, options = called(config.cell, learnable=Learnable)
+    cell: Any = cells.get(name)
+    if not config.recurrent and not hasattr(cell, "recurrent"):
+        raise ValueError(f"cell {name!r} has no feed-forward form: expected lif or alif")
+    layer = cell(config.hidden, **options, **({} if config.recurrent else {"recurrent": False}))
+    seed, both = config.seed + chain, config.bidirectional
+    return Model(layer, data.outputs, xp, task_type=data.task_type, bidirectional=both, seed=seed)
+
+
+def begun(network: str, data: Dataset, xp: Backend) -> Model:
+    """The network of a file, for a data set."""
+    model = load_network(network, xp)
+    if model.outputs != data.outputs:
+        raise ValueError(f"network={network!r} has {model.outputs} outputs: this data set needs {data.outputs}")
+    model.task_type = data.task_type
+    return model
 
 
 def optimizer_options(config: TrainConfig) -> dict[str, Any]:

@@ -34,6 +34,8 @@ class Config:
     command: ClassVar[str]
     chosen: ClassVar[str]
     """Name of the field that selects how the network learns; its value is part of the name of a new folder."""
+    network: ClassVar[str | None] = None
+    """The network to begin with, for commands that have such an option."""
 
     data: str = option(
         "digits", "Data set: {neko.datasets:DATASETS}; or file.py:function. With options as in ecg(split='patients')."
@@ -99,6 +101,14 @@ class Config:
         return cls(**options)
 
 
+def first_network() -> Any:
+    """The field of a network to begin with."""
+    return option(
+        None,
+        "Begin with the network of this file of `neko import`, in place of cell, hidden, recurrent, bidirectional.",
+    )
+
+
 def other(name: str, default: Any) -> Any:
     """A field of `Config` with another default."""
     (field,) = (field for field in dataclasses.fields(Config) if field.name == name)
@@ -112,6 +122,7 @@ class TrainConfig(Config):
     command: ClassVar[str] = "train"
     chosen: ClassVar[str] = "rule"
 
+    network: str | None = first_network()  # type: ignore[misc]
     rule: str = option(
         "eprop", "Learning rule: {neko.rules:names}; or file.py:Class. With options as in snap(level=2)."
     )
@@ -179,6 +190,7 @@ class CompareConfig(Config):
     chosen: ClassVar[str] = "rules"
 
     epochs: int = other("epochs", 3)
+    network: str | None = first_network()  # type: ignore[misc]
     rules: str = option(
         "bptt,eprop:symmetric,eprop:random,eprop:adaptive",
         "Rules by comma, of {neko.rules:names}; or file.py:Class. With options as in snap(level=2). "

@@ -1,0 +1,66 @@
+"""``neko import`` and ``neko export``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from neko.cli import common
+from neko.cli.common import console
+
+METHOD = "Decay of a step: exponential, exp(-dt/tau), or euler, 1 - dt/tau."
+
+
+def import_(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A network as NIR, such as net.nir.")],
+    dt: Annotated[float | None, typer.Option(help="Length of a step in ms, which NIR does not have.")] = None,
+    method: Annotated[str | None, typer.Option(help=METHOD)] = None,
+    reset: Annotated[
+        str | None, typer.Option(help="In place of the reset to v_reset: subtract, where the network did that.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="By default FILE with the suffix .safetensors.")] = None,
+) -> None:
+    """Read the network of another library, print what is kept and lost, and write it for `neko train --network`."""
+    from neko import backend, exchange
+
+    xp = backend.get(backend.default(), dtype="float64")
+    found = exchange.from_nir(file, xp, dt=dt, method=method, reset=reset)
+    console.print(table(f"{file.name} as a network of Neko", found.report))
+    common.say(f"Network: {exchange.save_network(found.model, out or file.with_suffix('.safetensors'))}")
+
+
+def export(
+    network: Annotated[
+        Path, typer.Argument(metavar="NETWORK", help="Folder of a run, or a file that `neko import` wrote.")
+    ],
+    nir: Annotated[Path, typer.Option(help="Write it as NIR to this file.")],
+    method: Annotated[str, typer.Option(help=METHOD)] = "exponential",
+    alif: Annotated[bool, typer.Option("--alif", help="Write ALIF as a sub-graph, which few readers know.")] = False,
+) -> None:
+    """Write a network for other libraries, and print what is kept and lost."""
+    from neko import exchange
+
+    report = exchange.to_nir(loaded(network), nir, method=method, alif=alif)
+    console.print(table(f"{network.name} as NIR", report))
+    common.say(f"Network: {nir}")
+
+
+def loaded(path: Path) -> Any:
+    """The network of a run's last checkpoint, or of a file."""
+    from neko import backend, exchange, runs
+
+    if path.is_dir():
+        return runs.load(path).rule.model.model
+    return exchange.load_network(path, backend.get(backend.default(), dtype="float64"))
+
+
+def table(title: str, report: Any) -> Table:
+    """A row for each node."""
+    found = Table(*report.entries[0]._fields, title=escape(title))
+    for entry in report.entries:
+        found.add_row(*map(escape, entry))
+    return found
