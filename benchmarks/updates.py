@@ -1,8 +1,9 @@
 """What pulses cost beside Adam, and chains beside their gradient: ``python -m benchmarks.updates [--dtype float64]``.
 
-On PyTorch and one thread: an update alone, without the gradient, by Adam and by the Manhattan rule through devices; and
-a Langevin transition beside the gradient that it follows. CPU time, so that other work on the machine counts little;
-medians over rounds in which each has its turn, and of the ratios within a round.
+On PyTorch and one thread: an update alone, without the gradient, by Adam and by the Manhattan rule through devices, up
+to ten million devices at once; a whole training step by both; and a Langevin transition beside the gradient that it
+follows. CPU time, so that other work on the machine counts little; medians over rounds in which each has its turn, and
+of the ratios within a round.
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ UPDATES = {
     "constant steps": neko.Manhattan(device=ConstantStep()),
     "noise and spread": neko.Manhattan(device=NOISY),
 }
-LIMITS = {"constant steps": 1.5, "noise and spread": 3.0, "Langevin": 1.1}
+LARGE = (1, 1, 1500, 1500, 333)
+"""Five million weights, in ten million devices."""
+LIMITS = {"constant steps": 1.5, "training step, constant steps": 1.5, "noise and spread": 3.0, "Langevin": 1.1}
 """Times Adam's update, and times the gradient."""
 
 
@@ -47,6 +50,14 @@ def update(xp: Any, optimizer: Any, shape: tuple[int, ...]) -> Callable[[], None
         held[:] = found.step(params, gradients, state, rate)
 
     return run
+
+
+def training(xp: Any, optimizer: Any, shape: tuple[int, ...]) -> Callable[[], Any]:
+    """A step of e-prop: gradient and update."""
+    model = neko.Evaluator(neko.Model(neko.cells.ALIF(shape[3]), shape[4], xp), loss="categorical_crossentropy")
+    rule = neko.Eprop(model, optimizer=optimizer)
+    x, y = data(shape)
+    return lambda: rule.step(x, y)
 
 
 def chain(xp: Any, shape: tuple[int, ...]) -> dict[str, Callable[[], Any]]:
@@ -80,8 +91,15 @@ def measure(
     """A row for each contender and shape: milliseconds, and the ratio to the first of its kind."""
     xp = neko.backend.get("torch", dtype=dtype)
     rows = []
-    for shape in shapes:
-        for group in ({name: update(xp, given, shape) for name, given in UPDATES.items()}, chain(xp, shape)):
+    for shape in (*shapes, LARGE):
+        groups = [{name: update(xp, given, shape) for name, given in UPDATES.items()}]
+        if shape != LARGE:
+            names = ("Adam", "constant steps")
+            groups += [
+                {f"training step, {name}": training(xp, UPDATES[name], shape) for name in names},
+                chain(xp, shape),
+            ]
+        for group in groups:
             found = times(group, rounds)
             base = next(iter(found.values()))
             for name, took in found.items():

@@ -10,11 +10,11 @@ import pytest
 import neko
 from neko.bayes import METHODS, Normal
 from neko.bayes.sampling import Sampling
-from neko.devices import DEVICES
+from neko.devices import DEVICES, SoftBounds
 from neko.models.base import Pass, Trainable
 from neko.rules import RULES
 from neko.training.pairs import resolve
-from neko.updates import Manhattan
+from neko.updates import Coincidences, Manhattan, MixedPrecision, ProbabilisticPulses, TikiTaka
 from significance import FALSE_ALARM, MISSED, missed_normal, p_normal
 
 UPDATES = {
@@ -26,6 +26,12 @@ UPDATES = {
         f"manhattan, {name}": Manhattan(device=device(dg_min_std=0.3, dg_min_dtod=0.2), w_max=2.0)
         for name, device in DEVICES.items()
     },
+    "mixed precision": MixedPrecision(
+        device=SoftBounds(dg_min_std=0.3), optimizer="adam", learning_rate=0.01, w_max=2.0
+    ),
+    "probabilistic pulses": ProbabilisticPulses(device=SoftBounds(dg_min_std=0.3), learning_rate=0.1, w_max=2.0),
+    "coincidences": Coincidences(learning_rate=0.1, w_max=2.0, rank=4),
+    "tiki-taka": TikiTaka(device=SoftBounds(up_down=0.1), learning_rate=1.0, w_max=2.0),
 }
 RATES = {"sgd": 0.1, "momentum": 0.02, "nesterov": 0.02, "adagrad": 0.02}
 STEP = {
