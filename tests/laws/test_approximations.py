@@ -91,16 +91,32 @@ def test_a_point_estimate_is_the_mode_of_bayesian_linear_regression(xp, power):
 @pytest.mark.quick("torch")
 @pytest.mark.parametrize("drift", ["bptt", "eprop:random"])
 def test_an_ensemble_is_independent_runs_bit_for_bit(xp, drift):
+    """Each with a seed of its own of its weights and of the order of its batches, also where a call goes on."""
     options = {"drift": drift, "learning_rate": 0.01, "x_pred": X[:5]}
-    together = train(neko.Ensemble(network(xp), members=3, **options)).posterior
+
+    def trained(rule, seed):
+        return train(train(rule, seed=seed), seed=seed, epochs=1).posterior
+
+    together = trained(neko.Ensemble(network(xp), members=3, **options), 4)
     for number in range(3):
-        alone = train(neko.PointEstimate(network(xp, seed=1 + number), **options)).posterior
+        alone = trained(neko.PointEstimate(network(xp, seed=1 + number), **options), 4 + number)
         for name, w in alone.draws.items():
             np.testing.assert_array_equal(together.draws[name][number], w[0])
         np.testing.assert_array_equal(together.predictions[number], alone.predictions[0])
-    w = together.draws["layers.0.w_in"][:, 0]
-    assert not np.array_equal(w[0], w[1])
+    for name, w in trained(neko.PointEstimate(network(xp, seed=2), **options), 4).draws.items():
+        assert not np.array_equal(together.draws[name][1], w[0]), "the order matters"
     np.testing.assert_allclose(together.mean_prediction, together.predictions.mean(axis=(0, 1)), rtol=1e-12)
+
+
+@pytest.mark.quick("torch")
+def test_members_share_the_batches_of_a_loader(xp):
+    batches = [(X[i : i + 10], Y[i : i + 10]) for i in range(0, 24, 10)]
+    options = {"x": batches, "y": None, "batch_size": None}
+    together = train(neko.Ensemble(network(xp), members=2), **options).posterior
+    for number in range(2):
+        alone = train(neko.PointEstimate(network(xp, seed=1 + number)), **options).posterior
+        for name, w in alone.draws.items():
+            np.testing.assert_array_equal(together.draws[name][number], w[0])
 
 
 @pytest.mark.quick("torch")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
@@ -41,6 +42,11 @@ class Source(ABC):
     @abstractmethod
     def rest(self, index: int, skip: int) -> Iterator[Examples]:
         """The batches of an epoch after the first `skip` ones, for a resumed epoch."""
+
+    def reordered(self, number: int) -> Iterator[Examples] | None:
+        """The batches of the epoch that was begun last, in the order of the seed plus a number; None where the order
+        does not follow from a seed."""
+        return None
 
     @abstractmethod
     def identity(self) -> dict[str, Any]:
@@ -84,6 +90,7 @@ class Arrays(Source):
         self.length = -(-self.examples // self.batch_size)
         self._rng = np.random.default_rng(self.seed)
         self._drawn = 0
+        self._index = 0
         # Checked as a whole, so that an error names the index within the arrays.
         intake.evaluator.prepare(self.arrays[0], batch_size=self.batch_size)
         intake.check(*intake.receive(*self.arrays), chunks=chunks)
@@ -110,11 +117,19 @@ class Arrays(Source):
         return self.rest(0, 0)
 
     def rest(self, index: int, skip: int) -> Iterator[Examples]:
+        self._index = index
         order = self.order(index) if self.shuffle else None
         for begin in range(skip * self.batch_size, self.examples, self.batch_size):
             rows = slice(begin, begin + self.batch_size)
             chosen = rows if order is None else order[rows]
             yield self.intake.prepare(*containers.rows(self.arrays, chosen), checked=True)
+
+    def reordered(self, number: int) -> Iterator[Examples] | None:
+        if not self.shuffle:
+            return None
+        other = copy.copy(self)
+        other.seed, other._rng, other._drawn = self.seed + number, np.random.default_rng(self.seed + number), 0
+        return other.epoch(self._index)
 
     def identity(self) -> dict[str, Any]:
         own = {name: getattr(self, name) for name in ("examples", "batch_size", "shuffle", "seed")}

@@ -99,9 +99,13 @@ class Approximation(Driven):
 
     def learn(self, item: Examples) -> Measures:
         """A step of every distribution from a batch."""
+        return self.step([item] * len(self.rules))
+
+    def step(self, batches: Sequence[Examples]) -> Measures:
+        """A step of every distribution from a batch of its own."""
         measures: Measures = {}
-        for rule in self.rules:
-            found = rule.learn(item)
+        for rule, batch in zip(self.rules, batches, strict=True):
+            found = rule.learn(batch)
             measures = found if not measures else tree.map(lambda a, b: a + b, measures, found)
         return measures
 

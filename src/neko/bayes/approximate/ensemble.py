@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,13 +28,14 @@ class Ensemble(Inference):
     .. math::
         \bar p(x) = \frac{1}{M} \sum_{m=1}^M p(x \mid \hat θ_m)
 
-    Member m of a network of cells starts from the weights that its model has with the seed ``seed + m``: it becomes,
-    bit for bit, what an independent run with that seed on the same batches becomes. Weights that were changed since
+    Member m of a network of cells starts from the weights that its model has with the seed ``seed + m``, and where
+    arrays are shuffled it sees their batches in the order of the trainer's seed plus m: it becomes, bit for bit, what
+    an independent run with these seeds becomes. Weights that were changed since
     they were drawn are those of the first member only; give `starts` for others. A user's module cannot be drawn
     anew: its further members start from its weights shuffled within each tensor, or from given `starts`. With another
     method in place of the point estimate the members are approximations of their own, and the posterior is the mixture
-    of them, one chain a member. All members see the same batches in the same order; their differences come from the
-    initial weights (and the noise of the method) alone, and do not estimate the posterior's width.
+    of them, one chain a member. From a loader all members see the same batches. The differences of members come from
+    their initial weights and orders (and the noise of the method) alone, and do not estimate the posterior's width.
 
     Parameters
     ----------
@@ -90,12 +91,18 @@ class Ensemble(Inference):
 
     def attach(self, source: Source) -> None:
         self.method.attach(source)
+        self._source = source
 
-    def items(self, batches: Iterable[Examples]) -> Iterable[Any]:
-        return self.method.items(self.begun(batches))
+    def items(self, batches: Iterable[Examples]) -> Iterator[list[Examples]]:
+        """A batch for each member."""
+        others: list[Iterator[Examples] | None] = []
+        for number, batch in enumerate(self.method.items(self.begun(batches))):
+            if number == 0:
+                others = [self._source.reordered(member) for member in range(1, self.members)]
+            yield [batch, *(batch if other is None else next(other) for other in others)]
 
-    def learn(self, item: Any) -> Measures:
-        return self.method.learn(item)
+    def learn(self, item: list[Examples]) -> Measures:
+        return self.method.step(item)
 
     def check(self) -> None:
         self.method.check()
