@@ -56,6 +56,17 @@ def test_a_law_is_found_with_its_constants(name):
     assert stats.norm.cdf(6.0 - 12.0) < MISSED
 
 
+def test_bounds_are_found_where_steps_vanish():
+    """Which no pulse reached, to 6 standard errors: false alarm 2e-9. The control is the largest that was measured."""
+    (pulses,) = simulated(TRUE["soft_bounds"], 1, cycles=8, pulses=60, seed=4)
+    found = fit(pulses, "soft_bounds", g_range="fit").estimates["g_max"]
+    error = (found.high - found.low) / (2.0 * 1.96)
+    assert abs(found.value - BOUNDS[1]) < 6.0 * error
+    assert found.value - max(train.g.max() for train in pulses.trains) > 12.0 * error
+    flat = fit(pulses, "constant", g_range="fit")
+    assert flat.undetermined == ("g_min", "g_max")
+
+
 def test_devices_are_told_apart_from_cycles():
     """Twelve devices, their steps with a spread of 20 %, up and down independent of each other.
 

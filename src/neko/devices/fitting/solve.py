@@ -43,24 +43,25 @@ def scipy_optimize() -> Any:
 
 
 def solve(problem: Problem, *, slow: bool = False) -> Solution:
-    """The better of two searches: begun with much noise of pulses, and with little.
+    """The constants and the noise, begun with much noise of pulses and with little, whichever is better after a round.
 
-    With `slow`, noise of measurements has a part that lasts for some pulses.
+    Constants, for which variances are held, and noise, for which constants are, follow in turn. With `slow`, noise of
+    measurements has a part that lasts for some pulses.
     """
     starts = first_noise(problem, slow) + np.log(0.05) * np.eye(4 if slow else 2)[[0, 1]]
-    return solved(problem, *max((search(problem, logs) for logs in starts), key=lambda found: found[2]))
-
-
-def search(problem: Problem, logs: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
-    """Alternates between the constants, for which variances are held, and the noise, for which the constants are."""
-    x, best = problem.start, -np.inf
+    x, logs, best = max((improved(problem, problem.start, logs) for logs in starts), key=lambda found: found[2])
     for _ in range(ROUNDS):
-        x = constants(problem, x, logs)
-        logs, value = noises(problem, x, logs)
+        x, logs, value = improved(problem, x, logs)
         if value - best < ENOUGH:
             break
         best = value
-    return x, logs, value
+    return solved(problem, x, logs, value)
+
+
+def improved(problem: Problem, x: np.ndarray, logs: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+    """One round: better constants, then better noise, and the log likelihood."""
+    x = constants(problem, x, logs)
+    return x, *noises(problem, x, logs)
 
 
 def solved(problem: Problem, x: np.ndarray, logs: np.ndarray, value: float) -> Solution:
