@@ -10,6 +10,7 @@ import sys
 import keras
 import numpy as np
 
+import keras_converters
 import keras_feedback
 import keras_users
 import neko
@@ -91,7 +92,8 @@ def main() -> None:
         sampler = neko.Langevin(rule.model, warmup=2, step_size=1e-5)
         history = neko.Trainer(sampler).train(x, y, epochs=4, batch_size=10, progress=False)
         assert np.isfinite(history["logdensity"]).all()
-    for check in (*keras_users.ALL, *keras_feedback.ALL) if "all" in sys.argv[1:] else keras_users.QUICK:
+    every = (*keras_users.ALL, *keras_feedback.ALL)
+    for check in (*(every if "all" in sys.argv[1:] else keras_users.QUICK), *keras_converters.ALL):
         check()
     print("checked on", keras.backend.backend())
 

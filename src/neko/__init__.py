@@ -12,6 +12,8 @@ _PUBLIC = {
     "ActorCritic": "agents",
     "Evaluator": "evaluator",
     "Learnable": "cells",
+    "Converters": "models",
+    "Quantiser": "cells",
     "FiringRate": "objective",
     "Langevin": "bayes",
     "HMC": "bayes",

@@ -8,6 +8,7 @@ from typing import Any
 from neko.cells.base import CELLS, Cell, classes
 from neko.cells.integrate_and_fire import IntegrateAndFire
 from neko.cells.learnable import Learnable
+from neko.cells.quantiser import Quantiser
 
 get = CELLS.get
 
@@ -22,4 +23,4 @@ def __dir__() -> list[str]:
     return sorted([*__all__, *classes()])
 
 
-__all__ = ["CELLS", "Cell", "IntegrateAndFire", "Learnable", "classes", "get"]
+__all__ = ["CELLS", "Cell", "IntegrateAndFire", "Learnable", "Quantiser", "classes", "get"]

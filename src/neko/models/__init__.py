@@ -10,6 +10,7 @@ from neko.models.adapt import adapt
 from neko.models.adapted import Adapted
 from neko.models.base import Trainable
 from neko.models.constructors import constructor
+from neko.models.converters import Converters
 from neko.models.model import Model
 
 
@@ -19,4 +20,4 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module 'neko.models' has no attribute {name!r}")
 
 
-__all__ = ["Adapted", "Model", "Trainable", "adapt", "constructor"]
+__all__ = ["Adapted", "Converters", "Model", "Trainable", "adapt", "constructor"]

@@ -8,7 +8,7 @@ from typing import Any
 from neko.models.adapted import Adapted
 
 
-def adapt(module: Any, *, task_type: str | None = None, output: Any = None) -> Adapted:
+def adapt(module: Any, *, task_type: str | None = None, output: Any = None, converters: Any = None) -> Adapted:
     """A `torch.nn.Module` or `keras.Model` as a model of neko; the trained weights are written to the module itself.
 
     The backend is the module's own: PyTorch, or the one of Keras 3. An `Evaluator` calls this function by itself.
@@ -24,11 +24,13 @@ def adapt(module: Any, *, task_type: str | None = None, output: Any = None) -> A
     output : int, str or callable, optional
         Selects the output of a module that returns more than one array: the position in a tuple (0 for
         `torch.nn.LSTM`, which returns outputs and states), the key of a dict, or a function of the returned object.
+    converters : neko.Converters, optional
+        The converters before and after every dense and convolutional layer; None computes without rounding.
 
     Raises
     ------
     TypeError
-        For anything else.
+        For anything else; with converters for a module with other matrices, such as those of recurrent layers.
     ValueError
         For a module that synchronises gradients in its own backward pass (``DistributedDataParallel``), or that cannot
         run with other parameters than those it was compiled with.
@@ -39,11 +41,11 @@ def adapt(module: Any, *, task_type: str | None = None, output: Any = None) -> A
     if keras is not None and isinstance(module, keras.Model):
         from neko.models.keras_model import KerasModel
 
-        return KerasModel(module, task_type, output)
+        return KerasModel(module, task_type, output, converters)
     if torch is not None and isinstance(module, torch.nn.Module):
         from neko.models.torch_module import TorchModule
 
-        return TorchModule(module, task_type, output)
+        return TorchModule(module, task_type, output, converters)
     raise TypeError(
         f"model={module!r}: expected a Model, for example ALIF(128, 10, pytorch_backend), a torch.nn.Module "
         "or a keras.Model"

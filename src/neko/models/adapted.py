@@ -15,6 +15,7 @@ from neko import identity, tree
 from neko.backend.protocol import Backend
 from neko.models import outcome
 from neko.models.base import Pass, Trainable, check_task
+from neko.models.converters import Converters, check_converters
 from neko.typing import Array
 
 LOOK = 128
@@ -41,12 +42,16 @@ class Adapted(Trainable):
     dt = 1.0
     persistent = True
 
-    def __init__(self, module: Any, xp: Backend, task_type: str | None, output: outcome.Selector) -> None:
+    def __init__(
+        self, module: Any, xp: Backend, task_type: str | None, output: outcome.Selector, converters: Any
+    ) -> None:
         outcome.check(output)
+        check_converters(converters)
         self.module = module
         self.xp = xp
         self.task_type = check_task(task_type)
         self.output = output
+        self.converters: Converters | None = converters
         self._own: tuple[dict[str, Array], dict[str, Array]] | None = None
         self._exact: dict[str, Array] = {}
         self._shapes: dict[Any, tuple[int, ...]] = {}
@@ -163,9 +168,21 @@ class Adapted(Trainable):
             if not self._shapes:
                 self.ending, self.bounded = self.ends(example, y), outcome.bounded(self.xp.to_numpy(y))
                 self.penalized = not isinstance(applied.penalty, float)
+        if self.converters is not None:
+            self.check_products()
         if not self.names:
             raise ValueError(f"{self!r} has no trainable parameter")
         self._shapes[form] = found[1:]
+
+    def check_products(self) -> None:
+        """TypeError for a module with other matrices than those that have converters."""
+        try:
+            self.asymmetric()
+        except TypeError as error:
+            raise TypeError(
+                f"{self!r} multiplies by other weights than those of dense and convolutional layers: there are no "
+                "converters for these"
+            ) from error
 
     def ends(self, example: Any, y: Array) -> str | None:
         """What the module ends in, from its layers or from outputs `y`; ValueError where these are probabilities in
@@ -239,7 +256,7 @@ class Adapted(Trainable):
         return Pass(applied.buffers, y if y.dtype == xp.dtype else xp.astype(y, xp.dtype), (), applied.penalty)
 
     def identity(self) -> dict[str, Any]:
-        found = ("module", "xp", "ending", "bounded", "penalized")
+        found = ("module", "xp", "ending", "bounded", "penalized", *([] if self.converters else ["converters"]))
         own = [name for name in vars(self) if name[0] != "_" and name not in found]
         return identity.options_of(self, own) | {"module": identity.describe_module(self.module)}
 

@@ -16,6 +16,7 @@ from neko import backend as backends
 from neko import tree
 from neko.models.adapted import Adapted, Applied
 from neko.models.asymmetric import Asymmetric, with_credit
+from neko.models.converters import Converters
 from neko.models.outcome import Selector
 from neko.models.untouched import Undo, untouched
 from neko.typing import Array
@@ -34,11 +35,11 @@ class KerasModel(Adapted):
     Keras' own training, the loss is not scaled under ``mixed_float16``.
     """
 
-    def __init__(self, module: keras.Model, task_type: str | None, output: Selector) -> None:
+    def __init__(self, module: keras.Model, task_type: str | None, output: Selector, converters: Any) -> None:
         double = "float64" in (module.variable_dtype, *(v.dtype for v in module.weights))
         dtype = "float64" if double else "float32"
         xp = backends.get(keras.backend.backend(), device=accelerator(), dtype=dtype)
-        super().__init__(module, xp, task_type, output)
+        super().__init__(module, xp, task_type, output, converters)
         self._found: dict[str, Any] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -69,7 +70,8 @@ class KerasModel(Adapted):
         options = {"training": training} if model._call_has_training_arg else {}
         # The scope of `stateless_call` around a whole call, so that layers inherit `training` and mixed precision.
         model._clear_losses()
-        with keras.StatelessScope(mapping, collect_losses=True) as scope, self.crossing(pairs):
+        scope = keras.StatelessScope(mapping, collect_losses=True)
+        with scope, self.crossing(pairs), self.converting():
             y = model(self.fitted(x), **options)
             losses = [keras.ops.cast(loss, self.xp.dtype_name) for loss in model.losses]
             changed = {name: scope.get_current_value(v) for name, v in other.items()}
@@ -86,6 +88,20 @@ class KerasModel(Adapted):
                 pair = kernels.get(id(getattr(layer, "kernel", None)))
                 if pair is not None:
                     exits.enter_context(replaced(layer, call=functools.partial(crossed, self.xp, layer, pair)))
+            yield
+
+    @contextmanager
+    def converting(self) -> Iterator[None]:
+        """A region in which what enters and what leaves each product passes its converter."""
+        converters = self.converters
+        if converters is None:
+            yield
+            return
+        with ExitStack() as exits:
+            for layer in self.module._flatten_layers():
+                if type(layer) in CROSSED:
+                    call = functools.partial(between, self.xp, converters, layer, layer.call)
+                    exits.enter_context(replaced(layer, call=call))
             yield
 
     def asymmetric(self) -> dict[str, int]:
@@ -192,6 +208,13 @@ def crossed(xp: Any, layer: Any, pair: Asymmetric, inputs: Any, **options: Any) 
             with keras.StatelessScope([(layer.kernel, pair.backward), *held]):
                 through = whole(inputs)
             y = with_credit(xp, y, through)
+    return y if layer.activation is None else layer.activation(y)
+
+
+def between(xp: Any, converters: Converters, layer: Any, call: Any, inputs: Any, **options: Any) -> Any:
+    """The call of a layer of one product between its converters."""
+    with replaced(layer, activation=None):
+        y = converters.after(xp, call(converters.before(xp, inputs), **options))
     return y if layer.activation is None else layer.activation(y)
 
 

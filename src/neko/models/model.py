@@ -14,6 +14,7 @@ from neko.cells.base import Cell
 from neko.cells.learnable import learnt
 from neko.cells.surrogates import check_derivative
 from neko.models.base import Pass, Trainable, check_task
+from neko.models.converters import Converters, check_converters
 from neko.models.directions import BACKWARD, FORWARD
 from neko.models.layer import following, scanned
 from neko.models.network import Network, NetworkState, Params
@@ -42,6 +43,8 @@ class Model(Trainable):
     bidirectional : bool
         Add a second network of the same cells, which reads each sequence from its last valid frame to its first; the
         outputs of both, each filtered along its own direction of time, are added.
+    converters : Converters, optional
+        The analog-to-digital and digital-to-analog converters around the weights; None computes without rounding.
     seed : int
         Seed of the initial weights, equal on every backend.
 
@@ -74,13 +77,16 @@ class Model(Trainable):
         tau_out: float | None = 20.0,
         readout_scaling: bool = False,
         bidirectional: bool = False,
+        converters: Converters | None = None,
         seed: int = 0,
     ) -> None:
         single = isinstance(cells, Cell)
         layers = (cells,) if single else tuple(arguments.as_list("cells", cells, "[LIF(32), ALIF(16)]"))
         dt = layers[0].dt if layers and isinstance(layers[0], Cell) else 1.0
         readout = LeakyReadout(outputs, tau_out=tau_out, input_scaling=readout_scaling, dt=dt)
-        self.network = Network(layers, readout)
+        check_converters(converters)
+        exact = Network(layers, readout)
+        self.network: Network = exact if converters is None else converters.around(exact)
         self.xp = backends.get(backend) if isinstance(backend, str) else backend
         if not hasattr(self.xp, "dtype_name"):
             raise TypeError(f"backend={backend!r}: expected a backend of neko.backend or its name, such as 'torch'")
@@ -181,7 +187,8 @@ class Model(Trainable):
         return int(self.params["layers.0.w_in"].shape[0])
 
     def identity(self) -> dict[str, Any]:
-        network = {"cells": self.network.cells, "readout": self.network.readout}
+        parts = ("cells", "readout", *([] if self.network.converters is None else ["converters"]))
+        network = {name: getattr(self.network, name) for name in parts}
         return identity.options_of(self, ("task_type", "bidirectional")) | identity.describe(network)
 
     def clone(self) -> Model:

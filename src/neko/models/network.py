@@ -11,6 +11,7 @@ from neko.backend.protocol import Backend
 from neko.cells.base import Cell
 from neko.cells.learnable import learnt
 from neko.models import initializers
+from neko.models.converters import Converters
 from neko.models.layer import LayerTrace, layer_of, layer_weights
 from neko.models.readout import LeakyReadout
 from neko.typing import Array
@@ -38,10 +39,13 @@ class Network:
         One per layer, from input to output.
     readout : LeakyReadout
         The output layer.
+    converters : Converters, optional
+        Those of the inputs; cells and readout hold their own.
     """
 
     cells: tuple[Cell, ...]
     readout: LeakyReadout
+    converters: Converters | None = None
 
     def __post_init__(self) -> None:
         if not self.cells or not all(isinstance(cell, Cell) for cell in self.cells):
@@ -74,6 +78,10 @@ class Network:
         layers = tuple(cell.initial_state(xp, batch) for cell in self.cells)
         return NetworkState(layers, xp.zeros((batch, self.readout.units)))
 
+    def received(self, xp: Backend, x: Array) -> Array:
+        """The inputs as they enter the first layer."""
+        return x if self.converters is None else self.converters.before(xp, x)
+
     def unroll(
         self, xp: Backend, params: Params, x: Array, state: NetworkState
     ) -> tuple[NetworkState, Array, tuple[Array, ...]]:
@@ -94,6 +102,7 @@ class Network:
     ) -> tuple[tuple[Any, ...], tuple[Array, ...]]:
         """The last state and the emissions (time, batch, n) of every layer, each in the form that `layer` gives."""
         last, emissions = [], []
+        x = self.received(xp, x)
         for i, cell in enumerate(self.cells):
             weights = layer_weights(xp, cell, layer_params(params, i))
             h, x = layer(xp, cell, weights, x, state.layers[i]).unroll(weights, x, state.layers[i])
@@ -106,6 +115,7 @@ class Network:
     ) -> tuple[NetworkState, Array, tuple[LayerTrace, ...]]:
         """As `unroll`, but with what online rules need of every layer; with ``layer=scanned`` all its states."""
         last, traces = [], []
+        x = self.received(xp, x)
         for i, cell in enumerate(self.cells):
             weights = layer_weights(xp, cell, layer_params(params, i))
             h, emitted, z, steps = layer(xp, cell, weights, x, state.layers[i]).record(weights, x, state.layers[i])

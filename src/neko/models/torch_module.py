@@ -19,6 +19,7 @@ from neko.errors import GradientError
 from neko.io import generators
 from neko.models.adapted import Adapted, Applied
 from neko.models.asymmetric import Asymmetric, each, with_credit
+from neko.models.converters import Converters
 from neko.models.outcome import Selector
 from neko.models.untouched import Undo, untouched
 from neko.typing import Array
@@ -35,13 +36,13 @@ class TorchModule(Adapted):
     afterwards. Of a module compiled by `torch.compile` the original module is run and trained.
     """
 
-    def __init__(self, module: torch.nn.Module, task_type: str | None, output: Selector) -> None:
+    def __init__(self, module: torch.nn.Module, task_type: str | None, output: Selector, converters: Any) -> None:
         module = getattr(module, "_orig_mod", module)
         refuse(module)
         first = next((p for p in module.parameters() if p.is_floating_point()), torch.zeros(()))
         dtype = "float64" if first.dtype == torch.float64 else "float32"
         device = None if first.device.type == "cpu" else str(first.device)
-        super().__init__(module, backends.get("torch", device=device, dtype=dtype), task_type, output)
+        super().__init__(module, backends.get("torch", device=device, dtype=dtype), task_type, output, converters)
         # The precision in which a module of half precision computes.
         self.half = first.dtype if first.dtype in (torch.float16, torch.bfloat16) else None
 
@@ -70,7 +71,7 @@ class TorchModule(Adapted):
             x = tree.map(lambda a: a.to(self.half) if a.is_floating_point() else a, x)
         args, named = arguments(x)
         try:
-            with mode(self.module, training), crossing(self.xp, pairs):
+            with mode(self.module, training), crossing(self.xp, pairs, self.converters):
                 y = torch.func.functional_call(self.module, given, args, named)
         except RuntimeError as error:
             if "Inference tensors cannot be saved" not in str(error):
@@ -137,15 +138,16 @@ EXACT = (torch.nn.Embedding, torch.nn.EmbeddingBag, torch.nn.LayerNorm, torch.nn
 
 
 @contextlib.contextmanager
-def crossing(xp: Any, pairs: list[Asymmetric]) -> Iterator[None]:
-    """A region in which credit passes back through the other matrix of each pair."""
-    if not pairs:
+def crossing(xp: Any, pairs: list[Asymmetric], converters: Converters | None) -> Iterator[None]:
+    """A region in which products have converters, and credit passes back through the other matrix of each pair."""
+    if not pairs and converters is None:
         yield
         return
     try:
         # A checkpoint runs its part a second time in the backward pass, outside of this region.
         with torch.autograd.graph.disable_saved_tensors_hooks(HOOKS), Crossing(xp, pairs) as region:
-            yield
+            with Converting(xp, converters) if converters is not None else contextlib.nullcontext():
+                yield
             region.finish()
     except RuntimeError as error:
         if str(error) != HOOKS:
@@ -155,8 +157,26 @@ def crossing(xp: Any, pairs: list[Asymmetric]) -> Iterator[None]:
 
 HOOKS = (
     "a part of the module runs again in the backward pass (torch.utils.checkpoint), where credit would pass back by "
-    "the weights as they are: leave checkpoints out, or use BPTT"
+    "the weights as they are, and without converters: leave checkpoints out, or use BPTT without converters"
 )
+
+
+class Converting(TorchFunctionMode):
+    """A region in which what enters and what leaves each product passes its converter."""
+
+    def __init__(self, xp: Any, converters: Converters) -> None:
+        super().__init__()
+        self.xp = xp
+        self.converters = converters
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func not in PRODUCTS:
+            return func(*args, **(kwargs or {}))
+        return self.product(func, *args, **(kwargs or {}))
+
+    def product(self, func: Any, input: Array, *args: Any, **kwargs: Any) -> Array:
+        y = func(self.converters.before(self.xp, input), *args, **kwargs)
+        return self.converters.after(self.xp, y)
 
 
 class Crossing(TorchFunctionMode):

@@ -22,6 +22,8 @@ def refused(model: Evaluator, batches: list[Batch]) -> str | None:
         return "its outputs are those of two directions of time"
     if model.model.cells[-1].recurrent_currents:
         return "the neurons of its last layer are recurrently connected"
+    if model.network.converters is not None:
+        return "converters round the sums over its neurons"
     if any(batch.pooling is None for batch in batches):
         return "its loss is evaluated at every step"
     if model.objective.target == "every" and any(batch.valid.shape[0] > 1 for batch in batches):
