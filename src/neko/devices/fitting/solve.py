@@ -43,12 +43,13 @@ def scipy_optimize() -> Any:
 
 
 def solve(problem: Problem, *, slow: bool = False) -> Solution:
-    """The constants and the noise, begun with much noise of pulses and with little, whichever is better after a round.
+    """The constants and the noise; of several beginnings, with much or little of each noise, the best after a round.
 
     Constants, for which variances are held, and noise, for which constants are, follow in turn. With `slow`, noise of
     measurements has a part that lasts for some pulses.
     """
-    starts = first_noise(problem, slow) + np.log(0.05) * np.eye(4 if slow else 2)[[0, 1]]
+    first = first_noise(problem, slow)
+    starts = first + np.log(0.05) * np.concatenate([np.zeros((1, len(first))), np.eye(len(first))[:2]])
     x, logs, best = max((improved(problem, problem.start, logs) for logs in starts), key=lambda found: found[2])
     for _ in range(ROUNDS):
         x, logs, value = improved(problem, x, logs)
