@@ -8,7 +8,7 @@ import json
 import numpy as np
 
 EPOCHS, EXAMPLES, TIME, N_IN, CLASSES, BATCH = 8, 24, 10, 5, 3, 4
-EVERYWHERE = ("eprop", "devices", "stream", "schedule", "langevin", "sgld", "comparison")
+EVERYWHERE = ("eprop", "devices", "imperfections", "stream", "schedule", "langevin", "sgld", "comparison")
 ONLY = {
     "torch": (
         *("rtrl", "online", "kernl", "reward_stdp", "scheduler"),
@@ -54,7 +54,7 @@ def trainer_of(kind, backend):
 
 def learner(kind, backend):
     import neko
-    from neko.devices import SoftBounds
+    from neko.devices import Drift, Endurance, Levels, ReadNoise, SingleDevice, SoftBounds, Stuck, WriteNoise
     from neko.updates.schedules import Cosine
 
     model = functools.partial(evaluator_of, backend)
@@ -64,6 +64,11 @@ def learner(kind, backend):
     if kind == "devices":
         device = SoftBounds(dg_min_std=0.3, dg_min_dtod=0.3)
         return neko.Eprop(model(), mode="random", optimizer=neko.Manhattan(device=device, accumulate=2))
+    if kind == "imperfections":
+        wrong = [Stuck(at_random=0.1), Endurance(9, spread=0.5), WriteNoise(0.3), ReadNoise(0.01), Drift(nu_dtod=0.01)]
+        device = SoftBounds(dg_min_dtod=0.3, imperfections=[*wrong, Levels(64, stochastic=True)])
+        pulses = neko.TikiTaka(device=SingleDevice(device), every=2, seconds=1e-3, digital=["*.b_out"])
+        return neko.Eprop(model(), mode="random", optimizer=pulses)
     if kind == "stream":
         return neko.Eprop(model(), chunk=4, stream=True)
     if kind == "online":

@@ -19,7 +19,7 @@ import runs
 
 EPOCHS = 6
 KILLS = Path(__file__).with_name("kills.py")
-COMPILED = {"langevin", "comparison", "devices", "sgld"}  # slow to compile; `make proofs` runs them
+COMPILED = {"langevin", "comparison", "devices", "imperfections", "sgld"}  # slow to compile; `make proofs` runs them
 
 
 class Stop(Callback):

@@ -19,14 +19,14 @@ from neko import cells, identity
 from neko.bayes import METHODS, Laplace, Normal
 from neko.bayes.gibbs import Block, RandomWalk
 from neko.cells import surrogates
-from neko.devices import ConstantStep, SoftBounds
+from neko.devices import ConstantStep, OneSidedPair, SingleDevice, SoftBounds, Stuck
 from neko.errors import CheckpointError
 from neko.identity import fingerprint
 from neko.losses import Loss
 from neko.models import weights as checkpoint
 from neko.rules import RULES
 from neko.training.pairs import pair
-from neko.updates import Cosine, Manhattan, Warmup
+from neko.updates import Cosine, Manhattan, TikiTaka, Warmup
 
 X = (np.random.default_rng(0).random((6, 5, 3)) < 0.5).astype(np.float32)
 Y = np.eye(2, dtype=np.float32)[[0, 1, 1, 0, 1, 0]]
@@ -247,6 +247,15 @@ def biased(factor):
         ("learning_rate.rate", lambda n: {"learning_rate": Halving(0.1 * n)}),
         ("learning_rate.then.final", lambda n: {"learning_rate": Warmup(3, Cosine(0.1, 10, 0.01 * n))}),
         ("optimizer.rule.device.dg_min_std", lambda n: {"optimizer": Manhattan(device=SoftBounds(dg_min_std=0.1 * n))}),
+        (
+            "optimizer.rule.device.device.imperfections.0.at_min",
+            lambda n: {"optimizer": TikiTaka(device=SingleDevice(SoftBounds(imperfections=[Stuck(at_min=0.1 * n)])))},
+        ),
+        (
+            "optimizer.rule.device.refresh",
+            lambda n: {"optimizer": TikiTaka(device=OneSidedPair(ConstantStep(), refresh=0.3 * n))},
+        ),
+        ("optimizer.rule.fast.dg_min", lambda n: {"optimizer": TikiTaka(fast=SoftBounds(dg_min=1e-5 * n))}),
         ("optimizer.rule.dead_zone", lambda n: {"optimizer": Manhattan(dead_zone=0.1 * n)}),
         ("learning_rate", lambda n: {"optimizer": Manhattan(delta=0.1 * n)}),
     ],

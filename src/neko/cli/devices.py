@@ -48,7 +48,8 @@ def show(
 
     if plot is not None:
         plots.format_of(plot)
-    device = devices.make(name)
+    made = devices.make(name)
+    device = made.device if isinstance(made, devices.Storage) else made
     found = plots.response(device, pulses=1)
     table = Table("constant", "value", title=escape(name), title_justify="left")
     for field, value in vars(device).items():

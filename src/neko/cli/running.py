@@ -14,7 +14,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from neko.cli import common, tables
+from neko.cli import common, costs, tables
 from neko.cli.common import console
 from neko.runs.config import Config
 
@@ -74,10 +74,15 @@ def show(folder: Annotated[Path, typer.Argument(help="Folder of a run.")]) -> No
         options.add_row(name, "-" if value is None else escape(str(value)))
     console.print(options)
     measures = Table("measure", "last", "best", title=f"After {history.epochs} of {config.epochs} epochs")
+    spent = costs.table(history)
     for name, values in history.items():
+        if spent is not None and name in costs.COSTS:
+            continue
         best = np.nanmax(values) if "accuracy" in name else np.nanmin(values) if "loss" in name else None
         measures.add_row(name, f"{values[-1]:.4g}", "" if best is None else f"{best:.4g}")
     console.print(measures)
+    if spent is not None:
+        console.print(spent)
     if config.command != "train":  # whose measures are these
         tables.RESULTS[config.command](found)
     for path in figures:

@@ -12,6 +12,7 @@ from neko import __version__
 from neko.arguments import as_path
 from neko.devices.base import DEVICES, Device
 from neko.devices.imperfections import IMPERFECTIONS
+from neko.devices.storage import STORAGES, Storage
 from neko.io import files
 from neko.registry import Registry
 
@@ -21,15 +22,15 @@ MARK = "neko device"
 """Key of the version."""
 
 
-def save(path: str | Path, device: Device, *, about: Mapping[str, Any] | None = None) -> Path:
+def save(path: str | Path, device: Device | Storage, *, about: Mapping[str, Any] | None = None) -> Path:
     """Write a device, whole or not at all.
 
     Parameters
     ----------
     path : str or Path
         Ends in ``.json``, by which the file is known where a device is asked for.
-    device : Device
-        Of the library.
+    device : Device or Storage
+        Of the library: a device with its imperfections, or one with how it stores a weight.
     about : dict, optional
         What else is known of it, numbers and texts, such as how it was fitted.
 
@@ -45,12 +46,13 @@ def save(path: str | Path, device: Device, *, about: Mapping[str, Any] | None = 
     path = as_path("path", path)
     if path.suffix.lower() != ".json":
         raise ValueError(f"device file {str(path)!r}: expected a path that ends in .json")
-    content = {MARK: FORMAT, "neko": __version__, **described(DEVICES, device), "about": dict(about or {})}
+    registry: Registry[Any] = STORAGES if isinstance(device, Storage) else DEVICES
+    content = {MARK: FORMAT, "neko": __version__, **described(registry, device), "about": dict(about or {})}
     return files.write(path, (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
 
 
-def load(path: str | Path) -> Device:
-    """The device of a file that `save` wrote.
+def load(path: str | Path) -> Device | Storage:
+    """The device, or the storage, of a file that `save` wrote.
 
     Raises
     ------
@@ -74,7 +76,7 @@ def load(path: str | Path) -> Device:
             f"reads up to {FORMAT}; update neko"
         )
     try:
-        device: Device = rebuilt(DEVICES, content)
+        device: Device | Storage = rebuilt(STORAGES if STORAGES.kind in content else DEVICES, content)
         return device
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise ValueError(f"{path} was altered, or is of another neko: {error}") from error
@@ -88,6 +90,8 @@ def described(registry: Registry[Any], thing: Any) -> dict[str, Any]:
     values = {field.name: getattr(thing, field.name) for field in fields(thing)}
     if "imperfections" in values:
         values["imperfections"] = [described(IMPERFECTIONS, own) for own in values["imperfections"]]
+    if "device" in values:
+        values["device"] = described(DEVICES, values["device"])
     return {registry.kind: name, "constants": values}
 
 
@@ -100,4 +104,6 @@ def rebuilt(registry: Registry[Any], content: Any) -> Any:
         raise ValueError(f"{kind.__name__} has no {sorted(unknown)!r}")
     if "imperfections" in values:
         values["imperfections"] = [rebuilt(IMPERFECTIONS, own) for own in values["imperfections"]]
+    if "device" in values:
+        values["device"] = rebuilt(DEVICES, values["device"])
     return kind(**values)

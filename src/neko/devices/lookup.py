@@ -9,11 +9,13 @@ from typing import Any
 from neko.devices import file
 from neko.devices.base import DEVICES, Device
 from neko.devices.presets import PRESETS
+from neko.devices.storage import Storage
 from neko.registry import called, is_place
 
 
 def get(name: Any) -> Any:
-    """The class of a law, the function that makes a preset, the device of a JSON file, or what file.py:Name refers to.
+    """The class of a law, the function that makes a preset, the device or storage of a JSON file, or what file.py:Name
+    refers to.
 
     Raises
     ------
@@ -35,8 +37,10 @@ def get(name: Any) -> Any:
     )
 
 
-def make(text: str) -> Device:
+def make(text: str) -> Any:
     """The device that ``name`` or ``name(option=value, …)`` describes, with names as `get` knows them.
+
+    Of a file that holds a `Storage` it is that.
 
     >>> make("soft_bounds(dg_min=2e-6)").dg_min, make("hfo2_reram(dg_min_std=0.0)").dg_min_std
     (2e-06, 0.0)
@@ -48,7 +52,4 @@ def make(text: str) -> Device:
     """
     name, options = called(text)
     found = get(name)
-    if isinstance(found, Device):
-        return replace(found, **options)
-    device: Device = found(**options)
-    return device
+    return replace(found, **options) if isinstance(found, Device | Storage) else found(**options)

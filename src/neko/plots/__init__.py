@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from neko.arguments import as_path
 from neko.io import files
 from neko.plots import colours
+from neko.plots.arrays import conductance_history, pulse_counts
 from neko.plots.chains import chains, ranks
 from neko.plots.comparison import comparison
 from neko.plots.conductances import conductances
@@ -44,6 +45,7 @@ __all__ = [
     "codes",
     "colours",
     "comparison",
+    "conductance_history",
     "conductances",
     "device",
     "encoding",
@@ -54,6 +56,7 @@ __all__ = [
     "membrane",
     "overview",
     "posterior",
+    "pulse_counts",
     "ranks",
     "raster",
     "reliability",

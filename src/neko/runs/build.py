@@ -1,11 +1,11 @@
-"""The model and the optimizer that a configuration describes."""
+"""The model that a configuration describes."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from neko import backend as backends
-from neko import cells, devices
+from neko import cells
 from neko.backend.protocol import Backend
 from neko.cells import Learnable
 from neko.datasets import Dataset
@@ -14,8 +14,7 @@ from neko.exchange import load_network
 from neko.models import Model
 from neko.objective import FiringRate
 from neko.registry import called, separated
-from neko.runs.config import Config, TrainConfig
-from neko.updates import UPDATES, Manhattan
+from neko.runs.config import Config
 
 
 def build_evaluator(
@@ -63,25 +62,3 @@ def begun(network: str, data: Dataset, xp: Backend) -> Model:
         raise ValueError(f"network={network!r} has {model.outputs} outputs: this data set needs {data.outputs}")
     model.task_type = data.task_type
     return model
-
-
-def optimizer_options(config: TrainConfig) -> dict[str, Any]:
-    """Options of a learning rule for its update; without a device the step of Manhattan is the learning rate."""
-    optimizer, device, rate = config.optimizer, config.device, config.learning_rate
-    if device is not None and backends.is_processor(device):
-        raise ValueError(
-            f"device={device!r}: expected an analog device that holds the weights, one of {[*devices.DEVICES]!r}; "
-            f"the processor that computes is chosen by processor={device!r} (--processor {device})"
-        )
-    if device is not None and optimizer != "manhattan":
-        raise ValueError(f"device={device!r}: only the optimizer 'manhattan' writes into a device")
-    if optimizer in backends.OPTIMIZERS:
-        return {"optimizer": optimizer, "learning_rate": rate}
-    update = UPDATES.get(optimizer)
-    if update is Manhattan:
-        if device is None:
-            return {"optimizer": Manhattan(delta=rate)}
-        return {"optimizer": Manhattan(device=devices.make(device))}
-    if hasattr(update, "init") and hasattr(update, "step"):
-        return {"optimizer": update() if isinstance(update, type) else update, "learning_rate": rate}
-    return {"optimizer": update}

@@ -126,12 +126,33 @@ class TrainConfig(Config):
     rule: str = option(
         "eprop", "Learning rule: {neko.rules:names}; or file.py:Class. With options as in snap(level=2)."
     )
-    optimizer: str = option("adam", "What turns gradients into weights: {neko.updates:names}; or file.py:Class.")
+    optimizer: str = option(
+        "adam",
+        "What turns gradients into weights: {neko.updates:names}; or file.py:Class. "
+        "With options as in mixed_precision(optimizer='adam').",
+    )
+    learning_rate: float | None = option(  # type: ignore[assignment]
+        None, "Rate of the optimizer; by default 1e-3, where pulses follow the changes of an optimizer 0.1."
+    )
     device: str | None = option(
         None,
-        "Analog device that holds manhattan's weights: {neko.devices:DEVICES}; a preset, {neko.devices:PRESETS}; a "
+        "Analog device that holds the weights: {neko.devices:DEVICES}; a preset, {neko.devices:PRESETS}; a "
         "file .json of neko device fit; or file.py:Class. With options as in soft_bounds(dg_min_std=0.3).",
     )
+    storage: str | None = option(
+        None,
+        "How devices store a weight: {neko.devices:STORAGES}; by default pair. "
+        "With options as in single(reference='symmetry_point').",
+    )
+    imperfections: str | None = option(
+        None,
+        "Imperfections by comma, after the device's own: {neko.devices:IMPERFECTIONS}; or file.py:Class. "
+        "With options as in 'stuck(at_min=0.05), levels(number=64)'.",
+    )
+    digital: str | None = option(
+        None, "Parameters by comma that lie in no device, with wild cards as in 'readout.*, *.b'."
+    )
+    seconds: float | None = option(None, "Time between two updates, in which devices drift or decay.")
     firing_rate: float | None = option(None, "Target rate in Hz of a firing-rate regularizer.")
     clip_norm: float | None = option(None, "Scale longer gradients down to this L2 norm.")
     patience: int | None = option(None, "Stop after so many epochs without a better validation loss.", least=1)

@@ -115,9 +115,9 @@ class Analog(ABC):
         """The devices after the time until the next update."""
         return storage.elapse(xp, stored, self.seconds) if self.seconds and storage.device.ages else stored
 
-    def arrays(self, stored: Stored, own: Any) -> list[tuple[Device, Stored]]:
-        """All devices of a tensor, with their model."""
-        return [(self.storage.device, stored)]
+    def arrays(self, stored: Stored, own: Any) -> dict[str, tuple[Storage, Stored]]:
+        """All devices of a tensor, by what figures add to its name: nothing for those that hold its weights."""
+        return {"": (self.storage, stored)}
 
     def in_devices(self, names: Iterable[str]) -> list[str]:
         """The parameters that lie in devices, sorted; ValueError for a pattern of `digital` that none fits."""

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from neko.backend.protocol import Backend
-from neko.devices import Device, Stored
+from neko.devices import Storage, Stored
 
 
-def measured(xp: Backend, arrays: Iterable[tuple[Device, Stored]]) -> dict[str, float]:
+def measured(xp: Backend, arrays: Iterable[tuple[Storage, Stored]]) -> dict[str, float]:
     """For the history, over all devices:
 
     - ``pulses``: mean number of pulses per device so far;
@@ -25,7 +25,8 @@ def measured(xp: Backend, arrays: Iterable[tuple[Device, Stored]]) -> dict[str, 
     pulses, refreshes = [], []
     conditions: dict[str, list[np.ndarray]] = {}
     spent: dict[str, list[float]] = {}
-    for device, stored in arrays:
+    for storage, stored in arrays:
+        device = storage.device
         refreshes.append(np.ravel(xp.to_numpy(stored.refreshes)))
         for each in stored.devices:
             count = np.ravel(xp.to_numpy(each.pulses))

@@ -105,8 +105,8 @@ class TikiTaka(Following):
             own = own - number * size
         return storage.train(xp, keys[1], stored, number, self.most), own
 
-    def arrays(self, stored: Stored, own: Any) -> list[tuple[Device, Stored]]:
-        return [*super().arrays(stored, own), (self.first.device, own[0])]
+    def arrays(self, stored: Stored, own: Any) -> dict[str, tuple[Storage, Stored]]:
+        return {**super().arrays(stored, own), " (fast)": (self.first, own[0])}
 
 
 def summed(xp: Backend, rule: TikiTaka, key: Array, fast: Stored, wanted: Array) -> Stored:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from neko.backend.protocol import Backend
 from neko.backend.update import Update, choose
-from neko.devices import Stored
+from neko.devices import Storage, Stored
 from neko.typing import Array
 from neko.updates.analog import costs
 from neko.updates.analog.base import Analog
@@ -133,8 +134,7 @@ class AnalogUpdate(Update):
 
     def report(self, state: State) -> dict[str, float]:
         """What learning costs the chip: see `neko.updates.analog.costs`."""
-        arrays = (a for name, stored in state.stores.items() for a in self.rule.arrays(stored, state.own[name]))
-        return costs.measured(self.xp, arrays)
+        return costs.measured(self.xp, (found for _, found in self.arrays(state)))
 
     def conductances(self, state: State) -> dict[str, dict[str, Any]]:
         """Conductances of every parameter's devices as NumPy arrays, in siemens, by what figures call the devices."""
@@ -144,13 +144,27 @@ class AnalogUpdate(Update):
         """The number of pulses that every parameter's devices have had, by what figures call the devices."""
         return self.shown(state, "pulses")
 
+    def bounds(self, state: State) -> dict[str, dict[str, tuple[float, float]]]:
+        """The smallest lower and the largest upper bound of every parameter's devices, in siemens."""
+        lower, upper = self.shown(state, "lower"), self.shown(state, "upper")
+        return {
+            name: {label: (float(low.min()), float(upper[name][label].max())) for label, low in found.items()}
+            for name, found in lower.items()
+        }
+
     def shown(self, state: State, field: str) -> dict[str, dict[str, Any]]:
         """A field of every parameter's devices as NumPy arrays."""
-        labels = self.rule.storage.labels
-        return {
-            name: {k: self.xp.to_numpy(getattr(d, field)) for k, d in zip(labels, stored.devices, strict=True)}
-            for name, stored in state.stores.items()
-        }
+        found = {}
+        for name, (storage, stored) in self.arrays(state):
+            pairs = zip(storage.labels, stored.devices, strict=True)
+            found[name] = {label: self.xp.to_numpy(getattr(device, field)) for label, device in pairs}
+        return found
+
+    def arrays(self, state: State) -> Iterator[tuple[str, tuple[Storage, Stored]]]:
+        """All devices by the name of their parameter, and what else they are for."""
+        for name, stored in state.stores.items():
+            for suffix, found in self.rule.arrays(stored, state.own[name]).items():
+                yield f"{name}{suffix}", found
 
 
 def weights(stores: dict[str, Stored]) -> Params:
