@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from neko import backend as backends
 from neko.devices import (
     DEVICES,
     IMPERFECTIONS,
@@ -25,6 +26,7 @@ from significance import FALSE_ALARM, MISSED, missed_binomial, missed_normal, p_
 
 RANGE = {"g_min": 1e-6, "g_max": 101e-6, "dg_min": 2e-6}
 MID, STEP = 51e-6, 2e-6
+pytestmark = pytest.mark.quick("torch")
 ALL = (
     Stuck(at_min=0.05, at_max=0.05, at_random=0.1),
     Levels(17, stochastic=True),
@@ -45,7 +47,9 @@ def pulsed(xp, device, state, directions, seed=100):
     """The state after each of some pulses to all devices."""
     states = []
     for t, d in enumerate(directions):
-        state = device.pulse(xp, xp.random.key(seed + t), state, xp.zeros_like(state.g) + xp.asarray(d))
+        state = device.pulse(
+            xp, xp.random.key(seed + t), state, xp.zeros_like(state.g) + xp.asarray(np.array(d, float))
+        )
         states.append(state)
     return states
 
@@ -58,11 +62,29 @@ def close(found, expected, rtol=1e-12):
     np.testing.assert_allclose(found, expected, rtol=rtol, atol=1e-17)
 
 
+@pytest.mark.quick(*backends.installed())
+def test_the_same_seed_gives_the_same_devices_on_every_backend(xp):
+    """All imperfections at once, after pulses, programming and time."""
+
+    def history(xp):
+        device, state = made(xp, *ALL, size=40, seed=5, kind=SoftBounds, dg_min_std=0.3, dg_min_dtod=0.3)
+        states = pulsed(xp, device, state, [1, 1, -1, 0])
+        states.append(device.elapse(xp, states[-1], 20.0))
+        states.append(device.program(xp, states[-1], xp.zeros((40,)) + 30e-6))
+        seen = [xp.to_numpy(device.apparent(xp, s)) for s in states]
+        return np.stack([*seen, xp.to_numpy(device.read(xp, xp.random.key(9), state, state.g))])
+
+    torch = backends.get("torch", dtype="float64")
+    with torch.scope():
+        expected = history(torch)
+    close(history(xp), expected)
+    assert np.std(expected, axis=1).min() > 0.0
+
+
 def test_every_imperfection_of_the_registry_is_tested_here():
     assert {type(i) for i in ALL} == set(IMPERFECTIONS.values())
 
 
-@pytest.mark.quick("torch", "jax")
 def test_stuck_devices_are_as_many_as_said_and_never_move(xp):
     """The control is a fraction that is a fifth larger."""
     n, shares = 40_000, (0.1, 0.15, 0.25)
@@ -192,7 +214,6 @@ def test_the_number_of_pulses_that_devices_survive_is_log_normal(xp):
     assert missed_normal(n, [np.log(1e3)], [[spread**2]], [np.log(1e3)], [[(1.05 * spread) ** 2]]) < MISSED
 
 
-@pytest.mark.quick("torch")
 @pytest.mark.parametrize("name", sorted(DEVICES))
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(train=st.lists(st.sampled_from([-1, 0, 1, 2]), min_size=1, max_size=25), seed=st.integers(0, 2**31))

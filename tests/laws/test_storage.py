@@ -8,6 +8,7 @@ import pytest
 from neko.devices import STORAGES, ConstantStep, DifferentialPair, OneSidedPair, SingleDevice, SoftBounds, Stuck
 
 RANGE = {"g_min": 1e-6, "g_max": 101e-6, "dg_min": 2e-6}
+pytestmark = pytest.mark.quick("torch")
 W = np.linspace(-0.5, 0.5, 11)
 
 

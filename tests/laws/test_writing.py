@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import neko
+from neko import backend as backends
 from neko import updates
 from neko.backend import generated
 from neko.devices import ConstantStep, DifferentialPair, Drift, ReadNoise, SingleDevice, SoftBounds
@@ -13,6 +14,7 @@ from neko.updates import Coincidences, Manhattan, MixedPrecision, ProbabilisticP
 from neko.updates.analog.coincidences import trains
 from significance import FALSE_ALARM, MISSED, missed_binomial, p_binomial
 
+pytestmark = pytest.mark.quick("torch")
 DEVICE = ConstantStep(g_min=0.0, g_max=1e-3, dg_min=1e-6)
 SIZE = 2e-3
 """What a pair of pulses changes: 2 Δ / (g_max - g_min) for w_max = 1."""
@@ -134,7 +136,30 @@ def test_tiki_takas_fast_array_forgets_gradients_without_a_mean(xp):
         assert size < left if fast is None else size > left
 
 
-@pytest.mark.quick("torch", "jax")
+@pytest.mark.quick(*backends.installed())
+@pytest.mark.parametrize("kind", FOLLOWING)
+def test_every_backend_writes_the_same(xp, kind):
+    """Two compiled updates of weights in noisy devices."""
+
+    def written(xp):
+        device = SoftBounds(dg_min_std=0.3, dg_min_dtod=0.3)
+        update = updates.resolve(
+            xp, kind(device=device, optimizer="adam", learning_rate=0.05, w_max=1.0, seed=3)
+        ).update
+        params = {"w": xp.asarray(np.linspace(-0.4, 0.4, 6).reshape(2, 3))}
+        state, step = update.init(params), xp.jit(update.step)
+        for k in range(2):
+            gradient = xp.asarray(np.random.default_rng(k).standard_normal((2, 3)))
+            params, state = step(params, {"w": gradient}, state, xp.scalar(0.05))
+        return np.array(xp.to_numpy(params["w"]))
+
+    torch = backends.get("torch", dtype="float64")
+    with torch.scope():
+        expected = written(torch)
+    np.testing.assert_allclose(written(xp), expected, rtol=1e-9, atol=1e-12)
+    assert np.abs(expected - np.linspace(-0.4, 0.4, 6).reshape(2, 3)).max() > 1e-3
+
+
 @pytest.mark.parametrize("kind", FOLLOWING)
 def test_without_a_wanted_change_nothing_moves_and_a_schedule_scales_it(xp, kind):
     rule = kind(device=SoftBounds(dg_min_std=0.3, dg_min_dtod=0.3), w_max=1.0)
@@ -184,7 +209,6 @@ def test_the_forward_pass_reads_with_noise_and_the_devices_keep_theirs():
     assert len(set(losses[0.05])) == 4
 
 
-@pytest.mark.quick("torch", "jax")
 def test_time_passes_between_updates_and_after_them(xp):
     device = ConstantStep(g_min=0.0, g_max=1e-3, dg_min=1e-6, imperfections=[Drift(nu=0.1)])
     storage = DifferentialPair(device)
