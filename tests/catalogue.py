@@ -10,7 +10,7 @@ from pathlib import Path
 from neko.backend import OPTIMIZERS
 from neko.bayes import METHODS
 from neko.cells import CELLS
-from neko.devices import DEVICES, PRESETS
+from neko.devices import DEVICES, IMPERFECTIONS, PRESETS, STORAGES
 from neko.encoders import ENCODERS
 from neko.rules import RULES
 from neko.updates import UPDATES
@@ -22,6 +22,8 @@ REGISTRIES = {
     "update": UPDATES,
     "device": DEVICES,
     "preset": PRESETS,
+    "imperfection": IMPERFECTIONS,
+    "storage": STORAGES,
     "method": METHODS,
     "cell": CELLS,
     "encoder": ENCODERS,
