@@ -120,6 +120,7 @@ def test_bounds_hold_pulses_count_and_no_pulse_moves_nothing(xp, name):
         after = xp.to_numpy(state.g)
         assert np.array_equal(before[direction == 0], after[direction == 0])
         lower, upper, up, down = map(xp.to_numpy, (state.lower, state.upper, state.step_up, state.step_down))
+        assert lower.min() >= 0.0
         # a step of exactly nothing is one in 10^15
         moves = (direction != 0) & (lower < before) & (before < upper) & (np.where(direction > 0, up, down) > 0.0)
         assert moves.any()

@@ -42,9 +42,11 @@ class Device(ABC):
     dg_min_std : float
         Cycle-to-cycle noise σ, relative to the step, drawn for every pulse.
     g_max_dtod : float
-        Spread of the range from device to device, relative: both bounds scale about the middle of the range.
+        Spread of the range from device to device, relative: both bounds scale about the middle of the range; a lower
+        bound below zero is set to zero.
     imperfections : sequence of Imperfection
-        What else is wrong with real devices, in the order in which it acts: see `neko.devices.imperfections`.
+        What else is wrong with real devices, in the order in which it acts, those that cannot move at all last: see
+        `neko.devices.imperfections`.
     pulse_energy : float, optional
         Energy of one pulse in joules, for the history's ``write_energy``.
     pulse_time : float, optional
@@ -110,7 +112,7 @@ class Device(ABC):
         size = tuple(g.shape)
         keys = xp.unstack(xp.random.split(key, 3 + len(self.imperfections)))
         half = 0.5 * (self.g_max - self.g_min) * self.spread(xp, keys[2], self.g_max_dtod, size)
-        lower, upper = self.g_mid - half, self.g_mid + half
+        lower, upper = xp.maximum(self.g_mid - half, 0.0), self.g_mid + half
         state = DeviceState(
             xp.maximum(xp.minimum(g, upper), lower),
             self.dg_min * (1.0 + self.up_down) * self.spread(xp, keys[0], self.dg_min_dtod, size),

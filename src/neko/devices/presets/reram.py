@@ -20,7 +20,7 @@ RANGE = {"g_min": 1e-6, "g_max": 1e-4}
     "hfo2_reram",
     source="Gong, Rasch et al., IEDM 2022; constants of aihwkit's ReRamArrayHfO2",
     trust="An array was measured, which is more than most presets have. Steps from device to device are log-normal "
-    "there and normal here; both bounds scale together here, so that those of some devices lie below zero; 1 to "
+    "there and normal here; both bounds scale together here, and stop at zero; 1 to "
     "100 µS is assumed. With about four states a pulse is too coarse for weights written one pulse at a time.",
 )
 def hfo2_reram(**options: Any) -> Device:
