@@ -116,7 +116,8 @@ def test_objects_are_taken_where_names_are():
 def test_every_backend_has_the_optimizers_that_are_listed(name):
     module = importlib.import_module(f"neko.backend._{name}_optimizers")
     assert sorted(module.NAMED) == list(backend.OPTIMIZERS)
-    assert updates.names() == sorted([*backend.OPTIMIZERS, "manhattan", "naive"])
+    pulses = ["coincidences", "manhattan", "mixed_precision", "probabilistic_pulses", "tiki_taka"]
+    assert updates.names() == sorted([*backend.OPTIMIZERS, "naive", *pulses])
 
 
 def test_a_name_may_have_options():
