@@ -22,7 +22,8 @@ class MixedPrecision(Following):
 
     with Δw the change that the optimizer wants and ε that of one pulse at mid-range. n pulses go to the devices, at
     most `most` in an update; the rest stays in χ. Costs one digital number per weight, and spares devices: small
-    changes of both signs cancel before they are written.
+    changes of both signs cancel before they are written. Where `most` pulses are less than the optimizer's changes,
+    what waits grows and the devices lag behind: with the rate η of Adam, choose `most` of at least η / ε.
 
     Parameters
     ----------

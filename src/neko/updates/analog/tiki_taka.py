@@ -25,8 +25,8 @@ class TikiTaka(Following):
 
     A counts from the symmetry points of its devices, to which the pulses of a gradient without a mean lead it: the
     asymmetry that spoils learning in one array makes A a leaky average, which fades where there is nothing to learn.
-    Every `every` updates the next column of A is read and written to C, by probabilistic pulses (version 1), or through
-    a digital memory H (version 2) that sums what is read and sends a pulse for each whole one,
+    Every `every` updates the next `columns` of A are read and written to C, by probabilistic pulses (version 1), or
+    through a digital memory H (version 2) that sums what is read and sends a pulse for each whole one,
 
     .. math::
         H ← H + λ A, \qquad n = \mathrm{trunc}(H / ε), \qquad H ← H - n ε,
@@ -41,6 +41,8 @@ class TikiTaka(Following):
         λ, part of A that a transfer adds to C.
     every : int
         Number of updates from one transfer to the next.
+    columns : int
+        Number of columns that a transfer reads, at most all; with batches more than one, since updates are then fewer.
     fast : Device or Storage, optional
         Devices of A; by default one device per weight of the same kind, counted from its symmetry point.
     device, optimizer, learning_rate, most, w_max, digital, seconds, seed
@@ -56,6 +58,7 @@ class TikiTaka(Following):
     version: int = 2
     transfer: float = 1.0
     every: int = 1
+    columns: int = 1
     fast: Device | Storage | None = None
 
     def __post_init__(self) -> None:
@@ -63,7 +66,8 @@ class TikiTaka(Following):
         if self.version not in VERSIONS:
             raise ValueError(f"version={self.version!r}: expected one of {VERSIONS!r}")
         object.__setattr__(self, "transfer", check_number("transfer", self.transfer, positive=True))
-        object.__setattr__(self, "every", check_integer("every", self.every))
+        for name in ("every", "columns"):
+            object.__setattr__(self, name, check_integer(name, getattr(self, name)))
         if self.fast is not None and not isinstance(self.fast, Device | Storage):
             raise TypeError(f"fast={self.fast!r}: expected a Device, for example SoftBounds(), or a Storage of one")
 
@@ -85,11 +89,15 @@ class TikiTaka(Following):
         keys = xp.unstack(xp.random.split(key, 3))
         fast = xp.elementwise(summed, self, keys[0], fast, wanted)
         now = xp.astype(count + 1.0 >= self.every, xp.dtype)
-        columns = int(w.shape[-1])
-        turn = now * xp.astype(xp.arange(columns, dtype=xp.dtype) == column, xp.dtype)
+        number = int(w.shape[-1])
+        read_now = min(self.columns, number)
+        after = xp.arange(number, dtype=xp.dtype) - column
+        after = xp.where(after < 0.0, after + number, after)
+        turn = now * xp.astype(after < read_now, xp.dtype)
         read = self.first.noisy(xp, keys[2], fast) if self.first.device.noisy else fast.held
         stored, hidden = super().moved(xp, keys[1], stored, hidden, w, turn * (self.transfer * read))
-        column = xp.where(column + now < columns, column + now, 0.0 * column)
+        column = column + read_now * now
+        column = xp.where(column < number, column, column - number)
         return stored, (fast, hidden, column, (1.0 - now) * (count + 1.0))
 
     def change(
