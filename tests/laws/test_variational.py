@@ -371,6 +371,27 @@ def test_the_estimator_is_chosen_where_it_is_defined():
     assert drawn == [gaussian.Drawn] * 4
 
 
+def test_means_and_deviations_begin_as_they_are_given():
+    """By default with more noise where every example has its own."""
+
+    def first(*given, **options):
+        rule = steps("torch", 1, *given, **options)
+        begun = {name: [np.asarray(a) for a in pair] for name, pair in rule.spread(rule.rules[0].model.params).items()}
+        return [begun[name] for name in ("layers.0.w_in", "readout.w_out")], rule.model.params
+
+    (into, out), params = first()
+    np.testing.assert_allclose(into[1], 0.45 / np.sqrt(2.0), rtol=1e-6)  # of two inputs
+    np.testing.assert_allclose(out[1], 0.1, rtol=1e-6)
+    np.testing.assert_array_equal(into[0], params["layers.0.w_in"])
+    (into, out), _ = first(local=False, initial_factor=0.5)
+    np.testing.assert_allclose([into[1].max(), out[1].max()], 0.02, rtol=1e-6)
+    np.testing.assert_array_equal(into[0], 0.5 * np.asarray(params["layers.0.w_in"]))
+    (into, out), _ = first(initial_scale={"readout.*": 0.3, "*": 0.4}, initial_factor={"layers.*": 0.25, "*": 1.0})
+    np.testing.assert_allclose([into[1].max(), out[1].max()], [0.4, 0.3], rtol=1e-6)
+    np.testing.assert_array_equal(into[0], 0.25 * np.asarray(params["layers.0.w_in"]))
+    np.testing.assert_array_equal(out[0], params["readout.w_out"])
+
+
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
@@ -381,6 +402,7 @@ def test_the_estimator_is_chosen_where_it_is_defined():
         (lambda: begun(neko.backend.get("torch"), local=True), "no network of cells"),
         (lambda: steps("torch", 1, local=True, drift="eprop"), "drift='eprop:symmetric'"),
         (lambda: steps("torch", 1, initial_scale=0.0), "initial_scale=0.0"),
+        (lambda: steps("torch", 1, initial_factor=-1.0), "initial_factor=-1.0"),
         (lambda: steps("torch", 1, initial_scale={"w_*": 0.1, "*": 1.0}), r"initial_scale for \['w_\*'\]"),
         (lambda: begun(neko.backend.get("torch"), IVON, beta2=1.0), "beta2=1.0"),
         (lambda: begun(neko.backend.get("torch"), IVON, clip_radius=0.0), "clip_radius=0.0"),

@@ -85,6 +85,7 @@ OTHER = {
     "weights": ["readout.w_out"],
     "covariance": "full",
     "initial_scale": 0.2,
+    "initial_factor": 0.5,
     "local": False,
     "hessian": 0.2,
     "beta1": 0.8,

@@ -40,7 +40,7 @@ def words(result):
 
 
 SAMPLE = runs.SampleConfig(
-    data=few_digits.DATA, hidden=6, pretrain=1, epochs=5, warmup=2, thinning=1, checkpoint_every=2
+    data=few_digits.DATA, hidden=6, pretrain=1, epochs=5, warmup=2, thinning=1, checkpoint_every=2, schedule="constant"
 )
 COMPARE = runs.CompareConfig(hidden=6, epochs=1, rules="bptt,eprop:random", every=4)
 
@@ -71,6 +71,19 @@ def test_every_command_is_written_repeated_gone_on_with_and_shown(config, tmp_pa
     assert shown.exit_code == 0, shown.output
     assert config.command in words(shown)
     assert {path.name for path in Path("a/figures").iterdir()} == figures.keys()
+
+
+def test_a_cosine_is_of_all_updates_of_a_run(tmp_path):
+    """So that a longer run is another one."""
+    config = dataclasses.replace(SAMPLE, schedule="cosine", learning_rate=0.02, epochs=2, batch_size=50)
+    rule = runs.run(config, tmp_path, progress=False).rule
+    assert rule.schedule.learning_rate == neko.updates.Cosine(0.02, rule.rules[0].steps)
+    longer = command("sample", "--resume", tmp_path, "--epochs", 3)
+    assert "it was written with learning_rate.steps=4: this run has 6" in words(longer)
+    with pytest.raises(ValueError, match="schedule='cosine' without learning_rate"):
+        runs.run(dataclasses.replace(config, method="swag", learning_rate=None), tmp_path / "b", progress=False)
+    with pytest.raises(ValueError, match=r"schedule='linear': expected one of \('constant', 'cosine'\)"):
+        dataclasses.replace(config, schedule="linear")
 
 
 def test_a_sampler_that_is_read_back_has_its_draws(tmp_path):

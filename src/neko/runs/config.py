@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from neko import backend as backends
-from neko.arguments import check_integer, plain
+from neko.arguments import check_choice, check_integer, plain
 from neko.runs import plans
 
 
@@ -169,7 +169,7 @@ class SampleConfig(Config):
     chosen: ClassVar[str] = "method"
 
     data: str = other("data", "mnist1d-step")
-    cell: str = other("cell", "lif")
+    cell: str = other("cell", "lif(bias=True)")
     hidden: int = other("hidden", 1000)
     recurrent: bool = other("recurrent", False)
     epochs: int | None = other("epochs", None)  # type: ignore[assignment]
@@ -192,11 +192,15 @@ class SampleConfig(Config):
     warmup: int | None = option(None, "Epochs of a sampler whose draws are discarded.", least=0)
     thinning: int | None = option(None, "Epochs of a sampler between two draws.", least=1)
     step_size: float | None = option(None, "Step size of a sampler at the start.")
+    schedule: str | None = option(
+        None, "Learning rate of an approximation over all epochs: constant, or cosine, which ends at zero."
+    )
 
     def __post_init__(self) -> None:
         for name, value in dataclasses.asdict(plans.of(self.method)).items():
             if getattr(self, name) is None:
                 object.__setattr__(self, name, value)
+        check_choice("schedule", self.schedule, ("constant", "cosine"))
         super().__post_init__()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from neko.registry import called
 
@@ -23,9 +23,10 @@ class Plan:
     power: float = 1.0
     step_size: float | None = None
     learning_rate: float | None = None
+    schedule: str = "constant"
 
 
-TRAINED = Plan(epochs=60, batch_size=128, learning_rate=3e-3)
+TRAINED = Plan(epochs=60, batch_size=100, learning_rate=3e-3, schedule="cosine")
 STOCHASTIC = Plan(epochs=150, batch_size=128, chains=2, warm=2, warmup=50, thinning=5, step_size=1e-6)
 ACCEPTED = Plan(
     epochs=1500, batch_size=1000, chains=2, warm=2, warmup=1200, thinning=5, checkpoint_every=100, step_size=1e-7
@@ -40,9 +41,9 @@ PLANS = {
     "sghmc": STOCHASTIC,
     "cyclical_sgld": Plan(epochs=200, batch_size=128, chains=2),
     "cyclical_sghmc": Plan(epochs=200, batch_size=128, chains=2),
-    "mean_field": Plan(epochs=60, batch_size=128, power=30.0, learning_rate=3e-3),
+    "mean_field": replace(TRAINED, power=30.0),
     "ivon": Plan(epochs=40, batch_size=128, power=10.0),
-    "ensemble": Plan(epochs=60, batch_size=128, chains=5, learning_rate=3e-3),
+    "ensemble": replace(TRAINED, chains=5),
     "swag": Plan(epochs=60, batch_size=128, warmup=20),
 }
 

@@ -22,8 +22,9 @@ from neko.runs.folder import RUNS, ConfigWriter, Run
 from neko.training.callbacks import Checkpoints
 from neko.training.pairs import resolve
 from neko.training.trainer import BATCH_SIZE, Trainer
+from neko.updates import Cosine
 
-SHARED = ("drift", "power", "temperature", "warmup", "thinning", "step_size", "learning_rate", "seed")
+SHARED = ("drift", "power", "temperature", "warmup", "thinning", "step_size", "seed")
 """Options that have the same name in a configuration and in a method."""
 
 
@@ -105,6 +106,7 @@ class Sampling(Run):
             "x_pred": self.data.x_test,
             "chains": config.chains,
             "members": config.chains,
+            "learning_rate": self.rate(),
             "starts": [start.params for start in self.starts] or ("prior" if sampler else None),
         }
         known = of_constructor(kind)
@@ -112,6 +114,15 @@ class Sampling(Run):
             known.pop("chains", None)
         given = {name: value for name, value in given.items() if name in known and value is not None}
         return kind(model, **(given | options))
+
+    def rate(self) -> float | Cosine | None:
+        """The learning rate, or its schedule over all updates; None leaves it to the method."""
+        config = self.config
+        if config.schedule == "constant":
+            return config.learning_rate
+        if config.learning_rate is None:
+            raise ValueError("schedule='cosine' without learning_rate: expected a rate to begin with")
+        return Cosine(config.learning_rate, config.epochs * len(self.batches()))
 
     def title(self) -> str:
         config = self.config
