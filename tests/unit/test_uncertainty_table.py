@@ -68,7 +68,8 @@ def test_settings_tell_every_number():
     told = ROWS[VARIATIONAL].told()
     assert "mean_field: " in told
     assert "'layers.*': 0.007" in told
-    assert "initial layers.0.w_in times 0.1" in told
+    assert "initial_factor {'layers.*': 0.1" in told
+    assert "scaled by the last 10% of the examples" in ROWS["Adam, temperature scaling"].told()
     assert "leaks from 0.3 to 0.98" in ROWS[f"{MIXED}, Adam"].told()
 
 

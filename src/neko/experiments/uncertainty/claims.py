@@ -9,7 +9,7 @@ from neko.experiments.results import Results
 from neko.experiments.uncertainty.methods import POINT, Recipe
 
 NLL = "negative log likelihood"
-EXACT = ("langevin", "block_gibbs")
+EXACT = ("langevin", "random_walk", "block_gibbs")
 """Samplers whose draws are from the posterior once their chains have mixed."""
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 import neko
-from neko.bayes import Posterior
+from neko.bayes import Posterior, TemperatureScaling
 from neko.datasets import Dataset
 from neko.experiments.uncertainty.methods import ADAM, Recipe
 
@@ -29,8 +29,12 @@ def measured(recipe: Recipe, data: Dataset, hidden: int, backend: str, seed: int
     """
     begin = time.process_time()
     data = with_constant(data) if recipe.constant else data
-    rule = trained(recipe, data, hidden, backend, seed)
+    examples = len(data.x_train) - round(recipe.held * len(data.x_train))
+    rule = trained(recipe, data.first(examples, None), hidden, backend, seed)
     found = centre(rule, data) if recipe.centre else rule.posterior
+    if recipe.held:
+        held = found.with_predictions(rule.model, data.x_train[examples:])
+        found = TemperatureScaling.fit(held, data.y_train[examples:])(found)
     seconds = time.process_time() - begin
     measures = {"processor seconds": seconds, **described(found, data.y_test)}
     return measures | (chains(rule, found, data.y_test) if recipe.sampler else {})
@@ -75,7 +79,6 @@ def network(recipe: Recipe, hidden: int, backend: str, seed: int, data: Dataset)
     net = getattr(neko, recipe.cell)(recipe.units or hidden, CLASSES, backend, seed=seed, **options)
     model = neko.Evaluator(net, loss="categorical_crossentropy", target="mean")
     model.build(data.x_train)
-    model.params = {name: recipe.factors.get(name, 1.0) * w for name, w in model.params.items()}
     return model
 
 

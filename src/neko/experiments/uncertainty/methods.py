@@ -15,11 +15,12 @@ class Recipe:
     """A method with its numbers.
 
     `rate` is the learning rate, which falls to zero by half a cosine over all updates; None leaves the step to the
-    method. `units` is the size of the layer, None for that of the settings. `factors` multiply initial weights, by
-    name. With `constant` a further input is always 1, so that every neuron learns a threshold of its own. With `leaks`
-    neurons' factors of a step, exp(-dt/τ_m), are between these two, at equal distances. With `warm` every chain starts
-    from a network of its own that Adam has trained. With `centre` predictions are those of the one network at the
-    centre of the distribution. `seeds` is the largest number of seeds, None for any.
+    method. `units` is the size of the layer, None for that of the settings. With `constant` a further input is always
+    1, so that every neuron learns a threshold of its own. With `leaks` neurons' factors of a step, exp(-dt/τ_m), are
+    between these two, at equal distances. With `warm` every chain starts from a network of its own that Adam has
+    trained. With `centre` predictions are those of the one network at the centre of the distribution. With `held` this
+    share of the examples to train, the last ones, is kept for the temperature by which predictions are scaled. `seeds`
+    is the largest number of seeds, None for any.
     """
 
     method: str
@@ -29,13 +30,13 @@ class Recipe:
     batch: int = 128
     cell: str = "LIF"
     network: dict[str, Any] = field(default_factory=dict)
-    factors: dict[str, float] = field(default_factory=dict)
     units: int | None = None
     constant: bool = False
     leaks: tuple[float, float] | None = None
     sequence: bool = False
     warm: bool = False
     centre: bool = False
+    held: float = 0.0
     seeds: int | None = None
 
     @property
@@ -73,7 +74,7 @@ class Recipe:
         parts += [] if self.units is None else [f"{self.units} units"]
         parts += ["a constant input"] if self.constant else []
         parts += [] if self.leaks is None else ["leaks from {:g} to {:g}".format(*self.leaks)]
-        parts += [f"initial {name} times {factor:g}" for name, factor in self.factors.items()]
+        parts += [f"scaled by the last {self.held:.0%} of the examples"] if self.held else []
         return ", ".join(parts)
 
 
@@ -85,11 +86,15 @@ DROPOUT = Recipe("dropout", 80, {"prior": 1.0}, rate=1e-2, network=MEMORYLESS)
 MEAN_FIELD = Recipe(
     "mean_field",
     30,
-    {"prior": 1.0, "power": 33.0, "initial_scale": {"layers.*": 0.007, "*": 0.1}},
+    {
+        "prior": 1.0,
+        "power": 33.0,
+        "initial_scale": {"layers.*": 0.007, "*": 0.1},
+        "initial_factor": {"layers.*": 0.1, "*": 0.03},
+    },
     rate=3e-3,
     batch=100,
     network=MEMORYLESS | {"v_th": 0.1},
-    factors={"layers.0.w_in": 0.1, "readout.w_out": 0.03},
     constant=True,
 )
 CHAINS = Recipe("langevin", 300, {"prior": DECAY, "chains": 4}, batch=4000, network=MEMORYLESS, warm=True, seeds=1)
@@ -106,9 +111,11 @@ STEPS = Recipe("point", 40, {"prior": 1.0}, rate=5e-3, sequence=True, network={"
 
 ONE, MIXED = "40 steps, one leak", "40 steps, mixed leaks"
 FIVE, PRIOR, WARM, MALA = "five mean-field", "block Gibbs from the prior", "block Gibbs from Adam", "MALA from Adam"
+CONTROL = "random walk from Adam"
 POINT, VARIATIONAL = "Adam, weight decay", "mean-field"
 ROWS = {
     POINT: ADAM,
+    "Adam, temperature scaling": replace(ADAM, held=0.1),
     "ensemble of five": replace(ADAM, method="ensemble", options=ADAM.options | {"members": 5}),
     "dropout, mean network": replace(DROPOUT, centre=True),
     "dropout, Monte Carlo": DROPOUT,
@@ -137,6 +144,7 @@ ROWS = {
         options={"prior": DECAY, "chains": 4, "cycle_epochs": 20, "step_size": 3e-6, "exploration": 0.5},
     ),
     MALA: replace(CHAINS, options=CHAINS.options | {"step_size": 1e-7, "warmup": 200}),
+    CONTROL: replace(CHAINS, method="random_walk", options=CHAINS.options | {"step_size": 3e-4, "warmup": 200}),
     PRIOR: GIBBS,
     WARM: replace(GIBBS, epochs=160, warm=True),
     f"{ONE}, Adam": STEPS,
