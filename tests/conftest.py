@@ -38,6 +38,7 @@ QUICK = {
     "chain": {"hmc", "langevin, wrong drift"},
     "chains_of": set(),
     "span": {"chunk"},
+    "written_by": {"mixed_precision"},
 }
 # The backend that runs all of them; torch, which compiles nothing, unless there are thousands of steps.
 ALL = dict.fromkeys(QUICK, "torch") | dict.fromkeys(("chain", "chains_of"), "jax")

@@ -8,10 +8,10 @@ import json
 import numpy as np
 
 EPOCHS, EXAMPLES, TIME, N_IN, CLASSES, BATCH = 8, 24, 10, 5, 3, 4
-EVERYWHERE = ("eprop", "devices", "imperfections", "stream", "schedule", "langevin", "sgld", "comparison")
+EVERYWHERE = ("eprop", "devices", "stream", "schedule", "langevin", "sgld", "comparison")
 ONLY = {
     "torch": (
-        *("rtrl", "online", "kernl", "reward_stdp", "scheduler"),
+        *("imperfections", "rtrl", "online", "kernl", "reward_stdp", "scheduler"),
         *("hmc", "random_walk", "psgld", "cyclical_sghmc"),
         *("module with a loader", "generator of the loader", "noisy loader"),
     ),

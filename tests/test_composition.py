@@ -42,10 +42,16 @@ STEP = {
 CORE = ["bptt", "rtrl", "eprop:symmetric", "eprop:random", "eprop:adaptive"]
 MODES = [*CORE, *(name for name in RULES if name not in ("bptt", "rtrl", "eprop"))]
 FEW = ("adam",)
-"""The update that runs with every rule in every test run; with the rules of `CORE` all updates do."""
+"""The update that runs with every rule in every test run; with the rules of `CORE` all do but those of `LAWS`."""
+LAWS = [f"manhattan, {name}" for name in DEVICES if name != "soft_bounds"]
+"""Pulses through a law of the step, which no rule knows: one rule is enough."""
 
 
-def pairs(rules, others, quick=lambda rule, other: rule in CORE or other in FEW):
+def usual(rule, other):
+    return rule == "bptt" or other in FEW or (rule in CORE and other not in LAWS)
+
+
+def pairs(rules, others, quick=usual):
     """Every rule with every other part; what is not `quick` is left to `make proofs`."""
     return [
         pytest.param(rule, other, marks=[pytest.mark.slow] * (not quick(rule, other)))
