@@ -36,7 +36,9 @@ def constants(found, device):
             yield e, (true[int(place[:-1])] if bracket else true)
 
 
-@pytest.mark.parametrize("name", TRUE)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name not in ("linear", "piecewise"))) for name in TRUE]
+)
 def test_a_law_is_found_with_its_constants(name):
     """One device of each law: every constant within 6 standard errors, and of two of them the law among all.
 
