@@ -367,8 +367,7 @@ def fuzz(call, examples):
 
 def test_calls_of_the_library():
     """Where all is refused nothing is tested: some calls must work, and some must not."""
-    worked = fuzz(api, 80)
-    assert 0 < sum(worked) < len(worked)
+    assert 0 < sum(fuzz(api, 150)) < 150
 
 
 def test_calls_of_the_command_line():
@@ -382,9 +381,9 @@ def test_calls_of_the_command_line():
 
 @pytest.mark.slow
 def test_many_calls_of_the_library():
-    fuzz(api, 1700)
+    assert 0 < sum(fuzz(api, 1700)) < 1700
 
 
 @pytest.mark.slow
 def test_many_calls_of_the_command_line():
-    fuzz(command_line, 300)
+    assert 0 < sum(fuzz(command_line, 300)) < 300

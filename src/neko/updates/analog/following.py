@@ -7,7 +7,7 @@ from dataclasses import KW_ONLY, dataclass
 
 from neko.arguments import check_integer
 from neko.backend.protocol import Backend
-from neko.devices import ConstantStep, Device, Storage
+from neko.devices import ConstantStep, Device, Storage, Stored
 from neko.typing import Array
 from neko.updates.analog.base import Analog, check_optimizer
 
@@ -43,13 +43,20 @@ class Following(Analog):
         check_optimizer(self.optimizer)
         object.__setattr__(self, "most", check_integer("most", self.most))
 
-    def whole(self, xp: Backend, wanted: Array, size: Array) -> Array:
-        """The number of pulses in a wanted change, ``trunc(Δw / ε)``, within ±`most`."""
-        return self.limited(xp, wanted, xp.floor(xp.abs(wanted) / size))
+    def write_whole(
+        self, xp: Backend, key: Array, storage: Storage, stored: Stored, waiting: Array
+    ) -> tuple[Stored, Array]:
+        """Devices after the whole pulses of a change χ that waits, ``trunc(χ / ε)`` within ±`most`, and its rest."""
+        size = storage.pulse_size * stored.scale
+        number = self.limited(xp, waiting, xp.floor(xp.abs(waiting) / size))
+        return storage.train(xp, key, stored, number, self.most), waiting - number * size
 
-    def by_chance(self, xp: Backend, key: Array, wanted: Array, size: Array) -> Array:
-        """A number of pulses whose mean is the wanted change, within ±`most`."""
-        return self.limited(xp, wanted, xp.floor(xp.abs(wanted) / size + xp.random.uniform(key, tuple(wanted.shape))))
+    def write_by_chance(self, xp: Backend, key: Array, storage: Storage, stored: Stored, wanted: Array) -> Stored:
+        """The devices after a number of pulses whose mean is the wanted change, within ±`most`."""
+        keys = xp.unstack(xp.random.split(key))
+        lot = xp.random.uniform(keys[0], tuple(wanted.shape))
+        number = self.limited(xp, wanted, xp.floor(xp.abs(wanted) / (storage.pulse_size * stored.scale) + lot))
+        return storage.train(xp, keys[1], stored, number, self.most)
 
     def limited(self, xp: Backend, wanted: Array, number: Array) -> Array:
         """At most `most` pulses in the direction of a wanted change."""

@@ -51,7 +51,4 @@ class MixedPrecision(Following):
     def change(
         self, xp: Backend, key: Array, storage: Storage, stored: Stored, own: Any, wanted: Array
     ) -> tuple[Stored, Any]:
-        waiting = own + wanted
-        size = storage.pulse_size * stored.scale
-        number = self.whole(xp, waiting, size)
-        return storage.train(xp, key, stored, number, self.most), waiting - number * size
+        return self.write_whole(xp, key, storage, stored, own + wanted)

@@ -37,6 +37,4 @@ class ProbabilisticPulses(Following):
     def change(
         self, xp: Backend, key: Array, storage: Storage, stored: Stored, own: Any, wanted: Array
     ) -> tuple[Stored, Any]:
-        keys = xp.unstack(xp.random.split(key))
-        number = self.by_chance(xp, keys[0], wanted, storage.pulse_size * stored.scale)
-        return storage.train(xp, keys[1], stored, number, self.most), own
+        return self.write_by_chance(xp, key, storage, stored, wanted), own

@@ -103,15 +103,9 @@ class TikiTaka(Following):
     def change(
         self, xp: Backend, key: Array, storage: Storage, stored: Stored, own: Any, wanted: Array
     ) -> tuple[Stored, Any]:
-        keys = xp.unstack(xp.random.split(key))
-        size = storage.pulse_size * stored.scale
         if self.version == 1:
-            number = self.by_chance(xp, keys[0], wanted, size)
-        else:
-            own = own + wanted
-            number = self.whole(xp, own, size)
-            own = own - number * size
-        return storage.train(xp, keys[1], stored, number, self.most), own
+            return self.write_by_chance(xp, key, storage, stored, wanted), own
+        return self.write_whole(xp, xp.unstack(xp.random.split(key))[1], storage, stored, own + wanted)
 
     def arrays(self, stored: Stored, own: Any) -> dict[str, tuple[Storage, Stored]]:
         return {**super().arrays(stored, own), " (fast)": (self.first, own[0])}
@@ -119,6 +113,4 @@ class TikiTaka(Following):
 
 def summed(xp: Backend, rule: TikiTaka, key: Array, fast: Stored, wanted: Array) -> Stored:
     """A after the pulses for a wanted change."""
-    keys = xp.unstack(xp.random.split(key))
-    number = rule.by_chance(xp, keys[0], wanted, rule.first.pulse_size * fast.scale)
-    return rule.aged(xp, rule.first, rule.first.train(xp, keys[1], fast, number, rule.most))
+    return rule.aged(xp, rule.first, rule.write_by_chance(xp, key, rule.first, fast, wanted))
