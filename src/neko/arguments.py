@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import inspect
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,16 @@ def check_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:
     """ValueError unless the value is one of the choices."""
     if not isinstance(value, str) or value not in choices:
         raise ValueError(f"{name}={value!r}: expected one of {choices!r}")
+
+
+def check_known(kind: str, given: Iterable[Any], names: Sequence[str]) -> None:
+    """ValueError, with the nearest names, unless all that are given are among the names of a kind."""
+    unknown = [name for name in given if name not in names]
+    if unknown:
+        near = [found for name in unknown for found in difflib.get_close_matches(str(name), names, 1)]
+        hint = f"; did you mean {' and '.join(map(repr, near))}?" if near else ""
+        told = ", ".join(map(repr, unknown))
+        raise ValueError(f"{kind}{'s' if len(unknown) > 1 else ''} {told}: expected one of {[*names]}{hint}")
 
 
 def as_list(name: str, value: Any, example: str) -> list[Any]:

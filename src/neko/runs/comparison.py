@@ -52,6 +52,11 @@ class Comparison(Run):
     def callbacks(self) -> list[Callback]:
         return [Numbers(self)]
 
+    def measures(self) -> dict[str, float]:
+        """Also the mean cosine of each rule's gradient of all hidden weights to that of the reference."""
+        cosines = self.comparison.mean("cosine")
+        return super().measures() | {f"cosine {rule}": value for rule, value in cosines.items()}
+
     def figures(self) -> dict[str, Figure]:
         return {"comparison": plots.comparison(self.comparison)}
 

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import difflib
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from neko import backend as backends
-from neko.arguments import check_choice, check_integer, plain
+from neko.arguments import check_choice, check_integer, check_known, plain
 from neko.runs import plans
 
 
@@ -91,13 +90,7 @@ class Config:
         """A configuration from a mapping; ValueError for unknown options, with the nearest names."""
         if not isinstance(options, dict):
             raise ValueError(f"options: {options!r}: expected names with values, for example 'data: mnist'")
-        names = [field.name for field in dataclasses.fields(cls)]
-        unknown = [name for name in options if name not in names]
-        if unknown:
-            near = [found for name in unknown for found in difflib.get_close_matches(str(name), names, 1)]
-            hint = f"; did you mean {' and '.join(map(repr, near))}?" if near else ""
-            told = ", ".join(map(repr, unknown))
-            raise ValueError(f"option{'s' if len(unknown) > 1 else ''} {told}: expected one of {names}{hint}")
+        check_known("option", options, [field.name for field in dataclasses.fields(cls)])
         return cls(**options)
 
 

@@ -93,6 +93,10 @@ class Run(ABC):
         """Callbacks besides those that write the run's folder."""
         return []
 
+    def measures(self) -> dict[str, float]:
+        """The numbers that a run ended with, by name: those of the last epoch of its history."""
+        return {name: values[-1] for name, values in self.trainer.history.items() if values}
+
     @abstractmethod
     def figures(self) -> dict[str, Figure]:
         """Figures by file name."""

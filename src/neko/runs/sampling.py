@@ -134,6 +134,13 @@ class Sampling(Run):
         """Batches of one order for what needs the whole data set at once, a new order otherwise."""
         return {"shuffle": not issubclass(self.kind[0], bayes.full_data.FullData)}
 
+    def measures(self) -> dict[str, float]:
+        """Also those of the posterior on the test set, which begin with ``val_``."""
+        found: bayes.Posterior = self.trainer.rule.posterior  # type: ignore[attr-defined]
+        labels = self.data.y_test.argmax(axis=-1)
+        names = ("accuracy", "negative_log_likelihood", "brier_score", "calibration_error")
+        return super().measures() | {f"val_{name}": float(getattr(found, name)(labels)) for name in names}
+
     def figures(self) -> dict[str, Figure]:
         learner: Any = self.trainer.rule
         found, labels = learner.posterior, self.data.y_test.argmax(axis=-1)
