@@ -5,7 +5,7 @@ BIN := .venv/bin
 export NEKO_DATA ?= $(wildcard $(abspath ../shared/data))
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: browser demo test lint bench peers proofs lock format
+.PHONY: browser demo docs test lint bench peers proofs lock format
 .DEFAULT_GOAL := test
 
 .venv/ready: requirements.lock pyproject.toml
@@ -30,7 +30,16 @@ browser:
 	  apt-get install -qq -y --no-install-recommends chromium chromium-driver > /dev/null; }; } \
 	  || echo "No Chromium, and no right to install it here: the test of the report's page will be skipped."
 
-proofs: .venv/ready
+# The packages of the site are apart from the lock file, so that the tests do not wait for them.
+.venv/docs: .venv/ready docs/requirements.txt
+	$(BIN)/python -m pip install --quiet --requirement docs/requirements.txt
+	touch $@
+
+# Writes the documentation site to site/, to be opened from there; a warning is an error.
+docs: .venv/docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+
+proofs: .venv/docs
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 -m slow
 
 lint: .venv/ready
@@ -52,4 +61,4 @@ peers: .venv/ready
 
 # Pins what is installed now; a local build's suffix would not exist on another machine.
 lock: .venv/ready
-	$(BIN)/python -m pip freeze --exclude-editable --exclude neko-learning | sed 's/+cpu$$//' > requirements.lock
+	$(BIN)/python -m pip freeze --exclude-editable --exclude neko-learning | sed 's/+cpu$$//' | grep --invert-match --line-regexp --fixed-strings --file docs/requirements.txt > requirements.lock

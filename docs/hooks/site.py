@@ -1,0 +1,90 @@
+"""What the site has besides the files of ``docs``: README and contributing, examples, the API reference, proofs,
+notebooks, and formulas as MathML, which a browser draws without a script or a font from elsewhere."""
+
+from __future__ import annotations
+
+import html
+import posixpath
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+from latex2mathml.converter import convert
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.exceptions import PluginError
+from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "tests"))
+
+import api_pages  # noqa: E402
+
+ABOVE = {"README.md": "index.md", "CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md"}
+"""Pages of the root of the repository, with their names in the site."""
+FORMULA = re.compile(
+    r'<span class="arithmatex">\\\((?P<inline>.*?)\\\)</span>|<div class="arithmatex">\\\[(?P<block>.*?)\\\]</div>'
+    r'|<pre class="math"><code>(?P<fence>.*?)</code></pre>',
+    flags=re.S,
+)
+
+
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """The pages of the API reference take the place of its entry in the navigation."""
+    for section in config.nav or []:
+        for entry in next(iter(section.values())) if isinstance(section, dict) else ():
+            if isinstance(entry, dict) and entry.get("API reference") == "api":
+                entry["API reference"] = [f"api/{name}" for name in sorted(api_pages.pages())]
+    return config
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Adds the pages that are made here."""
+    made = {name: (ROOT / above).read_text(encoding="utf-8") for above, name in ABOVE.items()}
+    made |= {f"api/{name}": text for name, text in api_pages.pages().items()}
+    made |= {f"examples/{path.stem}.md": example(path) for path in sorted((ROOT / "examples").glob("*.py"))}
+    for name, text in made.items():
+        files.append(File.generated(config, name, content=text))
+    return files
+
+
+def example(path: Path) -> str:
+    """A page that shows a file."""
+    return f"# {path.name}\n\n```python\n{path.read_text(encoding='utf-8')}```\n"
+
+
+def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Links between files of the repository as links between pages."""
+    here = page.file.src_uri
+    origin = next((above for above, name in ABOVE.items() if name == here), f"docs/{here}")
+
+    def relinked(found: re.Match[str]) -> str:
+        target = posixpath.normpath(posixpath.join(posixpath.dirname(origin), found[1]))
+        if not (ROOT / target).is_file():
+            return found[0]
+        return f"]({posixpath.relpath(in_site(target), posixpath.dirname(here) or '.')}"
+
+    return re.sub(r"\]\((?!https?:)([^)#\s]+)", relinked, markdown)
+
+
+def in_site(target: str) -> str:
+    """The place in the site of a file of the repository."""
+    if target.startswith("examples/"):
+        return target.removesuffix(".py") + ".md"
+    return ABOVE.get(target, target.removeprefix("docs/").removesuffix(".ipynb"))
+
+
+def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Formulas as MathML."""
+    return FORMULA.sub(lambda found: mathml(found, page), html)
+
+
+def mathml(found: re.Match[str], page: Page) -> str:
+    """A formula as MathML; an error, with the formula, where the converter does not know a command."""
+    text = html.unescape(next(text for text in found.groups() if text is not None))
+    text = re.sub(r"\\arg(?![a-z])", r"\\operatorname{arg}", " ".join(text.split()))
+    made = convert(text, display="inline" if found["inline"] else "block")
+    if "\\" in made:
+        raise PluginError(f"{page.file.src_uri}: a formula has an unknown command: {text}")
+    return made
