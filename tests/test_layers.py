@@ -72,6 +72,7 @@ ARROWS = {
         *("objective", "evaluator", "inference", "updates", "rules", "training", "bayes", "plots", "runs"),
         *("agents", "environments"),
     },
+    "sweeps": {"io", "registry", "runs", "plots"},
     "cli": {
         *(
             "",
@@ -86,7 +87,7 @@ ARROWS = {
             "updates",
             "training",
         ),
-        *("bayes", "rules", "runs", "plots", "verification", "experiments", "exchange"),
+        *("bayes", "rules", "runs", "plots", "verification", "experiments", "exchange", "sweeps"),
     },
     "__main__": {"cli"},
     "__init__": set(),

@@ -74,6 +74,7 @@ _MODULES = {
     "rules": "rules",
     "runs": "runs",
     "samplers": "samplers",
+    "sweeps": "sweeps",
     "training": "training",
     "updates": "updates",
     "verification": "verification",

@@ -1,5 +1,5 @@
-"""The command line: ``neko`` with demo, train, show, sample, compare, encode, import, export, reproduce, verify and
-data."""
+"""The command line: ``neko`` with demo, train, show, runs, sample, compare, sweep, encode, import, export, reproduce,
+verify and data."""
 
 from __future__ import annotations
 
@@ -9,7 +9,19 @@ import typer
 from typer.core import TyperGroup
 
 from neko import __version__
-from neko.cli import common, data, demo, devices, encoding, exchanging, reproducing, running, verification
+from neko.cli import (
+    common,
+    data,
+    demo,
+    devices,
+    encoding,
+    exchanging,
+    listing,
+    reproducing,
+    running,
+    sweeping,
+    verification,
+)
 from neko.cli.options import Command, build_command
 from neko.io import console
 from neko.runs.config import COMMANDS
@@ -50,6 +62,8 @@ app.command(cls=Command)(demo.demo)
 for name, kind in COMMANDS.items():
     app.command(name, cls=Command)(build_command(kind, running.run))
 app.command()(running.show)
+app.command()(listing.runs)
+app.command()(sweeping.sweep)
 app.command()(encoding.encode)
 app.command("import")(exchanging.import_)
 app.command()(exchanging.export)

@@ -9,7 +9,6 @@ import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import typer
 from rich.markup import escape
 from rich.table import Table
@@ -62,6 +61,7 @@ def run(
 def show(folder: Annotated[Path, typer.Argument(help="Folder of a run.")]) -> None:
     """Show the options and measures of a run, and redraw its figures."""
     from neko import runs
+    from neko.runs.summary import best
     from neko.training.history import History
 
     config = runs.read_config(folder / runs.CONFIG)
@@ -78,8 +78,8 @@ def show(folder: Annotated[Path, typer.Argument(help="Folder of a run.")]) -> No
     for name, values in history.items():
         if spent is not None and name in costs.COSTS:
             continue
-        best = np.nanmax(values) if "accuracy" in name else np.nanmin(values) if "loss" in name else None
-        measures.add_row(name, f"{values[-1]:.4g}", "" if best is None else f"{best:.4g}")
+        found_best = best(name, values)
+        measures.add_row(name, f"{values[-1]:.4g}", "" if found_best is None else f"{found_best:.4g}")
     console.print(measures)
     if spent is not None:
         console.print(spent)

@@ -20,6 +20,7 @@ from neko.plots.encoding import codes, encoding, fronts
 from neko.plots.posterior import posterior
 from neko.plots.reliability import reliability, selective
 from neko.plots.report import report
+from neko.plots.sweep import sweep
 from neko.plots.traces import traces
 from neko.plots.training import learning_curves, membrane, overview, raster
 
@@ -64,5 +65,6 @@ __all__ = [
     "response",
     "save",
     "selective",
+    "sweep",
     "traces",
 ]

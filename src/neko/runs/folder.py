@@ -19,12 +19,12 @@ from neko.errors import CheckpointError
 from neko.io import checkpoint, console, files
 from neko.registry import Registry
 from neko.runs.config import Config
-from neko.runs.record import CONFIG, read_config, warn_of_versions, write_config
+from neko.runs.record import CONFIG, HISTORY, read_config, warn_of_versions, write_config
 from neko.training.callbacks import Callback, Checkpoints
 from neko.training.loop import Loop
 from neko.training.trainer import Trainer
 
-HISTORY, CHECKPOINTS, FIGURES = "history.csv", "checkpoints", "figures"
+CHECKPOINTS, FIGURES = "checkpoints", "figures"
 
 
 class Run(ABC):

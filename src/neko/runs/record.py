@@ -16,7 +16,9 @@ from neko.arguments import check_choice
 from neko.io import files
 from neko.runs.config import COMMANDS, Config
 
-CONFIG = "config.yaml"
+CONFIG, HISTORY = "config.yaml", "history.csv"
+LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""That of C, where PyYAML was built with it, is ten times as fast."""
 PACKAGES = {"torch": ("torch",), "jax": ("jax", "optax"), "tensorflow": ("tensorflow", "keras")}
 """Packages that the numbers of a run depend on, by backend."""
 
@@ -33,17 +35,22 @@ def read_config(path: str | Path) -> Config:
     """
     found = contents(path)
     try:
-        command = found.get("command", "train")
-        check_choice("command", command, tuple(COMMANDS))
-        return COMMANDS[command].of(found["options"])
+        return config_of(found)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
+
+
+def config_of(found: dict[str, Any]) -> Config:
+    """The configuration in the sections of a file."""
+    command = found.get("command", "train")
+    check_choice("command", command, tuple(COMMANDS))
+    return COMMANDS[command].of(found["options"])
 
 
 def contents(path: str | Path) -> dict[str, Any]:
     """The sections of a run's `config.yaml`."""
     try:
-        found = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        found = yaml.load(Path(path).read_text(encoding="utf-8"), LOADER)
     except FileNotFoundError as error:
         raise FileNotFoundError(f"no file {path}: expected the config.yaml of a run, or its folder") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:

@@ -99,7 +99,7 @@ class Plan:
             found["maximise" if self.maximised else "minimise"] = self.measure
         return found
 
-    def with_(self, seeds: str | None, trials: int | None) -> Plan:
+    def changed(self, seeds: str | None, trials: int | None) -> Plan:
         """The plan with other seeds or another number of settings."""
         found = self if seeds is None else dataclasses.replace(self, seeds=seeds_of(seeds))
         return found if trials is None else dataclasses.replace(found, trials=trials)

@@ -7,6 +7,7 @@ import hashlib
 import json
 import re
 import time
+import warnings
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,7 @@ class Outcome:
     measures: dict[str, float] = field(default_factory=dict)
     seconds: float = 0.0
     error: str | None = None
+    warnings: list[str] = field(default_factory=list)
 
 
 def name_of(values: dict[str, Any], seed: int) -> str:
@@ -96,12 +98,15 @@ def perform(trial: Trial) -> Outcome:
             return found
         begin = time.perf_counter()
         try:
-            run = runs.of(trial.config, trial.folder)
-            run.go(resume=(trial.folder / CONFIG).exists(), changed=(), progress=False)
-            measures = run.measures()
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("default")
+                run = runs.of(trial.config, trial.folder)
+                run.go(resume=(trial.folder / CONFIG).exists(), changed=(), progress=False)
+                measures = run.measures()
         except Exception as error:
             return failed(trial, error)
-        return record(trial.folder, Outcome("done", measures, time.perf_counter() - begin))
+        said = list(dict.fromkeys(str(warning.message) for warning in caught))
+        return record(trial.folder, Outcome("done", measures, time.perf_counter() - begin, warnings=said))
 
 
 def failed(trial: Trial, error: Exception) -> Outcome:
