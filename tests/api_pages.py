@@ -85,11 +85,15 @@ def lazy(module: str, name: str) -> str:
     if module == "neko.backend":
         return "neko.backend.get"
     if module == "neko.runs":
-        return place("neko.runs.folder", name)
+        return place("neko.runs.folder", name)  # a name of it is defined elsewhere too
     if module == "neko" and name in neko._PUBLIC:
         return place(f"neko.{neko._PUBLIC[name]}", name)
-    found = cells.classes().get(name) or next(rule for rule in rules.RULES.values() if rule.__name__ == name)
-    return f"{found.__module__}.{found.__qualname__}"
+    made = {**cells.classes(), **{rule.__name__: rule for rule in rules.RULES.values()}}
+    if module in ("neko", "neko.cells", "neko.rules") and name in made:
+        return f"{made[name].__module__}.{made[name].__qualname__}"
+    found = {bindings(file).get(name, "") for file in source(module).parent.rglob("*.py")}
+    (only,) = (of for of in found if of and of == bindings(source(of.rpartition(".")[0])).get(name))
+    return only
 
 
 @functools.cache
@@ -139,10 +143,10 @@ def page(module: str) -> str:
         parts += ["| name | described as | what it is |\n| --- | --- | --- |\n" + "\n".join(rows)]
     done = set()
     for name, of in here.items():
-        if of not in done:
-            parts += [anchor(f"{module}.{name}"), constant(module, name) or block(of, name)]
-        elif of != f"{module}.{name}":
+        if of != f"{module}.{name}" or constant(module, name):
             parts += [anchor(f"{module}.{name}")]
+        if of not in done:
+            parts += [constant(module, name) or block(of, name)]
         done.add(of)
     for of, (registry, name) in registered(module).items():
         if homes()[of] == module and of not in done:
@@ -177,6 +181,14 @@ def constant(module: str, name: str) -> str | None:
 def block(of: str, name: str, prefix: str = "") -> str:
     """The entry of an object, rendered from its docstring."""
     return f'::: {of}\n    options:\n      heading: "{prefix}{name}"\n      toc_label: "{name}"'
+
+
+def links() -> dict[str, str]:
+    """Where public modules and names are described: the page, and the place on it."""
+    found = {module: f"api/{module}.md" for module in modules()}
+    for module, own in entries().items():
+        found |= {f"{module}.{name}": f"api/{homes()[of]}.md#{of}" for name, of in own.items()}
+    return found
 
 
 def pages() -> dict[str, str]:

@@ -12,7 +12,7 @@ import griffe
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
 
-import api_pages  # noqa: E402
+import api_pages
 
 BLOCK = re.compile(r"^( *)\.\. math::\n\n?((?:\1 +\S.*\n?|\n(?=\1 +\S))+)", flags=re.M)
 
@@ -37,7 +37,7 @@ def linked(name: str, known: dict[str, str]) -> str:
 
 
 def public() -> dict[str, str]:
-    """Names that are linked, with the place of what they mean: ``neko.rules.Eprop``, and ``Eprop`` where it is unique."""
+    """Names that are linked, each with its place: ``neko.rules.Eprop``, and ``Eprop`` where that is unique."""
     found: dict[str, str] = {}
     short: dict[str, set[str]] = {}
     for module, own in api_pages.entries().items():

@@ -8,7 +8,6 @@ import posixpath
 import re
 import sys
 from pathlib import Path
-from typing import Any
 
 from latex2mathml.converter import convert
 from mkdocs.config.defaults import MkDocsConfig
@@ -23,6 +22,7 @@ import api_pages  # noqa: E402
 
 ABOVE = {"README.md": "index.md", "CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md"}
 """Pages of the root of the repository, with their names in the site."""
+LINKS = api_pages.links()
 FORMULA = re.compile(
     r'<span class="arithmatex">\\\((?P<inline>.*?)\\\)</span>|<div class="arithmatex">\\\[(?P<block>.*?)\\\]</div>'
     r'|<pre class="math"><code>(?P<fence>.*?)</code></pre>',
@@ -35,7 +35,7 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
     for section in config.nav or []:
         for entry in next(iter(section.values())) if isinstance(section, dict) else ():
             if isinstance(entry, dict) and entry.get("API reference") == "api":
-                entry["API reference"] = [f"api/{name}" for name in sorted(api_pages.pages())]
+                entry["API reference"] = [f"api/{module}.md" for module in sorted(api_pages.modules())]
     return config
 
 
@@ -55,7 +55,7 @@ def example(path: Path) -> str:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Links between files of the repository as links between pages."""
+    """Links between files of the repository as links between pages; public names as links to the reference."""
     here = page.file.src_uri
     origin = next((above for above, name in ABOVE.items() if name == here), f"docs/{here}")
 
@@ -65,7 +65,15 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
             return found[0]
         return f"]({posixpath.relpath(in_site(target), posixpath.dirname(here) or '.')}"
 
-    return re.sub(r"\]\((?!https?:)([^)#\s]+)", relinked, markdown)
+    def named(found: re.Match[str]) -> str:
+        place = LINKS.get(found[1])
+        return f"[{found[0]}]({posixpath.relpath(place, posixpath.dirname(here) or '.')})" if place else found[0]
+
+    parts = re.split(r"(^ *```.*?^ *```$)", markdown, flags=re.S | re.M)
+    for i in range(0, len(parts), 2):
+        parts[i] = re.sub(r"\]\((?!https?:)([^)#\s]+)", relinked, parts[i])
+        parts[i] = re.sub(r"(?<!\[)`(neko\.[\w.]+)`(?!\])", named, parts[i])
+    return "".join(parts)
 
 
 def in_site(target: str) -> str:
