@@ -72,7 +72,7 @@ ARROWS = {
         *("objective", "evaluator", "inference", "updates", "rules", "training", "bayes", "plots", "runs"),
         *("agents", "environments"),
     },
-    "sweeps": {"io", "registry", "runs", "plots"},
+    "sweeps": {"", "io", "bayes", "runs", "plots"},
     "cli": {
         *(
             "",

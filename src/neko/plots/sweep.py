@@ -92,7 +92,7 @@ def heat_map(
     image = axes.imshow(values, aspect="auto", cmap="cividis")
     for (i, j), mean, deviation in zip(cells, means, deviations, strict=True):
         text = f"{mean:.3g}" + ("" if math.isnan(deviation) else f"\n± {deviation:.1g}")
-        pale = image.norm(mean) > 0.6
+        pale = mean > 0.4 * min(means) + 0.6 * max(means)
         axes.text(j, i, text, ha="center", va="center", fontsize="small", color="black" if pale else "white")
     axes.set_yticks(range(len(labels[down])), labels[down])
     axes.set_xticks(range(len(labels[across])), labels[across])

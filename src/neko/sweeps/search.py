@@ -73,7 +73,7 @@ class TPE:
         self.fail = optuna.trial.TrialState.FAIL
         self.study = optuna.create_study(
             direction="maximize" if plan.maximised else "minimize",
-            sampler=optuna.samplers.TPESampler(seed=plan.search_seed, constant_liar=True),
+            sampler=optuna.samplers.TPESampler(seed=plan.search_seed),
         )
         self.asked: list[Any] = []
         self.all: list[dict[str, Any]] = []

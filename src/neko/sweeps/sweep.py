@@ -23,7 +23,7 @@ from neko.sweeps.table import WAITING, Results, Setting, results_of
 from neko.sweeps.trial import Outcome, Trial, name_of, outcome_of
 
 PLAN, NUMBERS, TRIALS, FIGURE = "sweep.yaml", "sweep.csv", "trials", "figures/sweep.png"
-ENGINES = {"processes": Processes, "ray": Ray}
+ENGINES: dict[str, Any] = {"processes": Processes, "ray": Ray}
 SHOWN = 4
 """Measures of a trial that are printed."""
 
