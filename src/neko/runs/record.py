@@ -33,18 +33,17 @@ def read_config(path: str | Path) -> Config:
     OSError
         If there is no such file.
     """
-    found = contents(path)
+    return config_of(path, contents(path))
+
+
+def config_of(path: str | Path, found: dict[str, Any]) -> Config:
+    """The configuration in the sections of a file."""
     try:
-        return config_of(found)
+        command = found.get("command", "train")
+        check_choice("command", command, tuple(COMMANDS))
+        return COMMANDS[command].of(found["options"])
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
-
-
-def config_of(found: dict[str, Any]) -> Config:
-    """The configuration in the sections of a file."""
-    command = found.get("command", "train")
-    check_choice("command", command, tuple(COMMANDS))
-    return COMMANDS[command].of(found["options"])
 
 
 def contents(path: str | Path) -> dict[str, Any]:

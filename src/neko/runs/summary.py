@@ -73,6 +73,7 @@ def summary(folder: Path) -> Summary | None:
         command = found.get("command")
         if command is not None and command not in COMMANDS:
             return None
-        return Summary(folder, date, config_of(found), History.load(folder / HISTORY) if there else History())
+        config = config_of(folder / CONFIG, found)
+        return Summary(folder, date, config, History.load(folder / HISTORY) if there else History())
     except (ValueError, TypeError, OSError) as error:
         return Summary(folder, date, damage=" ".join(str(error).split()).removeprefix(f"{folder}/"))
