@@ -9,8 +9,11 @@ from pathlib import Path
 import neko
 
 ROOT = Path(neko.__file__).parent
-# Of the experiments only that on a user's own modules, which it writes as a user does.
-ADAPTORS = {"models/torch_module.py", "models/keras_model.py", "experiments/manhattan.py"}
+# Of the experiments only that on a user's own modules, which it writes as a user does; exports by PyTorch's programs.
+ADAPTORS = {
+    *("models/torch_module.py", "models/keras_model.py", "experiments/manhattan.py"),
+    *("exchange/torch_module.py", "exchange/onnx.py"),
+}
 FRAMEWORKS = {"torch", "jax", "tensorflow", "keras", "optax", "array_api_compat"}
 # Each module of the package and what it may import of neko, itself aside.
 ARROWS = {
@@ -31,8 +34,12 @@ ARROWS = {
     "measures": {"backend", "metrics", "objective"},
     "models": {"typing", "tree", "errors", "containers", "identity", "io", "backend", "cells"},
     "exchange": {"errors", "backend", "io", "cells", "models"},
+    "distributed": {"backend", "errors", "identity", "tree"},
     "links": {"losses", "metrics", "models"},
-    "data": {"backend", "typing", "tree", "errors", "containers", "identity", "io", "metrics", "models", "objective"},
+    "data": {
+        *("backend", "typing", "tree", "errors", "containers", "identity", "io", "metrics", "models", "objective"),
+        "distributed",
+    },
     "evaluator": {
         *("backend", "encoders"),
         *("typing", "tree", "containers", "identity", "losses", "metrics", "measures", "objective", "models", "links"),
@@ -47,7 +54,7 @@ ARROWS = {
     "samplers": {"backend", "typing", "tree", "containers"},
     "training": {
         *("typing", "tree", "errors", "identity", "io", "backend", "devices", "metrics", "objective", "models", "data"),
-        *("evaluator", "rules", "updates"),
+        *("", "evaluator", "rules", "updates", "distributed", "measures"),
     },
     "bayes": {
         "backend",
@@ -65,7 +72,7 @@ ARROWS = {
     "plots": {"io", "rules", "training", "bayes", "backend", "devices"},
     "runs": {
         *("", "errors", "registry", "backend", "io", "cells", "devices", "datasets", "models", "objective", "rules"),
-        *("evaluator", "updates", "training", "bayes", "plots", "exchange"),
+        *("evaluator", "updates", "training", "bayes", "plots", "exchange", "distributed"),
     },
     "experiments": {
         *("", "registry", "errors", "backend", "io", "cells", "datasets", "devices", "encoders", "metrics", "models"),
@@ -83,6 +90,7 @@ ARROWS = {
             "datasets",
             "devices",
             "encoders",
+            "errors",
             "evaluator",
             "updates",
             "training",
@@ -138,7 +146,7 @@ def test_only_backends_and_adaptors_import_a_framework():
         if any(module.split(".")[0] in FRAMEWORKS for module in imports(path))
     }
     assert found
-    assert all(name.startswith(("backend/_", "kernels/")) or name in ADAPTORS for name in found), found
+    assert all(name.startswith(("backend/_", "kernels/", "distributed/_")) or name in ADAPTORS for name in found), found
 
 
 def test_no_file_is_longer_than_its_budget():

@@ -37,16 +37,27 @@ def export(
     network: Annotated[
         Path, typer.Argument(metavar="NETWORK", help="Folder of a run, or a file that `neko import` wrote.")
     ],
-    nir: Annotated[Path, typer.Option(help="Write it as NIR to this file.")],
+    nir: Annotated[Path | None, typer.Option(help="Write it as NIR to this file.")] = None,
+    torch: Annotated[Path | None, typer.Option(help="Write it as programs of PyTorch, such as net.pt2.")] = None,
+    onnx: Annotated[Path | None, typer.Option(help="Write its step as ONNX, such as net.onnx.")] = None,
     method: Annotated[str, typer.Option(help=METHOD)] = "exponential",
     alif: Annotated[bool, typer.Option("--alif", help="Write ALIF as a sub-graph, which few readers know.")] = False,
 ) -> None:
     """Write a network for other libraries, and print what is kept and lost."""
     from neko import exchange
 
-    report = exchange.to_nir(loaded(network), nir, method=method, alif=alif)
-    console.print(table(f"{network.name} as NIR", report))
-    common.say(f"Network: {nir}")
+    if not any((nir, torch, onnx)):
+        raise ValueError("no format is given: expected --nir, --torch or --onnx with a file")
+    found = loaded(network)
+    if nir is not None:
+        report = exchange.to_nir(found, nir, method=method, alif=alif)
+        console.print(table(f"{network.name} as NIR", report))
+    if torch is not None:
+        exchange.to_torch(found, torch)
+    if onnx is not None:
+        exchange.to_onnx(found, onnx)
+    for path in filter(None, (nir, torch, onnx)):
+        common.say(f"Network: {path}")
 
 
 def loaded(path: Path) -> Any:

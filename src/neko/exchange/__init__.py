@@ -1,8 +1,33 @@
 """Networks to and from other libraries and hardware, with a report of what is kept and what is lost."""
 
+from typing import Any
+
 from neko.errors import ExchangeError
 from neko.exchange.network import load_network, save_network
 from neko.exchange.nir import from_nir, to_nir
 from neko.exchange.report import Entry, Report
 
-__all__ = ["Entry", "ExchangeError", "Report", "from_nir", "load_network", "save_network", "to_nir"]
+
+def __getattr__(name: str) -> Any:  # these import PyTorch
+    if name == "to_torch":
+        from neko.exchange.torch_module import to_torch
+
+        return to_torch
+    if name == "to_onnx":
+        from neko.exchange.onnx import to_onnx
+
+        return to_onnx
+    raise AttributeError(f"module 'neko.exchange' has no attribute {name!r}")
+
+
+__all__ = [
+    "Entry",
+    "ExchangeError",
+    "Report",
+    "from_nir",
+    "load_network",
+    "save_network",
+    "to_nir",
+    "to_onnx",
+    "to_torch",
+]
