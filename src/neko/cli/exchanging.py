@@ -40,14 +40,19 @@ def export(
     nir: Annotated[Path | None, typer.Option(help="Write it as NIR to this file.")] = None,
     torch: Annotated[Path | None, typer.Option(help="Write it as programs of PyTorch, such as net.pt2.")] = None,
     onnx: Annotated[Path | None, typer.Option(help="Write its step as ONNX, such as net.onnx.")] = None,
+    loihi: Annotated[
+        Path | None, typer.Option(help="Write it in the integers of Loihi, such as net.npz, and compare accuracies.")
+    ] = None,
+    bits: Annotated[int, typer.Option(help="Bits of a weight with its sign, for --loihi.")] = 8,
     method: Annotated[str, typer.Option(help=METHOD)] = "exponential",
     alif: Annotated[bool, typer.Option("--alif", help="Write ALIF as a sub-graph, which few readers know.")] = False,
 ) -> None:
     """Write a network for other libraries, and print what is kept and lost."""
     from neko import exchange
 
-    if not any((nir, torch, onnx)):
-        raise ValueError("no format is given: expected --nir, --torch or --onnx with a file")
+    written = [path for path in (nir, torch, onnx, loihi) if path is not None]
+    if not written:
+        raise ValueError("no format is given: expected --nir, --torch, --onnx or --loihi with a file")
     found = loaded(network)
     if nir is not None:
         report = exchange.to_nir(found, nir, method=method, alif=alif)
@@ -56,7 +61,12 @@ def export(
         exchange.to_torch(found, torch)
     if onnx is not None:
         exchange.to_onnx(found, onnx)
-    for path in filter(None, (nir, torch, onnx)):
+    if loihi is not None:
+        report = exchange.to_loihi(found, loihi, bits=bits).report
+        console.print(table(f"{network.name} on Loihi", report))
+        if network.is_dir():
+            console.print(compared(network, bits))
+    for path in written:
         common.say(f"Network: {path}")
 
 
@@ -67,6 +77,19 @@ def loaded(path: Path) -> Any:
     if path.is_dir():
         return runs.load(path).rule.model.model
     return exchange.load_network(path, backend.get(backend.default(), dtype="float64"))
+
+
+def compared(folder: Path, bits: int) -> Table:
+    """Loss and metrics of a run's test data in float, and with weights of several numbers of bits."""
+    from neko import runs
+    from neko.runs import fixed_point
+
+    run = runs.of(runs.read_config(folder / runs.CONFIG), folder)
+    found = fixed_point.compared(run.trainer.rule.model, run.data, sorted({8, 6, 4, bits}, reverse=True))
+    shown = Table("numbers", *next(iter(found.values())), title="Test data in float and in integers")
+    for name, measures in found.items():
+        shown.add_row(name, *(f"{value:.4g}" for value in measures.values()))
+    return shown
 
 
 def table(title: str, report: Any) -> Table:

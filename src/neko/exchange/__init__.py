@@ -3,6 +3,7 @@
 from typing import Any
 
 from neko.errors import ExchangeError
+from neko.exchange.fixed_point import to_loihi
 from neko.exchange.network import load_network, save_network
 from neko.exchange.nir import from_nir, to_nir
 from neko.exchange.report import Entry, Report
@@ -27,6 +28,7 @@ __all__ = [
     "from_nir",
     "load_network",
     "save_network",
+    "to_loihi",
     "to_nir",
     "to_onnx",
     "to_torch",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import warnings
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -103,8 +102,9 @@ def programs(model: Model) -> dict[str, ExportedProgram]:
 
 def step_program(model: Model) -> tuple[Any, ExportedProgram, torch.Tensor, stepwise.State]:
     """The backend, the step as a program, and the example of inputs and state that it was traced with."""
-    xp = copy.copy(backends.get("torch", dtype=model.xp.dtype_name).forward_only())
-    xp.leaky_filter = filter_step
+    whole = backends.get("torch", dtype=model.xp.dtype_name).forward_only()
+    xp = object.__new__(type(whole))  # a copy of a backend is the backend itself
+    xp.__dict__ |= {**vars(whole), "leaky_filter": filter_step}
     with xp.scope():
         x, rest = xp.zeros((BATCH, model.n_in)), stepwise.rest(xp, model.network, BATCH)
         # A tensor that is in an example twice is one input of a program.
