@@ -10,6 +10,7 @@ from benchmarks.contenders import CONTENDERS
 from benchmarks.figures import Rows, median, number, percent, rate, ratio, table
 from benchmarks.peers import PEERS
 from benchmarks.sampling_part import sampling
+from benchmarks.sweeps_part import sweeps
 
 OTHER_RATIOS = [
     ("torch Manhattan", "torch e-prop", "1.5"),
@@ -292,5 +293,6 @@ PARTS: dict[str, Callable[[Any], Iterator[str]]] = {
     "comparison": comparison,
     "encoders": encoders,
     "feeding": feeding,
+    "sweeps": sweeps,
     "imports": imports,
 }

@@ -177,6 +177,11 @@ def feeding(effort: Effort) -> dict[str, Any]:
     return {name: call("feeding", name, 1 if effort.quick else 5) for name in effort.few(FRAMEWORKS)}
 
 
+def sweeps(effort: Effort) -> dict[str, Any]:
+    """What a sweep costs beyond its runs."""
+    return call("sweeps", *((1, 2) if effort.quick else ()))
+
+
 def imports(effort: Effort) -> dict[str, float]:
     """What ``import neko`` costs."""
     return call("import_time", 5 if effort.quick else 21)
@@ -196,5 +201,6 @@ SECTIONS = {
     "comparison": comparison,
     "encoders": encoders,
     "feeding": feeding,
+    "sweeps": sweeps,
     "imports": imports,
 }

@@ -6,7 +6,7 @@ import importlib
 import re
 
 import pytest
-from benchmarks import comparing, figures, processes, report, rounds, sections, worker
+from benchmarks import comparing, figures, processes, report, rounds, sections, sweeps, worker
 from benchmarks.contenders import CONTENDERS, FRAMEWORKS
 from benchmarks.parts import PARTS
 from benchmarks.peers import PEERS
@@ -115,6 +115,16 @@ def test_every_round_has_every_contender_in_a_process_and_one_that_fails_is_name
     assert found["failed"] == {"torch e-prop": "a reason"}
 
 
+@pytest.mark.slow
+def test_a_sweep_is_measured_beside_its_runs():
+    found = sweeps.measure(1, 2)
+    assert len(found["alone"]) == 2
+    for clock, workers in (("cpu", 1), ("wall", found["workers"])):
+        ideal = sum(row[clock] for row in found["alone"]) / workers
+        assert found["ratio"][clock] == pytest.approx(found["sweep"][clock] / ideal)
+    assert found["ratio"]["cpu"] > 1.0, "loading the framework is in it"
+
+
 def made_up():
     """Results of a few sections, as they are saved."""
     machine = {"date": "a day", "cpu": "a processor", "cores": 2, "system": "a system", "versions": {"torch": "1.0"}}
@@ -161,6 +171,13 @@ def made_up():
         ],
         "encoders": [{"code": "A()", "seconds": 0.5, "passes": 7.0}],
         "feeding": {"torch": {"epoch": 3.0, "checkpoint %": 0.1, "checkpoint": 1.0, "loader": 1.0}},
+        "sweeps": {
+            "epochs": 3,
+            "workers": 2,
+            "alone": [{"cpu": 19.0, "wall": 20.0}, {"cpu": 21.0, "wall": 20.0}],
+            "sweep": {"cpu": 42.0, "wall": 21.6},
+            "ratio": {"cpu": 1.05, "wall": 1.08},
+        },
         "imports": {"numpy": 0.1, "with neko": 0.2, "difference": 0.1},
     }
     return {
@@ -182,6 +199,8 @@ def test_the_report_shows_every_section_with_how_it_came_about():
     assert "`ottt` refuses this network: another reason." in page
     assert "| `bptt` | 4.00 |" in page
     assert "| ratio | 1.25 |" in page
+    assert "| CPU time | 20.0 | 40.0 | 42.0 | 1.05 |" in page
+    assert "| the clock | 20.0 | 20.0 | 21.6 | 1.08 |" in page
     assert "spyx was not installed: no wheel." in page
     for name in results:
         assert f"`measure {name}`, a day, 7 s." in page

@@ -1,0 +1,84 @@
+"""What a sweep costs beyond its runs: ``python -m benchmarks.sweeps``.
+
+The runs one after the other in this process, after a small one that loads and compiles everything; then the same by
+``neko sweep`` with two workers, from the command to its end. The ideal is the sum of the runs, over the workers.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+RUNS, WORKERS = 8, 2
+EPOCHS = 90
+"""So that a run takes about twenty seconds of CPU time."""
+OPTIONS = {"data": "digits", "rule": "eprop", "backend": "torch"}
+
+
+def measure(epochs: int = EPOCHS, runs: int = RUNS) -> dict[str, Any]:
+    """Seconds of CPU time and by the clock of every run alone and of the sweep, and the ratios to the ideal.
+
+    CPU time is that of all processes, so other work on the machine counts little; the clock's ratio is what a user
+    waits, and other work counts twice where two workers share cores with it.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        alone = one_by_one(folder, epochs, runs)
+        whole = swept(folder, epochs, runs)
+    cpu, wall = ([row[clock] for row in alone] for clock in ("cpu", "wall"))
+    ratios = {"cpu": whole["cpu"] / sum(cpu), "wall": whole["wall"] * WORKERS / sum(wall)}
+    return {"epochs": epochs, "workers": WORKERS, "alone": alone, "sweep": whole, "ratio": ratios}
+
+
+def one_by_one(folder: Path, epochs: int, runs: int) -> list[dict[str, float]]:
+    """Every run in this process, the first of which is not measured."""
+    from neko.sweeps import Sweep, plan_of
+    from neko.sweeps.trial import perform
+
+    def trials(name: str, epochs: int, count: int) -> list[Any]:
+        plan = plan_of({"options": OPTIONS | {"epochs": epochs}, "seeds": f"0:{count}"})
+        return Sweep(plan, folder / name).trials({})
+
+    perform(trials("first", 1, 1)[0])
+    rows = []
+    for trial in trials("alone", epochs, runs):
+        begin = time.process_time(), time.perf_counter()
+        outcome = perform(trial)
+        if outcome.error:
+            raise RuntimeError(outcome.error)
+        rows.append({"cpu": time.process_time() - begin[0], "wall": time.perf_counter() - begin[1]})
+    return rows
+
+
+def swept(folder: Path, epochs: int, runs: int) -> dict[str, float]:
+    """The sweep as a command, with all of its processes."""
+    path = folder / "run.yaml"
+    path.write_text(yaml.safe_dump({"options": OPTIONS | {"epochs": epochs}, "seeds": f"0:{runs}"}))
+    words = [
+        sys.executable,
+        "-m",
+        "neko",
+        "sweep",
+        str(path),
+        "--workers",
+        str(WORKERS),
+        "--out",
+        str(folder / "swept"),
+    ]
+    begin = time.perf_counter()
+    process = subprocess.Popen(words, stdout=subprocess.DEVNULL)
+    _, status, used = os.wait4(process.pid, 0)
+    if status:
+        raise RuntimeError(f"{words} ended with {os.waitstatus_to_exitcode(status)}")
+    return {"cpu": used.ru_utime + used.ru_stime, "wall": time.perf_counter() - begin}
+
+
+if __name__ == "__main__":
+    print(measure())
