@@ -66,7 +66,10 @@ def names(module: str) -> list[str]:
     """The public names of a module: those that it lists, otherwise those that it defines; and its rules or cells."""
     own = [name for name, place in bindings(source(module)).items() if place == f"{module}.{name}"]
     listed = getattr(importlib.import_module(module), "__all__", [name for name in own if not name.startswith("_")])
-    lazy = {"neko.cells": list(cells.classes()), "neko.rules": [rule.__name__ for rule in rules.RULES.values()]}
+    lazy = {
+        "neko.cells": list(cells.classes()),
+        "neko.rules": ["ThreeFactor", *(rule.__name__ for rule in rules.RULES.values())],
+    }
     return [name for name in (*listed, *lazy.get(module, ())) if name != "__version__"]
 
 

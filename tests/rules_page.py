@@ -28,10 +28,10 @@ INTRODUCTION = """\
 Rendered by `python tests/rules_page.py` from the docstrings of the registry, and checked by the tests. How to write
 another one is in [a rule of your own](own_rule.md).
 
-Symbols: h_t the state of a layer, z_t its emission, I_t its currents; J_t = ∂h_t/∂h_{t-1} through all paths, A_t
-through the neuron itself, b_t = ∂h_t/∂I_t; pre_t what arrives at a synapse, M_t = ∂h_t/∂W; L_t a learning signal per
-neuron, q_t the derivative of the loss by the present state, B backward weights. A layer has n neurons with n_pre inputs
-and recurrent weights.
+Symbols: $h_t$ is the state of a layer, $z_t$ its emission, $I_t$ its currents; $J_t = ∂h_t/∂h_{t-1}$ through all paths,
+$A_t$ through the neuron itself, $b_t = ∂h_t/∂I_t$; $pre_t$ is what arrives at a synapse, $M_t = ∂h_t/∂W$; $L_t$ is a
+learning signal for each neuron, $q_t$ the derivative of the loss by the present state, and B are backward weights. A
+layer has n neurons with n_pre inputs and recurrent weights.
 """
 ORACLES_ARE = """\
 ## Oracles

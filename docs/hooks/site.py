@@ -14,11 +14,14 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
+from nbconvert import MarkdownExporter
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 
 import api_pages  # noqa: E402
+import commands_page  # noqa: E402
+import proofs_page  # noqa: E402
 
 ABOVE = {"README.md": "index.md", "CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md"}
 """Pages of the root of the repository, with their names in the site."""
@@ -41,12 +44,29 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Adds the pages that are made here."""
+    made: dict[str, str | bytes]
     made = {name: (ROOT / above).read_text(encoding="utf-8") for above, name in ABOVE.items()}
     made |= {f"api/{name}": text for name, text in api_pages.pages().items()}
     made |= {f"examples/{path.stem}.md": example(path) for path in sorted((ROOT / "examples").glob("*.py"))}
-    for name, text in made.items():
-        files.append(File.generated(config, name, content=text))
+    made |= {"proofs.md": proofs_page.page(), "commands.md": commands_page.page()}
+    for path in sorted((ROOT / "docs" / "notebooks").glob("*.ipynb")):
+        files.remove(files.get_file_from_path(f"notebooks/{path.name}"))
+        made |= notebook(path)
+    for name, content in made.items():
+        files.append(File.generated(config, name, content=content))
     return files
+
+
+def notebook(path: Path) -> dict[str, str | bytes]:
+    """A page with the cells of a notebook and their outputs, and the files of its figures."""
+    text, resources = MarkdownExporter().from_filename(str(path))
+    text = re.sub(r"^%.*\n", "", text, flags=re.M)  # commands to the notebook itself
+    figures = {}
+    for name, content in resources["outputs"].items():
+        figures[f"notebooks/{path.stem}-{name}"] = content
+        text = text.replace(f"]({name})", f"]({path.stem}-{name})")
+    source = f'The same as <a href="{path.name}" download>a notebook</a>.\n'
+    return {f"notebooks/{path.stem}.md": f"{text}\n{source}", f"notebooks/{path.name}": path.read_bytes(), **figures}
 
 
 def example(path: Path) -> str:
@@ -78,9 +98,9 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 def in_site(target: str) -> str:
     """The place in the site of a file of the repository."""
-    if target.startswith("examples/"):
-        return target.removesuffix(".py") + ".md"
-    return ABOVE.get(target, target.removeprefix("docs/").removesuffix(".ipynb"))
+    if target.endswith((".py", ".ipynb")):
+        target = target.rpartition(".")[0] + ".md"
+    return ABOVE.get(target, target.removeprefix("docs/"))
 
 
 def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
