@@ -31,7 +31,7 @@ ARROWS = {
     "losses": {"typing", "backend", "registry"},
     "metrics": {"backend", "typing", "losses", "registry"},
     "objective": {"typing", "backend", "losses"},
-    "measures": {"backend", "metrics", "objective"},
+    "measures": {"backend", "metrics", "objective", "typing"},
     "models": {"typing", "tree", "errors", "containers", "identity", "io", "backend", "cells"},
     "exchange": {"errors", "backend", "io", "cells", "models"},
     "distributed": {"backend", "errors", "identity", "tree"},

@@ -203,9 +203,9 @@ class Evaluator:
         """A checked and converted batch; with `chunks` a sequence may have no valid frame."""
         return self.intake.prepare(*self.intake.coded(x, y, mask), chunks=chunks)
 
-    def measure(self, forward: Forward, batch: Batch) -> dict[str, Any]:
-        """(total, weight) of the loss and every metric, from a finished forward pass."""
-        return measure(self.xp, self.objective, self.metrics, self.model.dt, forward, batch)
+    def measure(self, forward: Forward, batch: Batch, params: dict[str, Array]) -> dict[str, Any]:
+        """(total, weight) of the loss and every metric, from a finished forward pass with these parameters."""
+        return measure(self.xp, self.objective, self.metrics, self.model, forward, batch, params)
 
     def finalise(self, measures: dict[str, Any]) -> dict[str, float]:
         """Floats from sums of (total, weight)."""
@@ -295,4 +295,4 @@ class Evaluator:
         counts = spike_counts(xp, self.model.cells, emissions, batch.valid)
         loss = self.objective.value(xp, outputs, batch) + penalty
         pooled, rates = self.objective.pooled(xp, outputs, batch), mean_rates(xp, counts, batch.valid)
-        return self.measure(Forward(loss, pooled, rates), batch)
+        return self.measure(Forward(loss, pooled, rates), batch, params)

@@ -7,12 +7,22 @@ from typing import Any
 from neko.backend.protocol import Backend
 from neko.metrics import LAYER_RATE, Context, Metric
 from neko.objective import Batch, Forward, Objective
+from neko.typing import Array
 
 
 def measure(
-    xp: Backend, objective: Objective, metrics: tuple[Metric, ...], dt: float, forward: Forward, batch: Batch
+    xp: Backend,
+    objective: Objective,
+    metrics: tuple[Metric, ...],
+    model: Any,
+    forward: Forward,
+    batch: Batch,
+    params: dict[str, Array],
 ) -> dict[str, Any]:
-    """(total, weight) of the loss, of every metric, and of the mean rate of every spiking layer."""
+    """(total, weight) of the loss, of every metric, and of the mean rate of every spiking layer, for a finished forward
+    pass of a `neko.models.Trainable` with these parameters."""
+    needed = any(metric.of_synapses for metric in metrics)
+    given = (params, batch.x, batch.valid, batch.closing, forward.rates)
     loss, pooled = objective.loss, batch.pooling is not None
     outputs = forward.outputs
     context = Context(
@@ -22,8 +32,9 @@ def measure(
         batch.closing if pooled else batch.valid,
         forward.rates,
         xp.sum(batch.valid),
-        dt,
+        model.dt,
         loss.link,
+        model.operations(xp, *given) if needed else None,
     )
     share = objective.share(xp, batch)
     judged = share if objective.by_frames(batch) else xp.sum(batch.closing)

@@ -24,7 +24,8 @@ class Context(NamedTuple):
     'poisson', the outputs under a squared error; ``outputs`` (…, C) is the input of the loss: logits, log rates, or the
     same as the prediction. ``target`` (…, C) or, class numbers, (…), with ``weight`` (…), 0 where padded.
     ``rates`` per layer the spikes per step of each neuron (n,), None for a layer that does not spike, over ``frames``
-    valid frames of `dt` ms. ``link`` is that of the loss (see `neko.losses.Loss`).
+    valid frames of `dt` ms. ``link`` is that of the loss (see `neko.losses.Loss`). ``operations`` are those of
+    `neko.models.operations` for metrics `of_synapses`, else None.
     """
 
     prediction: Array
@@ -35,6 +36,7 @@ class Context(NamedTuple):
     frames: Array
     dt: float
     link: str
+    operations: Any = None
 
 
 def exponential(value: float) -> float:
@@ -60,6 +62,8 @@ class Metric:
         Whether it is also defined for the independent events of a binary cross-entropy.
     of_probabilities : bool
         Whether it needs the probabilities of a cross-entropy.
+    of_synapses : bool
+        Whether it needs the synaptic operations of a network of cells.
     """
 
     name: str
@@ -68,6 +72,7 @@ class Metric:
     of_classes: bool = False
     of_events: bool = False
     of_probabilities: bool = False
+    of_synapses: bool = False
 
     def needs_classes(self, link: str) -> bool:
         """Whether, under a loss of this link, targets must name one of several classes."""
@@ -153,6 +158,34 @@ def firing_rate(xp: Backend, context: Context) -> tuple[Array, Array]:
         raise ValueError("metric 'firing_rate': this model has no spiking layer; leave the metric out")
     hertz = xp.mean(xp.concat(spiking, axis=0)) * (1000.0 / context.dt)
     return hertz * context.frames, context.frames
+
+
+@METRICS.register("synaptic_operations", of_synapses=True)
+def synaptic_operations(xp: Backend, context: Context) -> tuple[Array, Array]:
+    """Synaptic operations of an example that are not with a zero: accumulations and multiplications, as by
+    NeuroBench (Yik et al. 2025, doi:10.1038/s41467-025-56739-4).
+
+    A spike is counted in every synapse that it is sent to, also at the last step.
+    """
+    return context.operations.acs + context.operations.macs, context.operations.sequences
+
+
+@METRICS.register("effective_acs", of_synapses=True)
+def effective_acs(xp: Backend, context: Context) -> tuple[Array, Array]:
+    """Of the synaptic operations of an example those with spikes, which add a weight."""
+    return context.operations.acs, context.operations.sequences
+
+
+@METRICS.register("effective_macs", of_synapses=True)
+def effective_macs(xp: Backend, context: Context) -> tuple[Array, Array]:
+    """Of the synaptic operations of an example those with real values, which multiply by a weight."""
+    return context.operations.macs, context.operations.sequences
+
+
+@METRICS.register("dense_operations", of_synapses=True)
+def dense_operations(xp: Backend, context: Context) -> tuple[Array, Array]:
+    """Synaptic operations of an example if every synapse was computed at every step."""
+    return context.operations.dense, context.operations.sequences
 
 
 METRICS.register("top_5_accuracy", of_classes=True)(top_k(5).measure)

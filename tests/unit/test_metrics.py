@@ -161,7 +161,10 @@ def test_names_functions_and_errors(xp):
     assert own == Metric("margin", margin)
     assert metrics.resolve(own) is own
     assert value(xp, margin, context(xp, np.array([[1.0, 5.0], [7.0, 2.0]]), np.array([0, 0]))) == 6.0
-    assert set(METRICS) == {*CLASSIFICATION, "mean_squared_error", "mean_absolute_error", "firing_rate"}
+    of_synapses = {name for name, metric in METRICS.items() if metric.of_synapses}
+    others = {"mean_squared_error", "mean_absolute_error", "firing_rate"}
+    assert set(METRICS) == {*CLASSIFICATION, *others, *of_synapses}
+    assert of_synapses == {"synaptic_operations", "effective_acs", "effective_macs", "dense_operations"}
     with pytest.raises(ValueError, match="'acc'") as error:
         metrics.resolve("acc")
     assert all(repr(name) in str(error.value) for name in METRICS)

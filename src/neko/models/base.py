@@ -116,6 +116,13 @@ class Trainable(ABC):
         matters to a bidirectional network only."""
         return self.forward(xp, params, x, carry, training=training)
 
+    def operations(
+        self, xp: Backend, params: dict[str, Array], x: Array, valid: Array, closing: Array, rates: Any
+    ) -> Any:
+        """The synaptic operations of a forward pass, see `neko.models.operations.count`; ValueError for a model of
+        which the synapses are not known."""
+        raise ValueError(f"{self!r} has no synapses that are known: leave out the metrics of synaptic operations")
+
     def asymmetric(self) -> dict[str, int]:
         """The weights through which credit passes back to an earlier activity, each with the axis of its outputs.
 

@@ -18,6 +18,7 @@ from neko.models.converters import Converters, check_converters
 from neko.models.directions import BACKWARD, FORWARD
 from neko.models.layer import following, scanned
 from neko.models.network import Network, NetworkState, Params
+from neko.models.operations import Operations, count
 from neko.models.readout import LeakyReadout
 from neko.typing import Array
 
@@ -159,6 +160,11 @@ class Model(Trainable):
             emissions += map(turn, zs)
         total = sum(outputs[1:], outputs[0])
         return Pass(None if self.bidirectional else last, total, tuple(emissions), 0.0)
+
+    def operations(
+        self, xp: Backend, params: Params, x: Array, valid: Array, closing: Array, rates: Any
+    ) -> Operations:
+        return count(xp, self.network, self.directions, params, x, valid, closing, rates)
 
     def asymmetric(self) -> dict[str, int]:
         cells = self.network.cells

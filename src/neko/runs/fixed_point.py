@@ -35,6 +35,6 @@ def evaluated(model: Evaluator, network: FixedPoint, x: Any, y: Any, mask: Any) 
         objective = model.objective
         forward = Forward(objective.value(xp, y, judged), objective.pooled(xp, y, judged), rates)
         measures = {
-            name: (float(total), float(weight)) for name, (total, weight) in model.measure(forward, judged).items()
+            name: (float(total), float(weight)) for name, (total, weight) in model.measure(forward, judged, model.params).items()
         }
     return model.finalise(measures)

@@ -91,7 +91,7 @@ class Step:
         params, feedback = (choose(xp, good, after[i], weights[i]) for i in range(2))
         weights = Weights(params, feedback, self.update.chosen(xp, good, after.update, kept))
         carry = choose(xp, good, result.carry, carry) if self.carries or model.model.persistent else None
-        return weights, carry, model.measure(result.forward, batch) | (result.report or {}), fault
+        return weights, carry, model.measure(result.forward, batch, seen.params) | (result.report or {}), fault
 
     def stored(self, weights: Weights) -> Weights:
         """The weights as the update stores those that were set from outside."""
