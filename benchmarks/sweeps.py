@@ -6,7 +6,7 @@ The runs one after the other in this process, after a small one that loads and c
 
 from __future__ import annotations
 
-import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -61,23 +61,16 @@ def swept(folder: Path, epochs: int, runs: int) -> dict[str, float]:
     """The sweep as a command, with all of its processes."""
     path = folder / "run.yaml"
     path.write_text(yaml.safe_dump({"options": OPTIONS | {"epochs": epochs}, "seeds": f"0:{runs}"}))
-    words = [
-        sys.executable,
-        "-m",
-        "neko",
-        "sweep",
-        str(path),
-        "--workers",
-        str(WORKERS),
-        "--out",
-        str(folder / "swept"),
-    ]
-    begin = time.perf_counter()
-    process = subprocess.Popen(words, stdout=subprocess.DEVNULL)
-    _, status, used = os.wait4(process.pid, 0)
-    if status:
-        raise RuntimeError(f"{words} ended with {os.waitstatus_to_exitcode(status)}")
-    return {"cpu": used.ru_utime + used.ru_stime, "wall": time.perf_counter() - begin}
+    words = [sys.executable, "-m", "neko", "sweep", str(path), "--out", str(folder / "swept")]
+    before, begin = children(), time.perf_counter()
+    subprocess.run([*words, "--workers", str(WORKERS)], stdout=subprocess.DEVNULL, check=True)
+    return {"cpu": children() - before, "wall": time.perf_counter() - begin}
+
+
+def children() -> float:
+    """CPU time of all processes that were waited for."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 if __name__ == "__main__":

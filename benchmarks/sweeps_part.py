@@ -13,9 +13,9 @@ def sweeps(found: dict[str, Any]) -> Iterator[str]:
     yield "## A sweep"
     yield (
         f"{len(alone)} runs of `neko train` ({found['epochs']} epochs of the digits by e-prop, one thread each) by "
-        f"`neko sweep` with {workers} workers, from the command to its end, beside the same runs one after the other in "
-        "a process that has loaded everything. By CPU time the ideal is the sum of the runs, by the clock that sum over "
-        "the workers; at most 1.1 times the ideal is aimed at. By the clock other work on the machine counts."
+        f"`neko sweep` with {workers} workers, from the command to its end, beside the same runs one after the other "
+        "in a process that has loaded everything. By CPU time the ideal is the sum of the runs, by the clock that sum "
+        "over the workers; at most 1.1 times the ideal is aimed at. By the clock other work on the machine counts."
     )
     clocks = {"cpu": ("CPU time", 1), "wall": ("the clock", workers)}
     yield table(
