@@ -33,7 +33,10 @@ ARROWS = {
     "objective": {"typing", "backend", "losses"},
     "measures": {"backend", "metrics", "objective", "typing"},
     "models": {"typing", "tree", "errors", "containers", "identity", "io", "backend", "cells"},
-    "exchange": {"errors", "backend", "io", "cells", "models"},
+    "exchange": {
+        *("", "errors", "backend", "io", "cells", "models"),
+        *("encoders", "evaluator", "losses", "metrics", "objective"),
+    },
     "distributed": {"backend", "errors", "identity", "tree"},
     "links": {"losses", "metrics", "models"},
     "data": {

@@ -46,3 +46,7 @@ class SamplingWarning(UserWarning):
 
 class ExchangeError(ValueError):
     """A file of another library, or a network, that cannot be translated without a loss that nobody would see."""
+
+
+class WorldError(RuntimeError):
+    """Another process of a distributed run has ended, so that this one cannot go on."""

@@ -12,9 +12,10 @@ import numpy as np
 
 from neko import arguments, containers, encoders, identity, links, losses, tree
 from neko import metrics as registry
+from neko.backend import parts
 from neko.data import sources
 from neko.data.intake import Examples, Intake
-from neko.measures import finalise, measure
+from neko.measures import add, finalise, measure
 from neko.metrics import Metric
 from neko.models import adapt
 from neko.models.base import Pass, Trainable
@@ -235,14 +236,14 @@ class Evaluator:
         """As `evaluate`, for one epoch of a source."""
         found = []
         for batch in source.epoch(0):
-            with self.xp.scope():
-                found.append(self._measure(self.params, self.model.buffers, batch.x, batch.y, batch.mask))
-        totals: dict[str, tuple[float, float]] = {}
+            with self.xp.scope(), parts.within(batch.part):
+                measured = self._measure(self.params, self.model.buffers, batch.x, batch.y, batch.mask)
+            if source.world.counts(batch.part):
+                found.append(measured)
+        totals: dict[str, Any] = {}
         for measures in found:
-            for name, (total, weight) in measures.items():
-                before = totals.get(name, (0.0, 0.0))
-                totals[name] = (before[0] + float(total), before[1] + float(weight))
-        return self.finalise(totals)
+            totals = add(totals, tree.map(float, measures))
+        return self.finalise(source.world.total(totals))
 
     def predict(self, x: Any, mask: Any = None, *, every_step: bool | None = None, batch_size: int = 500) -> np.ndarray:
         """Predictions by the loss's link, such as class probabilities under a cross-entropy.

@@ -37,13 +37,22 @@ def measure(
         model.operations(xp, *given) if needed else None,
     )
     share = objective.share(xp, batch)
-    judged = share if objective.by_frames(batch) else xp.sum(batch.closing)
+    judged = xp.sum(batch.valid if objective.by_frames(batch) else batch.closing)
     measures = {"loss": (forward.loss * share, judged)}
     measures |= {metric.name: metric.measure(xp, context) for metric in metrics}
     for i, rate in enumerate(forward.rates):
         if rate is not None:
             measures[f"{LAYER_RATE}{i}"] = (xp.mean(rate) * context.frames, context.frames)
     return measures
+
+
+def add(totals: dict[str, Any], measures: dict[str, Any]) -> dict[str, Any]:
+    """Sums of (total, weight) by name with those of a further forward pass."""
+    found = dict(totals)
+    for name, (total, weight) in measures.items():
+        before = totals.get(name)
+        found[name] = (total, weight) if before is None else (before[0] + total, before[1] + weight)
+    return found
 
 
 def finalise(metrics: tuple[Metric, ...], measures: dict[str, Any]) -> dict[str, float]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from neko.arguments import check_choice, check_number
-from neko.backend import recording
+from neko.backend import parts, recording
 from neko.backend.protocol import Backend
 from neko.losses import LOSSES, Loss
 from neko.typing import Array
@@ -93,24 +93,28 @@ class FiringRate:
         """Number of frames of each sequence's rate, (batch,): its own, or those of the whole batch."""
         own = xp.sum(valid, axis=0)
         # A chunk of a stream may have no valid frame of a sequence that has ended.
-        return xp.maximum(own, 1.0) if self.per_sequence else xp.zeros_like(own) + xp.sum(own)
+        return xp.maximum(own, 1.0) if self.per_sequence else xp.zeros_like(own) + parts.mean(xp.sum(own))
 
     def rates(self, xp: Backend, counts: Array, valid: Array) -> Array:
         """f in spikes per step, (batch, n) or (1, n), from the spikes of each sequence (batch, n)."""
         per_frame = counts / xp.expand_dims(self.frames(xp, valid), axis=-1)
-        return per_frame if self.per_sequence else xp.sum(per_frame, axis=0, keepdims=True)
+        return per_frame if self.per_sequence else parts.mean(xp.sum(per_frame, axis=0, keepdims=True))
 
     def error(self, xp: Backend, counts: Array, valid: Array, dt: float) -> Array:
         """∂E/∂(spikes of each sequence), the same for every spike of it: (batch, n) or (1, n)."""
         rates = self.rates(xp, counts, valid)
         frames = xp.expand_dims(self.frames(xp, valid)[: rates.shape[0]], axis=-1)
-        return self.strength * (rates - self.target * dt / 1000.0) / (frames * rates.shape[0])
+        return self.strength * (rates - self.target * dt / 1000.0) / (frames * self.sequences(rates))
 
     def penalty(self, xp: Backend, counts: Array, valid: Array, dt: float) -> Array:
         """E_reg, a scalar."""
         rates = self.rates(xp, counts, valid)
         away = xp.square(rates - self.target * dt / 1000.0)
-        return 0.5 * self.strength * xp.sum(away) / rates.shape[0]
+        return 0.5 * self.strength * xp.sum(away) / self.sequences(rates)
+
+    def sequences(self, rates: Array) -> float:
+        """Number of rates of a neuron whose penalties are averaged."""
+        return parts.average(rates.shape[0]) if self.per_sequence else 1.0
 
 
 @dataclass(frozen=True)
@@ -161,7 +165,7 @@ class Objective:
         steps = xp.sum(valid, axis=0, keepdims=True)
         last = valid * xp.astype(xp.cumulative_sum(valid, axis=0) == steps, xp.dtype)
         pooling = valid / steps if self.target == "mean" else last
-        weight = last * (1.0 / size) if self.target == "last" else self.step_weight(xp, valid, size)
+        weight = last * (1.0 / parts.average(size)) if self.target == "last" else self.step_weight(xp, valid, size)
         return Batch(x, xp.expand_dims(target, axis=0), valid, weight, pooling, closing)
 
     def is_sequence_level(self, target: Array) -> bool:
@@ -170,7 +174,9 @@ class Objective:
 
     def step_weight(self, xp: Backend, valid: Array, size: int) -> Array:
         """Weight of each frame: 1 / (all valid frames), or 1 / batch where steps add up."""
-        return valid / xp.maximum(xp.sum(valid), 1.0) if self.reduction == "mean" else valid * (1.0 / size)
+        if self.reduction == "mean":
+            return valid / xp.maximum(parts.mean(xp.sum(valid)), parts.TINY)
+        return valid * (1.0 / parts.average(size))
 
     def additive(self, batch: Batch) -> bool:
         """Whether the loss is a sum over steps, so that a stream can be learnt chunk by chunk."""
@@ -182,12 +188,15 @@ class Objective:
 
     def share(self, xp: Backend, batch: Batch) -> Array:
         """Weight of a batch in the loss of a data set: its frames, or sequences if steps are summed or pooled."""
-        return xp.sum(batch.valid) if self.by_frames(batch) else xp.asarray(float(batch.valid.shape[1]))
+        if self.by_frames(batch):
+            return parts.mean(xp.sum(batch.valid))
+        return xp.asarray(parts.average(batch.valid.shape[1]))
 
     def value(self, xp: Backend, outputs: Array, batch: Batch) -> Array:
         """The scalar loss of `outputs` (time, batch, n_out)."""
         if not self.additive(batch):
-            return xp.mean(self.loss(xp, self.pooled(xp, outputs, batch), batch.target[0]))
+            losses = self.loss(xp, self.pooled(xp, outputs, batch), batch.target[0])
+            return xp.sum(losses) / parts.average(losses.shape[0])
         return xp.sum(self.loss(xp, outputs, batch.target) * batch.weight)
 
     def error(self, xp: Backend, outputs: Array, batch: Batch) -> tuple[Array, Array]:
@@ -227,5 +236,5 @@ def spike_counts(
 
 def mean_rates(xp: Backend, counts: tuple[Array | None, ...], valid: Array) -> tuple[Array | None, ...]:
     """Spikes per step and neuron over the valid frames, (n,) of every spiking layer, None for the others."""
-    frames = xp.sum(valid)
+    frames = xp.maximum(xp.sum(valid), 1.0)
     return tuple(None if count is None else xp.sum(count, axis=0) / frames for count in counts)

@@ -271,7 +271,7 @@ class Stop(neko.callbacks.Callback):
         self.at = batch
 
     def batch(self, loop):
-        loop.interrupt = loop.batch == self.at
+        loop.interrupt.wanted = loop.batch == self.at
 
 
 @pytest.mark.parametrize("changes", [False, True])

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 import typer
 from rich.markup import escape
 
+from neko.errors import WorldError
 from neko.io.console import Output, complaints
 
 console = Output(emoji=False)
@@ -26,7 +27,7 @@ def plain_errors() -> Iterator[None]:
         stopped("")
     except BrokenPipeError:  # the reader of the output has closed it
         raise
-    except (ValueError, TypeError, ImportError, OSError, ArithmeticError) as error:
+    except (ValueError, TypeError, ImportError, OSError, ArithmeticError, WorldError) as error:
         complaints.print(f"[red]error:[/red] {escape(str(error))}", soft_wrap=True, highlight=False)
         raise typer.Exit(2) from error
 

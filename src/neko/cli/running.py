@@ -28,6 +28,10 @@ def run(
     changed: Annotated[
         list[str] | None, typer.Option(help="With --resume: an option that is changed on purpose; may be repeated.")
     ] = None,
+    distributed: Annotated[
+        bool,
+        typer.Option("--distributed", help="Train together with the other processes of torchrun, or JAX's devices."),
+    ] = False,
 ) -> None:
     """A run is a folder: config.yaml, history.csv, checkpoints and figures.
 
@@ -41,6 +45,8 @@ def run(
         raise ValueError(f"--changed {' '.join(changed)}: only a run that goes on can change, with --resume")
     if resume is not None and not changed and set(given) - {"epochs", "report"}:
         raise ValueError(f"--resume {resume} with {sorted(given)!r}: only --epochs may change, or what --changed names")
+    if distributed and resume is None and out is None:
+        raise ValueError("--distributed: every process needs the same folder: expected --out, or --resume")
     source = resume / runs.CONFIG if resume is not None else config
     stored = None if source is None else runs.read_config(source)
     if stored is not None and not isinstance(stored, kind):
@@ -49,11 +55,13 @@ def run(
     folder = resume or out or new_folder(chosen)
     found = runs.of(chosen, folder)
     try:
-        found.go(resume=resume is not None, changed=changed or (), progress=True)
+        found.go(resume=resume is not None, changed=changed or (), progress=True, distributed=distributed)
     except KeyboardInterrupt:
         if (folder / runs.CONFIG).exists():
             common.stopped("", f"neko {kind.command} --resume {shlex.quote(str(folder))}")
         common.stopped("before the first batch; nothing is kept")
+    if not found.world.writes:
+        return
     tables.RESULTS[kind.command](found)
     common.say(f"Run: {folder}")
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from neko import containers, tree
+from neko.backend.parts import Part
 from neko.backend.protocol import Backend
 from neko.data import checks
 from neko.data.lengths import Lengths
@@ -21,13 +22,15 @@ class Examples(NamedTuple):
     """A batch of examples for learners.
 
     ``x``, ``y`` and ``mask`` are arrays of the model's backend with the batch axis first, targets set to zero where
-    they are masked; ``given`` is the original mask, which the host can read without a copy from the device.
+    they are masked; ``given`` is the original mask of the whole batch, which the host can read without a copy from the
+    device; ``part`` tells which examples of a batch these are that several processes divide, None for a whole batch.
     """
 
     x: Any
     y: Array
     mask: Array | None
     given: Any
+    part: Part | None = None
 
     @property
     def size(self) -> int:
@@ -37,12 +40,21 @@ class Examples(NamedTuple):
     def cut(self, steps: slice, sequence_level: bool) -> Examples:
         """Some steps of the batch; a sequence-level target is not cut."""
         y = self.y if sequence_level else self.y[:, steps]
-        return Examples(self.x[:, steps], y, None if self.mask is None else self.mask[:, steps], None)
+        mask = None if self.mask is None else self.mask[:, steps]
+        return self._replace(x=self.x[:, steps], y=y, mask=mask, given=None)
+
+    def of(self, part: Part | None) -> Examples:
+        """A part of the examples; all of them for None."""
+        if part is None:
+            return self
+        x, y, mask = (None if a is None else tree.map(lambda a: a[part.rows], a) for a in (self.x, self.y, self.mask))
+        return self._replace(x=x, y=y, mask=mask, part=part)
 
     def counts(self) -> np.ndarray:
-        """The valid frames, (batch, time), on the host."""
+        """The valid frames of the whole batch, (batch, time), on the host."""
         if self.given is None:
-            return np.ones(tuple(self.x.shape[:2]), bool)
+            size = self.size if self.part is None else self.part.total
+            return np.ones((size, self.x.shape[1]), bool)
         return containers.as_numpy("mask", self.given) > 0.0
 
 

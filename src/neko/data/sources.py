@@ -13,11 +13,10 @@ import numpy as np
 from neko import arguments, containers, identity
 from neko.data.intake import Examples, Intake
 from neko.data.lengths import Lengths
+from neko.data.raw import Raw, as_batch, as_raw
+from neko.distributed import World
 from neko.errors import CheckpointError
 from neko.io import generators
-
-Raw = tuple[Any, Any, Any]
-"""Inputs, targets and mask (or None) in any container."""
 
 
 class Source(ABC):
@@ -27,9 +26,12 @@ class Source(ABC):
     ----------
     length : int or None
         Number of batches in an epoch, if known.
+    world : World
+        The processes that divide each batch.
     """
 
     length: int | None
+    world: World = World()
 
     @abstractmethod
     def epoch(self, index: int) -> Iterator[Examples]:
@@ -120,9 +122,14 @@ class Arrays(Source):
         self._index = index
         order = self.order(index) if self.shuffle else None
         for begin in range(skip * self.batch_size, self.examples, self.batch_size):
-            rows = slice(begin, begin + self.batch_size)
-            chosen = rows if order is None else order[rows]
-            yield self.intake.prepare(*containers.rows(self.arrays, chosen), checked=True)
+            rows = slice(begin, min(begin + self.batch_size, self.examples))
+            part = self.world.part(rows.stop - begin)
+            own = rows if part is None else slice(begin + part.begin, begin + part.end)
+            chosen, whole = (a if order is None else order[a] for a in (own, rows))
+            found = self.intake.prepare(*containers.rows(self.arrays, chosen), checked=True)
+            if part is not None:
+                found = found._replace(given=containers.rows(self.arrays[2:], whole)[0], part=part)
+            yield self.world.place(found)
 
     def reordered(self, number: int) -> Iterator[Examples] | None:
         if not self.shuffle:
@@ -187,7 +194,8 @@ class Batches(Source):
     def prepared(self, batches: Iterator[Raw]) -> Iterator[Examples]:
         """Each batch checked and converted."""
         for batch in batches:
-            yield self.intake.prepare(*batch, chunks=self.chunks)
+            found = self.intake.prepare(*batch, chunks=self.chunks)
+            yield self.world.place(found.of(self.world.part(found.size)))
 
     def noted(self, batches: Iterator[Raw]) -> Iterator[Raw]:
         """Batches of epoch 0, whose first one identifies the data; CheckpointError if it is not the restored one."""
@@ -277,21 +285,3 @@ def check_passes(name: str, data: Any, count: int) -> None:
             f"{name}: a {type(data).__name__} is used up after one pass: expected epochs=1, or what can be "
             "iterated again (a list, a DataLoader, an object with __iter__)"
         )
-
-
-def as_raw(x: Any, y: Any, mask: Any, intake: Intake) -> Raw:
-    """Inputs, or their spikes where there is an encoder, targets and mask in any container as arrays."""
-    x, y, mask = intake.coded(x, y, mask)
-    y, mask = (None if a is None else containers.as_array(name, a) for name, a in (("y", y), ("mask", mask)))
-    return intake.evaluator.model.receive(x), y, mask
-
-
-def as_batch(batch: Any, number: int, intake: Intake) -> Raw:
-    """(x, y, mask) of a batch (x, y) or (x, y, mask)."""
-    if not isinstance(batch, tuple | list) or len(batch) not in (2, 3):
-        what = f"{len(batch)} arrays" if isinstance(batch, tuple | list) else type(batch).__name__
-        raise TypeError(f"batch {number} is {what}: expected (x, y) or (x, y, mask)")
-    x, y, mask = batch if len(batch) == 3 else (*batch, None)
-    if y is None:
-        raise TypeError(f"batch {number} has no targets: expected (x, y) or (x, y, mask)")
-    return as_raw(x, y, mask, intake)

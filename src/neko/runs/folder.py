@@ -13,8 +13,10 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from neko import backend as backends
 from neko import datasets, plots
 from neko.datasets import Dataset
+from neko.distributed import World, start
 from neko.errors import CheckpointError
 from neko.io import checkpoint, console, files
 from neko.registry import Registry
@@ -38,12 +40,15 @@ class Run(ABC):
         Where ``config.yaml``, ``history.csv``, ``checkpoints`` and ``figures`` are.
     epochs, seconds : int, float
         Number of epochs that `go` ran, and their duration.
+    world : World
+        The processes that train together.
     """
 
     def __init__(self, config: Any, folder: str | Path) -> None:
         self.config = config
         self.folder = Path(folder)
         self.epochs, self.seconds = 0, 0.0
+        self.world = World()
 
     @functools.cached_property
     def data(self) -> Dataset:
@@ -101,10 +106,11 @@ class Run(ABC):
     def figures(self) -> dict[str, Figure]:
         """Figures by file name."""
 
-    def go(self, *, resume: bool, changed: Sequence[str], progress: bool) -> None:
+    def go(self, *, resume: bool, changed: Sequence[str], progress: bool, distributed: bool = False) -> None:
         """Train in the folder; see `run`."""
         check_place(self.folder)
-        if not resume and (self.folder / CONFIG).exists():
+        self.world = start(backends.get(self.config.backend, device=self.config.processor)) if distributed else World()
+        if self.world.writes and not resume and (self.folder / CONFIG).exists():
             remedy = f"neko {self.config.command} --resume"
             raise ValueError(f"{self.folder} holds a run: expected another folder, or to go on with it ({remedy})")
         if resume:
@@ -115,7 +121,7 @@ class Run(ABC):
         )
         self.prepare(progress)
         self.trainer = Trainer(self.learner())
-        if progress:
+        if progress and self.world.writes:
             console.tell(self.title())
         records, begin = Records(config, self.folder), time.perf_counter()
         self.trainer.train(
@@ -127,11 +133,13 @@ class Run(ABC):
             seed=config.seed,
             callbacks=[*self.callbacks(), kept, records],
             progress=progress,
+            distributed=distributed,
             **self.options(),
         )
         self.epochs = self.trainer.history.epochs - records.first
         self.seconds = time.perf_counter() - begin
-        self.draw()
+        if self.world.writes:
+            self.draw()
 
     def draw(self) -> list[Path]:
         """Write the figures and return their paths."""
@@ -145,6 +153,7 @@ class ConfigWriter(Callback):
     """Writes the configuration into the folder, after a checkpoint of it, if any, was found to be compatible."""
 
     order = 2
+    everywhere = False
 
     def __init__(self, config: Config, folder: Path) -> None:
         self.config = config
@@ -184,7 +193,13 @@ def of(config: Config, folder: str | Path) -> Run:
 
 
 def run(
-    config: Config, folder: str | Path, *, resume: bool = False, changed: Sequence[str] = (), progress: bool = True
+    config: Config,
+    folder: str | Path,
+    *,
+    resume: bool = False,
+    changed: Sequence[str] = (),
+    progress: bool = True,
+    distributed: bool = False,
 ) -> Trainer:
     """Run a configuration in a folder, or resume the run of that folder.
 
@@ -200,6 +215,8 @@ def run(
         Intended changes of a resumed run, see `neko.Checkpoints`.
     progress : bool
         Show a progress bar, and a line per epoch.
+    distributed : bool
+        Train together with other processes or devices, see `Trainer.train`; process 0 writes the folder.
 
     Returns
     -------
@@ -216,7 +233,7 @@ def run(
         If numbers overflow; earlier checkpoints are kept.
     """
     found = of(config, folder)
-    found.go(resume=resume, changed=changed, progress=progress)
+    found.go(resume=resume, changed=changed, progress=progress, distributed=distributed)
     return found.trainer
 
 

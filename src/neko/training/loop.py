@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import signal
-import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from neko import identity
+from neko.backend import parts
 from neko.data.prefetch import Prefetcher
 from neko.data.sources import Arrays, Source
+from neko.distributed import World
 from neko.errors import CheckpointError
 from neko.evaluator import Evaluator
 from neko.io import checkpoint, generators, snapshot
+from neko.measures import add
 from neko.training.history import History
+from neko.training.interrupt import Interrupt
 from neko.training.learner import Learner, Measures
 
 CHECK_EVERY = 32
@@ -42,6 +43,8 @@ class Loop:
         Measures of the last epoch.
     totals : dict
         (total, weight) by measure, summed over the steps of the epoch so far, on the device.
+    world : World
+        The processes that train together.
     resumed : Path or None
         The checkpoint from which the run was resumed.
     stopped : str or None
@@ -56,7 +59,12 @@ class Loop:
         callbacks: list[Any],
         epochs: int,
         validation: Any = None,
+        world: World | None = None,
     ) -> None:
+        self.world = World() if world is None else world
+        for divided in (source, validation):
+            if isinstance(divided, Source):
+                divided.world = self.world
         learner.attach(source)
         self.learner = learner
         self.source = source
@@ -71,7 +79,7 @@ class Loop:
         self.totals: Measures = {}
         self.resumed: Path | None = None
         self.stopped: str | None = None
-        self.interrupt = False
+        self.interrupt = Interrupt()
         self._coming: Prefetcher | None = None
         self._mark: Any = None
 
@@ -98,6 +106,16 @@ class Loop:
             "callbacks": {name: options for name, options in callbacks.items() if options},
         }
 
+    def described(self) -> dict[str, Any]:
+        """What has to be the same in every process: all that the numbers depend on, and the weights where there are."""
+        if self.world.size == 1:
+            return {}
+        weights = {**(self.model.params or {}), **(self.model.model.buffers or {})}
+        return {
+            **self.identity,
+            "weights": identity.describe({n: self.model.xp.to_numpy(a) for n, a in weights.items()}),
+        }
+
     def stop(self, reason: str) -> None:
         """End the run after this epoch."""
         self.stopped = reason
@@ -105,7 +123,8 @@ class Loop:
     def run(self) -> None:
         """All remaining epochs."""
         try:
-            with self.interruptible():
+            with self.interrupt.watched():
+                self.world.check_equal(self.described())
                 for callback in self.callbacks:
                     callback.begin(self)
                 while self.epoch < self.epochs and not self.stopped:
@@ -121,10 +140,11 @@ class Loop:
         coming = self.batches()
         try:
             for item in self.learner.items(coming):
-                self.add(self.learner.learn(item))
+                self.add(item)
                 coming.fetch()  # while the device is busy
                 self.finish_step()
             self.learner.check()
+            self.totals = self.world.total(self.totals)
             measures = self.learner.finish(self.totals)
             if self.validation is not None:
                 arrays = isinstance(self.validation, Arrays)
@@ -143,11 +163,13 @@ class Loop:
             self._mark = None
         return self._coming
 
-    def add(self, measures: Measures) -> None:
-        """Sum the measures of a step."""
-        for name, (total, weight) in measures.items():
-            before = self.totals.get(name)
-            self.totals[name] = (total, weight) if before is None else (before[0] + total, before[1] + weight)
+    def add(self, item: Any) -> None:
+        """Learn from a batch, and add its measures to the epoch's."""
+        part = getattr(item, "part", None)
+        with parts.within(part):
+            measures = self.learner.learn(item)
+        if self.world.counts(part):
+            self.totals = add(self.totals, measures)
 
     def finish_step(self) -> None:
         """After a step; KeyboardInterrupt if the user has interrupted the run."""
@@ -156,7 +178,7 @@ class Loop:
             self.learner.check()
         for callback in self.callbacks:
             callback.batch(self)
-        if self.learner.pausable:
+        if self.learner.pausable and (self.world.size == 1 or self.batch % CHECK_EVERY == 0):
             self.check_interrupt()
 
     def finish_epoch(self, measures: dict[str, float]) -> None:
@@ -169,7 +191,7 @@ class Loop:
 
     def check_interrupt(self) -> None:
         """KeyboardInterrupt if the user has interrupted the run."""
-        if self.interrupt:
+        if self.world.agree(self.interrupt.wanted):
             for callback in self.callbacks:
                 callback.interrupted(self)
             raise KeyboardInterrupt
@@ -186,7 +208,7 @@ class Loop:
     def exported(self) -> dict[str, Any]:
         """All that the rest of the run depends on."""
         with self.model.xp.scope():
-            totals = snapshot.exported(self.model.xp, self.totals if self.batch else {})
+            totals = snapshot.exported(self.model.xp, self.world.total(self.totals) if self.batch else {})
         return {
             "kind": "training",
             "identity": self.identity,
@@ -228,7 +250,9 @@ class Loop:
         self.learner.load(saved["learner"], self.source.first())
         xp = self.model.xp
         with xp.scope():
-            self.totals = {name: tuple(xp.asarray(a) for a in pair) for name, pair in saved["totals"].items()}
+            # Those of process 0 stand for all until the end of the epoch.
+            totals = saved["totals"] if self.world.rank == 0 else {}
+            self.totals = {name: tuple(xp.asarray(a) for a in pair) for name, pair in totals.items()}
         for callback, entry in zip(recorded, memories, strict=True):
             callback.restore(entry)
         self.history.clear()
@@ -256,27 +280,3 @@ class Loop:
         if "callbacks" in others:
             position["stopped"] = None
         return {**saved, "learner": learner, "source": source, "position": position}
-
-    @contextlib.contextmanager
-    def interruptible(self) -> Iterator[None]:
-        """The first Ctrl-C takes effect at the end of a batch, or of an epoch where a batch cannot be the end; a second
-        one at once.
-
-        Nothing changes outside of the main thread, where Python delivers no signals, and where the process ignores
-        Ctrl-C, as under nohup, or has a handler that is not Python's.
-        """
-        foreign = signal.getsignal(signal.SIGINT) in (signal.SIG_IGN, None)
-        if foreign or threading.current_thread() is not threading.main_thread():
-            yield
-            return
-
-        def note(number: int, frame: Any) -> None:
-            if self.interrupt:
-                raise KeyboardInterrupt
-            self.interrupt = True
-
-        before = signal.signal(signal.SIGINT, note)
-        try:
-            yield
-        finally:
-            signal.signal(signal.SIGINT, before)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from neko.backend import parts
 from neko.backend.update import Update, choose
 from neko.errors import NonFiniteError
 from neko.models.network import Params
@@ -12,6 +13,8 @@ from neko.objective import Batch
 from neko.rules.base import Gradient, GradientRule
 from neko.typing import Array
 from neko.updates import clip_by_global_norm
+
+LOSS = "loss"
 
 
 class Weights(NamedTuple):
@@ -66,9 +69,10 @@ class Step:
         batch = model.batch(*data)._replace(number=number)
         seen = self.read(Weights(params, feedback, state), number)
         result = self.differentiate(seen.params, seen.feedback, batch, carry)
-        gradients = self.whole(result.gradients)
+        gradients = parts.means(xp, {**self.whole(result.gradients), LOSS: result.forward.loss})
+        loss = gradients.pop(LOSS)
         names = sorted(gradients)
-        found = [result.forward.loss, *(gradients[name] for name in names)]
+        found = [loss, *(gradients[name] for name in names)]
         if self.clip_norm is not None:
             gradients = clip_by_global_norm(xp, gradients, self.clip_norm)
         learnt = {name: params[name] if name in params else feedback[name] for name in names}
@@ -131,7 +135,7 @@ class Step:
     def tensors(self) -> list[str]:
         """Names of the tensors that are checked, in the order of a fault's index."""
         names = sorted([*self.gradient.model.params, *self.gradient.learnt_feedback()])
-        return ["loss", *(f"gradient of {n}" for n in names), *(f"{n} after the update" for n in names)]
+        return [LOSS, *(f"gradient of {n}" for n in names), *(f"{n} after the update" for n in names)]
 
 
 def parted(learnt: Params, weights: Weights, state: Any) -> Weights:
@@ -144,7 +148,7 @@ def parted(learnt: Params, weights: Weights, state: Any) -> Weights:
 def non_finite_error(step: int, tensor: str, *, rate: float, clipped: bool) -> NonFiniteError:
     """The error for a tensor that was not finite at an update with a learning rate."""
     bounds = "" if clipped else ", clip_norm=1.0"
-    if tensor == "loss":
+    if tensor == LOSS:
         remedy = f"look at targets and inputs of this batch, or try smaller weights, a smaller learning_rate{bounds}"
     else:
         remedy = f"try a learning_rate below {rate:g}{bounds}, or a smaller dampening of the surrogate"

@@ -68,12 +68,13 @@ class Stream:
             )
         self.sequences = batch.size
         counts, time = batch.counts(), int(batch.x.shape[1])
+        own = slice(None) if batch.part is None else batch.part.rows
         last, length = ends(counts), self.chunk if self.online and self.chunk else time
         sequence_level = self.gradient.model.objective.is_sequence_level(batch.y)
         # In a stream the frames after the last valid one change the state for the next chunk.
         for begin in range(0, time if self.stream else int(last.max()) + 1, length):
             steps = slice(begin, begin + length)
-            closing = (last >= begin) & (last < begin + length) if counts[:, steps].any() else None
+            closing = ((last >= begin) & (last < begin + length))[own] if counts[:, steps].any() else None
             yield batch.cut(steps, sequence_level), closing
 
     def start(self, size: int) -> Any:

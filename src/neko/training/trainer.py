@@ -6,12 +6,15 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from neko import distributed
 from neko.arguments import check_integer
 from neko.data import sources
+from neko.distributed import World
 from neko.training.callbacks import Activity, Callback, Progress
 from neko.training.callbacks.resume import Resume
 from neko.training.history import History
 from neko.training.learner import Learner
+from neko.training.learning_rule import LearningRule
 from neko.training.loop import Loop
 
 BATCH_SIZE = 128
@@ -57,6 +60,7 @@ class Trainer:
         resume: str | Path | None = None,
         changed: Sequence[str] = (),
         progress: bool = True,
+        distributed: bool = False,
     ) -> History:
         """Train on arrays, or on an iterable of batches, for a number of epochs; a further call continues training.
 
@@ -96,6 +100,10 @@ class Trainer:
         progress : bool
             Show a bar with loss, metrics and remaining time, where the output is a terminal, and a line per epoch
             (about a hundred lines for more than a hundred epochs).
+        distributed : bool
+            Train together with the other processes or devices (see `neko.distributed.start`), which divide each batch
+            of `batch_size` examples, or of the iterable, and call `train` with the same arguments. Only process 0
+            writes checkpoints and shows progress. A checkpoint can be resumed with any number of processes.
 
         Returns
         -------
@@ -106,6 +114,8 @@ class Trainer:
         ------
         ValueError, TypeError
             For data that do not fit the model, are not finite, or have targets that do not fit the loss.
+        WorldError
+            When another process of a distributed run has ended.
         NonFiniteError
             When a loss, gradient or parameter stops being finite; the model keeps its last good parameters.
         CheckpointError
@@ -116,17 +126,21 @@ class Trainer:
         epochs = check_integer("epochs", epochs)
         if changed and resume is None:
             raise ValueError(f"changed={changed!r}: only a run that goes on can change, with resume=…")
+        world = together(self.rule) if distributed else World()
         source = self.source(x, y, mask, batch_size, shuffle, lengths, seed)
         sources.check_passes("x", x, epochs)
         sources.check_passes("validation", validation, epochs)
         if isinstance(validation, tuple) and len(validation) in (2, 3):  # (x, y[, mask])
             validation = self.rule.model.source(*validation)
+        elif distributed and validation is not None:
+            validation = self.rule.model.source(validation)
         listeners = [Activity(), *check_callbacks(callbacks)]
         listeners += [] if resume is None else [Resume(resume, changed)]
         listeners += [Progress()] if progress else []
+        listeners = [callback for callback in listeners if callback.everywhere or world.writes]
         # `Resume` comes before callbacks of equal order, which write files from the resumed state on.
         listeners.sort(key=lambda callback: (callback.order, not isinstance(callback, Resume)))
-        Loop(self.rule, source, self.history, listeners, epochs, validation).run()
+        Loop(self.rule, source, self.history, listeners, epochs, validation, world).run()
         return self.history
 
     def source(
@@ -151,6 +165,27 @@ class Trainer:
             lengths=None if ordered else model.intake.lengths(lengths),
             chunks=ordered,
         )
+
+
+def together(rule: Learner) -> World:
+    """The processes and devices that train a rule; ValueError for a learner that needs whole batches."""
+    if not isinstance(rule, LearningRule):
+        raise ValueError(
+            f"distributed=True: {type(rule).__name__} is no learning rule; expected one, or for chains the option "
+            "workers of a sampler"
+        )
+    if rule.stream:
+        raise ValueError("distributed=True with stream=True: the sequences of a stream stay together in one process")
+    world = distributed.start(rule.xp)
+    module: Any = getattr(rule.model.model, "module", None)
+    parts = module.modules() if hasattr(module, "modules") else ()
+    batchwise = [type(part).__name__ for part in parts if "BatchNorm" in type(part).__name__]
+    if world.size > 1 and batchwise:
+        raise ValueError(
+            f"distributed=True with {batchwise[0]}: its statistics would be those of a part of each batch; expected a "
+            "normalisation of single examples, such as GroupNorm or LayerNorm"
+        )
+    return world
 
 
 def check_callbacks(callbacks: Any) -> list[Callback]:

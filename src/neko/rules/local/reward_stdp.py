@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from neko.arguments import check_choice, check_number, is_real, plain
+from neko.backend import parts
 from neko.losses import Loss
 from neko.models.network import Params
 from neko.objective import Batch
@@ -132,14 +133,14 @@ class RewardSTDP(SpikeTiming):
             away = r - feedback["baseline"]
             return comes * away, {"baseline": -xp.sum(batch.weight * away)}
         if self.baseline == "batch":
-            if valid.shape[1] == 1:
+            if parts.total(valid.shape[1]) == 1:
                 raise ValueError(
                     "baseline='batch' of one sequence is its own reward, so that nothing is learnt: expected two "
                     "sequences or more, baseline='running' or a number"
                 )
             axis = None if once else 1
-            total, count = (xp.sum(a, axis=axis, keepdims=True) for a in (comes * r, comes))
-            return comes * (r - total / xp.maximum(count, 1.0)), {}
+            total, count = (parts.mean(xp.sum(a, axis=axis, keepdims=True)) for a in (comes * r, comes))
+            return comes * (r - total / xp.maximum(count, parts.TINY)), {}
         return comes * (r - self.baseline), {}
 
     def rewards(self, outputs: Array, batch: Batch) -> Array:

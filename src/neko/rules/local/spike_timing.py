@@ -11,6 +11,7 @@ import numpy as np
 
 from neko import tree
 from neko.arguments import check_number
+from neko.backend import parts
 from neko.cells.base import Cell
 from neko.models.layer import LayerTrace, recurrent_weights
 from neko.models.network import NetworkState, Params
@@ -129,7 +130,7 @@ class SpikeTiming(GradientRule):
                 change = self.change(cell, short, params[name], *sums)
                 if carry.eligibility is not None:
                     change = change + xp.einsum("b,bpn->pn", decay * future[0], carry.eligibility[name])
-                gradients[name] = -change / batch.x.shape[1]
+                gradients[name] = -change / parts.average(batch.x.shape[1])
                 if keep and decay:
                     left = xp.asarray(decay ** np.arange(m.shape[0] - 1, -1, -1.0)[:, None, None])
                     sums = each_sum(xp, left * x_pre, post), each_sum(xp, left * pre, x_post)

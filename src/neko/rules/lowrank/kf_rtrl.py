@@ -74,7 +74,7 @@ class KFRTRL(StochasticInfluence):
 
     def advance(self, memory: Factors, step: Step, key: Any) -> Factors:
         count, size = sum(len(own) for own in memory), step.pre[0][0].shape[0]
-        sign = iter(self.xp.unstack(signs(self.xp, key, (count, size))))
+        sign = iter(self.xp.unstack(signs(self.xp, key, (count, size), examples=1)))
         return tuple(
             tuple(self.later(m, c, old, step, next(sign)) for c, old in enumerate(own)) for m, own in enumerate(memory)
         )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 from neko import tree
 from neko.arguments import check_integer
+from neko.backend import parts
 from neko.backend.protocol import Backend
 from neko.objective import Batch
 from neko.rules.influence import InfluenceRule
@@ -39,9 +41,10 @@ class StochasticInfluence(InfluenceRule):
         return found
 
 
-def signs(xp: Backend, key: Array, shape: tuple[int, ...]) -> Array:
-    """-1 or 1, with equal probability."""
-    return 2.0 * xp.astype(xp.random.bernoulli(key, 0.5, shape), xp.dtype) - 1.0
+def signs(xp: Backend, key: Array, shape: tuple[int, ...], *, examples: int) -> Array:
+    """-1 or 1, with equal probability; `examples` is the axis of the examples of a batch."""
+    drawn = parts.drawn(functools.partial(xp.random.bernoulli, key, 0.5), shape, examples)
+    return 2.0 * xp.astype(drawn, xp.dtype) - 1.0
 
 
 def balance(xp: Backend, a: Any, b: Any) -> Array:

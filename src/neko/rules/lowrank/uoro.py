@@ -78,7 +78,7 @@ class UORO(StochasticInfluence):
     def noise(self, step: Step, key: Array) -> Blocks:
         """ν per layer and current, (batch, n)."""
         widths = [(len(pre), n) for pre, n in zip(step.pre, step.units, strict=True)]
-        nu = signs(self.xp, key, (step.pre[0][0].shape[0], sum(k * n for k, n in widths)))
+        nu = signs(self.xp, key, (step.pre[0][0].shape[0], sum(k * n for k, n in widths)), examples=0)
         found, begin = [], 0
         for k, n in widths:
             found.append(split(nu[:, begin : begin + k * n], k))

@@ -6,6 +6,7 @@ import math
 from typing import Any, NamedTuple
 
 from neko.arguments import check_integer, check_number
+from neko.backend import parts
 from neko.cells.base import Cell
 from neko.models.network import NetworkState, Params, layer_params
 from neko.objective import Batch
@@ -157,7 +158,7 @@ class KeRNL(ThreeFactor):
         if perturbed is not None:
             weights = build_weights(xp, cell, layer_params(params, 0))
             key = xp.random.fold(xp.random.key(self.seed), batch.number)
-            leak, rate = self.leak(feedback), self.kernel_rate / batch.x.shape[1]
+            leak, rate = self.leak(feedback), self.kernel_rate / parts.average(batch.x.shape[1])
             kernel, way = (feedback[SENSITIVITY], xp.exp(-leak)), recorded.jacobians[0]
             (of_a, of_decay), perturbed = prediction_error(xp, weights, way, batch.valid, kernel, key, perturbed)
             found = {SENSITIVITY: rate * of_a, LOG_TAU: rate * (leak * kernel[1] * of_decay)}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any, NamedTuple
 
+from neko.backend import parts
 from neko.backend.protocol import Backend
 from neko.cells.jacobian import StepJacobian
 from neko.models.layer import split
@@ -58,7 +60,8 @@ def prediction_error(
         ((changes, omega, slope, count), of_a, of_decay), (columns, shown) = old, xs
         now = jacobians.at(columns)
         b = now.current[-1]
-        noise = split(xp.random.normal(xp.random.fold(key, count), (size, k * n)), k)
+        own = xp.random.fold(key, count)
+        noise = split(parts.drawn(functools.partial(xp.random.normal, own), (size, k * n), axis=0), k)
         kicks = (*noise, *(None for _ in b[k:]))  # a constant that learns is no current of the neuron
         moved: Any = push(xp, (weights,), (now,), (changes,), (kicks,))[0]
         slope = decay * slope + omega

@@ -24,6 +24,7 @@ class Activity(Callback):
 
     order = -1
     recorded = False
+    everywhere = False
 
     def epoch(self, loop: Loop) -> None:
         warn(loop.model.model.cells, loop.totals)

@@ -16,10 +16,14 @@ class Callback:
         Callbacks of a higher order are called after the others.
     recorded : bool
         Whether a checkpoint holds the callback's state; a resumed run must then have the same callback.
+    everywhere : bool
+        Whether every process of a distributed run calls it, as is right for what decides or computes together; what
+        writes files or shows something is called in process 0 only.
     """
 
     order: ClassVar[int] = 0
     recorded: ClassVar[bool] = True
+    everywhere: ClassVar[bool] = True
 
     def begin(self, loop: Loop) -> None:
         """Before the first epoch."""

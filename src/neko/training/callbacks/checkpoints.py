@@ -89,8 +89,9 @@ class Checkpoints(Callback):
             raise ValueError(f"changed={changed!r}: only a run that goes on can change, with resume=True")
 
     def begin(self, loop: Loop) -> None:
-        files.prepare(self.folder)
-        files.clean(self.folder)
+        if loop.world.writes:
+            files.prepare(self.folder)
+            files.clean(self.folder)
         found = checkpoint.listed(self.folder)
         if not found:
             _ = loop.identity  # before the first step
@@ -114,8 +115,10 @@ class Checkpoints(Callback):
 
     def write(self, loop: Loop) -> Path:
         """Write a checkpoint now, and delete the oldest beyond `keep`."""
-        name = f"epoch-{loop.epoch:06d}-batch-{loop.batch:07d}{checkpoint.SUFFIX}"
-        path = checkpoint.write(self.folder / name, loop.exported())
-        for old in checkpoint.listed(self.folder)[: -self.keep]:
-            old.unlink()
+        path = self.folder / f"epoch-{loop.epoch:06d}-batch-{loop.batch:07d}{checkpoint.SUFFIX}"
+        state = loop.exported()
+        if loop.world.writes:
+            checkpoint.write(path, state)
+            for old in checkpoint.listed(self.folder)[: -self.keep]:
+                old.unlink()
         return path

@@ -62,6 +62,7 @@ class Conductances(Callback):
     """
 
     recorded = False  # the file is complete before a checkpoint is written
+    everywhere = False
 
     def __init__(self, path: str | Path) -> None:
         self.path = as_path("path", path)

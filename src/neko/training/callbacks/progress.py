@@ -21,6 +21,7 @@ class Progress(Callback):
 
     order = 3
     recorded = False
+    everywhere = False
 
     def begin(self, loop: Loop) -> None:
         self.bar = Bar(

@@ -25,6 +25,8 @@ class TensorBoard(Callback):
         If tensorboardX is not installed.
     """
 
+    everywhere = False
+
     def __init__(self, folder: str | Path) -> None:
         try:
             from tensorboardX import SummaryWriter

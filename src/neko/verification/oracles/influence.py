@@ -70,7 +70,7 @@ def deviation(case: Case, rule: Any, estimates: Callable[..., Iterator[Estimate]
     key = xp.random.fold(key, rule.steps)
 
     def noise(t: int, shape: tuple[int, ...]) -> np.ndarray:
-        return np.asarray(xp.to_numpy(signs(xp, xp.random.fold(key, t), shape)))
+        return np.asarray(xp.to_numpy(signs(xp, xp.random.fold(key, t), shape, examples=0)))
 
     found = rule.gradients(*case.data)[1]
     expected = contracted(case, dense, estimates(case, dense, noise))
