@@ -24,7 +24,7 @@ from neko import plots, runs, sweeps
 from neko.cli import app
 from neko.errors import NonFiniteError
 from neko.sweeps import processes, search, sweep, table
-from neko.sweeps.plan import seeds_of
+from neko.sweeps.plan import KEYS, seeds_of
 from neko.sweeps.space import Range
 from neko.sweeps.trial import Outcome, Trial, failed, name_of, outcome_of, perform, record
 
@@ -355,28 +355,39 @@ def end():
 
 def fail():
     raise ArithmeticError("no data today")
+
+def late():
+    raise ArithmeticError(f"with {os.environ['OMP_NUM_THREADS']} thread")
 """
 
 
-def test_processes_run_trials_and_survive_their_end(tmp_path, monkeypatch):
-    """On the command line, with a worker that ends in a trial and one trial that raises."""
+def test_neither_an_error_nor_the_end_of_a_process_ends_a_sweep(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OMP_NUM_THREADS", "5")
     Path("hostile.py").write_text(HOSTILE)
-    data = ["hostile.py:fail", "hostile.py:end", few_digits.DATA]
-    options = {**SMALL, "epochs": 1}
-    del options["data"]
-    Path("run.yaml").write_text(yaml.safe_dump({"options": options, "vary": {"data": data}}))
-    before = dict(os.environ)
+    data = [f"hostile.py:{name}" for name in ("fail", "end", "late")]
+    Path("run.yaml").write_text(yaml.safe_dump({"vary": {"data": data}}))
     result = CliRunner().invoke(app, ["sweep", "run.yaml", "--workers", "1"])
     assert result.exit_code == 1, result.output
-    assert "ArithmeticError: no data today" in words(result)
-    assert "its process ended with exit code 7" in words(result)
-    assert dict(os.environ) == before
     with Path("runs/run/sweep.csv").open(newline="") as file:
-        assert [row["state"] for row in csv.DictReader(file)] == ["failed", "failed", "done"]
-    assert "val_accuracy" in result.output
-    (done,) = (run for run in Path("runs/run/trials").iterdir() if (run / "checkpoints").exists())
-    assert runs.load(done).history.epochs == 1
+        rows = list(csv.DictReader(file))
+    assert [row["state"] for row in rows] == ["failed"] * 3
+    for row, error in zip(rows, ("ArithmeticError: no data today", "exit code 7", "with 1 thread"), strict=True):
+        assert error in row["error"]
+        assert f"Failed: {row['trial']}: {row['error']}" in words(result)
+
+
+def test_the_page_shows_files_that_are_right():
+    """Every YAML of the page is a plan, and its table has every key."""
+    page = (Path(__file__).parents[2] / "docs" / "sweeps.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```yaml\n(.*?)^```", page, flags=re.S | re.M)
+    assert len(blocks) == 3
+    for block in blocks:
+        assert len(sweeps.plan_of(yaml.safe_load(block)).vary) >= 1
+    first = page[page.index("The keys of the file") :].split("Measures that begin")[0]
+    assert re.findall(r"`(\w+)`", "".join(line.split("|")[1] for line in first.splitlines() if "| `" in line)) == [
+        *KEYS
+    ]
 
 
 def test_a_worker_is_told_its_number_of_threads():
