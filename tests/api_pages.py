@@ -190,7 +190,8 @@ def links() -> dict[str, str]:
     """Where public modules and names are described: the page, and the place on it."""
     found = {module: f"api/{module}.md" for module in modules()}
     for module, own in entries().items():
-        found |= {f"{module}.{name}": f"api/{homes()[of]}.md#{of}" for name, of in own.items()}
+        for name, of in own.items():
+            found[f"{module}.{name}"] = f"api/{homes()[of]}.md#{f'{module}.{name}' if constant(module, name) else of}"
     return found
 
 

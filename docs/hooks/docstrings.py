@@ -19,7 +19,8 @@ BLOCK = re.compile(r"^( *)\.\. math::\n\n?((?:\1 +\S.*\n?|\n(?=\1 +\S))+)", flag
 
 def markdown(text: str, known: dict[str, str]) -> str:
     """A docstring with formulas, raised and lowered text and names of the library in the marks of Markdown."""
-    text = BLOCK.sub(fence, f"{text}\n")
+    text = re.sub(r"^( *)\.\. math:: (\S)", r"\1.. math::\n\1    \2", f"{text}\n", flags=re.M)
+    text = BLOCK.sub(fence, text)
     text = re.sub(r":math:`([^`]*)`", r"$\1$", text)
     text = re.sub(r":(sub|sup):`([^`]*)`\\?", r"<\1>\2</\1>", text)
     return re.sub(r"(?<![`\w])`([A-Za-z_][\w.]*)`(?!`)", lambda found: linked(found[1], known), text)

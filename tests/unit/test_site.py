@@ -136,11 +136,12 @@ def test_a_notebook_is_executed_small_and_tells_nothing_of_a_machine(path):
 def test_docstrings_become_markdown():
     pytest.importorskip("griffe")
     docstrings = hook("docstrings")
-    text = "Noise, :math:`x_t`.\n\n.. math::\n    a \\quad\n    b\n\nSee `neko.Trainer`, ``x``, `y`; t\\ :sub:`m`."
+    text = "Noise, :math:`x_t`.\n\n.. math::\n    a \\quad\n    b\n\n.. math:: c\n\nSee `neko.Trainer`, ``x``; t\\ :sub:`m`."
     found = docstrings.markdown(text, {"neko.Trainer": "neko.training.trainer.Trainer"})
     assert "Noise, $x_t$." in found
     assert "```math\na \\quad b\n```" in found
-    assert "See [`neko.Trainer`][neko.training.trainer.Trainer], ``x``, `y`;" in found
+    assert "```math\nc\n```" in found
+    assert "See [`neko.Trainer`][neko.training.trainer.Trainer], ``x``;" in found
     assert "<sub>m</sub>" in found
 
 
@@ -201,10 +202,11 @@ def test_every_link_inside_holds(site):
 
 @pytest.mark.slow
 def test_every_public_name_has_its_place_on_the_built_pages(site):
+    ids = {path.stem: Html(path).ids for path in (site / "api").glob("*.html")}
+    assert len(ids) == len(api_pages.modules())
     for name, place in api_pages.links().items():
-        path, _, fragment = place.partition("#")
-        page = Html((site / path).with_suffix(".html"))
-        assert not fragment or fragment in page.ids, name
+        page, _, fragment = place.partition("#")
+        assert not fragment or fragment in ids[Path(page).stem], name
 
 
 @pytest.mark.slow
@@ -215,7 +217,7 @@ def test_no_formula_is_left_as_it_was_written(site):
         formulas += text.count("<math ")
         assert 'class="arithmatex"' not in text, path
         assert ":math:" not in text, path
-        assert ".. math::" not in text, path
+        assert ".. math::" not in text or path.parent.name == "examples", path  # which show a file as it is
     assert formulas > 200
 
 
