@@ -34,7 +34,7 @@ ARROWS = {
     "measures": {"backend", "metrics", "objective", "typing"},
     "models": {"typing", "tree", "errors", "containers", "identity", "io", "backend", "cells"},
     "exchange": {
-        *("", "errors", "backend", "io", "cells", "models"),
+        *("", "typing", "errors", "backend", "io", "cells", "models"),
         *("encoders", "evaluator", "losses", "metrics", "objective"),
     },
     "distributed": {"backend", "errors", "identity", "tree"},

@@ -48,6 +48,8 @@ _PUBLIC = {
     "EarlyStopping": "training.callbacks",
     "TensorBoard": "training.callbacks",
     "verify": "verification",
+    "load_pretrained": "exchange",
+    "save_pretrained": "exchange",
 }
 _MODULES = {
     "adaptors": "models",

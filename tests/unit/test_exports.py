@@ -8,9 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 import neko
 from neko.cells import CELLS, Cell
+from neko.cli import app
 from neko.errors import ExchangeError
 from neko.exchange import stepwise
 
@@ -174,3 +176,20 @@ def test_without_the_packages_the_extra_is_named(monkeypatch):
     monkeypatch.setattr(module.importlib.util, "find_spec", lambda name: None if "onnx" in name else found(name))
     with pytest.raises(ImportError, match=r"neko-learning\[onnx\]"):
         neko.exchange.to_onnx(neko.LIF(3, 2, "torch").build(2), "net.onnx")
+
+
+def test_a_format_must_be_given():
+    result = CliRunner().invoke(app, ["export", "nowhere"])
+    assert result.exit_code == 2
+    assert "--torch" in result.output
+
+
+@pytest.mark.slow
+def test_the_command_writes_both(tmp_path):
+    pytest.importorskip("onnxscript")
+    neko.exchange.save_network(network(neko.cells.LIF(4)), tmp_path / "net.safetensors")
+    paths = [tmp_path / "net.pt2", tmp_path / "net.onnx"]
+    options = ["--torch", str(paths[0]), "--onnx", str(paths[1])]
+    result = CliRunner().invoke(app, ["export", str(tmp_path / "net.safetensors"), *options])
+    assert result.exit_code == 0, result.output
+    assert all(path.stat().st_size > 1000 for path in paths)

@@ -44,15 +44,20 @@ def export(
         Path | None, typer.Option(help="Write it in the integers of Loihi, such as net.npz, and compare accuracies.")
     ] = None,
     bits: Annotated[int, typer.Option(help="Bits of a weight with its sign, for --loihi.")] = 8,
+    hub: Annotated[
+        Path | None,
+        typer.Option(help="Write weights, configuration and card to this folder."),
+    ] = None,
+    licence: Annotated[str | None, typer.Option(help="Of the weights, for --hub, such as mit.")] = None,
     method: Annotated[str, typer.Option(help=METHOD)] = "exponential",
     alif: Annotated[bool, typer.Option("--alif", help="Write ALIF as a sub-graph, which few readers know.")] = False,
 ) -> None:
     """Write a network for other libraries, and print what is kept and lost."""
     from neko import exchange
 
-    written = [path for path in (nir, torch, onnx, loihi) if path is not None]
+    written = [path for path in (nir, torch, onnx, loihi, hub) if path is not None]
     if not written:
-        raise ValueError("no format is given: expected --nir, --torch, --onnx or --loihi with a file")
+        raise ValueError("no format is given: expected --nir, --torch, --onnx, --loihi or --hub with a path")
     found = loaded(network)
     if nir is not None:
         report = exchange.to_nir(found, nir, method=method, alif=alif)
@@ -66,6 +71,8 @@ def export(
         console.print(table(f"{network.name} on Loihi", report))
         if network.is_dir():
             console.print(compared(network, bits))
+    if hub is not None:
+        write_hub(network, found, hub, licence)
     for path in written:
         common.say(f"Network: {path}")
 
@@ -77,6 +84,22 @@ def loaded(path: Path) -> Any:
     if path.is_dir():
         return runs.load(path).rule.model.model
     return exchange.load_network(path, backend.get(backend.default(), dtype="float64"))
+
+
+def write_hub(network: Path, model: Any, hub: Path, licence: str | None) -> None:
+    """Write a hub's folder: of a run with its evaluator, its rule, its data and what is measured of held-out data."""
+    from neko import exchange, runs
+
+    if not network.is_dir():
+        exchange.save_pretrained(model, hub, licence=licence)
+        return
+    run = runs.of(runs.read_config(network / runs.CONFIG), network)
+    evaluator, data = run.trainer.rule.model, run.data
+    measures = evaluator.evaluate(data.x_test, data.y_test, data.mask_test)
+    told = {"rule": getattr(run.config, run.config.chosen), "data": run.config.data}
+    exchange.save_pretrained(
+        evaluator, hub, licence=licence, measures={f"test {name}": value for name, value in measures.items()}, **told
+    )
 
 
 def compared(folder: Path, bits: int) -> Table:

@@ -18,6 +18,10 @@ def __getattr__(name: str) -> Any:  # these import PyTorch
         from neko.exchange.onnx import to_onnx
 
         return to_onnx
+    if name in ("load_pretrained", "save_pretrained"):  # and this the evaluator
+        from neko.exchange import pretrained
+
+        return getattr(pretrained, name)
     raise AttributeError(f"module 'neko.exchange' has no attribute {name!r}")
 
 
@@ -27,7 +31,9 @@ __all__ = [
     "Report",
     "from_nir",
     "load_network",
+    "load_pretrained",
     "save_network",
+    "save_pretrained",
     "to_loihi",
     "to_nir",
     "to_onnx",

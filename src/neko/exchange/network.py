@@ -25,14 +25,7 @@ def save_network(model: Model, path: str | Path) -> Path:
         For a cell that is not Neko's own, one with a surrogate gradient that was chosen or with constants that learn,
         and a network of two directions or without weights.
     """
-    if not isinstance(model, Model) or not model.params or model.bidirectional:
-        raise ExchangeError(f"{model!r}: expected a built neko.Model of one direction")
-    readout = model.network.readout
-    described = {
-        "cells": [describe(cell) for cell in model.network.cells],
-        "readout": {"tau_out": readout.tau_out, "readout_scaling": readout.input_scaling},
-        "task_type": model.task_type,
-    }
+    described = describe_network(model)
     params = {name: model.xp.to_numpy(w).copy() for name, w in model.params.items()}
     saved = {"kind": "weights", "params": params, "buffers": {}, "model": model.identity(), "network": described}
     return checkpoint.write(path, saved)
@@ -48,26 +41,46 @@ def load_network(path: str | Path, backend: Any) -> Model:
     """
     state = checkpoint.read(path)
     try:
-        described, params = state["network"], state["params"]
-        widths = [params[f"layers.{i}.w_in"].shape[1] for i in range(len(described["cells"]))]
-        cells = [restore(cell, width) for cell, width in zip(described["cells"], widths, strict=True)]
-        outputs, task = params["readout.w_out"].shape[1], described["task_type"]
         xp = backends.get(backend) if isinstance(backend, str) else backend
-        model = Model(cells, outputs, xp, task_type=task, **described["readout"])
-        model.build(params["layers.0.w_in"].shape[0])
+        model = network_of(state["network"], state["params"], xp)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         raise CheckpointError(f"{path} holds no network, as `neko import` writes it: {error}") from error
     load_weights(model, path)
     return model
 
 
+def describe_network(model: Any) -> dict[str, Any]:
+    """Cells, readout and task of a network, as plain values; ExchangeError as `save_network`."""
+    if not isinstance(model, Model) or not model.params or model.bidirectional:
+        raise ExchangeError(f"{model!r}: expected a built neko.Model of one direction")
+    if model.network.converters is not None:
+        raise ExchangeError(f"{model!r}: expected a network without converters")
+    readout = model.network.readout
+    return {
+        "cells": [describe(cell) for cell in model.network.cells],
+        "readout": {"tau_out": readout.tau_out, "readout_scaling": readout.input_scaling},
+        "task_type": model.task_type,
+    }
+
+
+def network_of(described: dict[str, Any], params: dict[str, Any], xp: Any) -> Model:
+    """A network with initial weights, from its description and weights of its shapes; KeyError, TypeError, ValueError
+    and others where these do not fit."""
+    widths = [params[f"layers.{i}.w_in"].shape[1] for i in range(len(described["cells"]))]
+    cells = [restore(cell, width) for cell, width in zip(described["cells"], widths, strict=True)]
+    outputs, task = params["readout.w_out"].shape[1], described["task_type"]
+    model = Model(cells, outputs, xp, task_type=task, **described["readout"])
+    return model.build(params["layers.0.w_in"].shape[0])
+
+
 def restore(described: dict[str, Any], width: int) -> Cell:
-    """The cell of a description, of as many neurons as its weights have; a name is never that of a file to run."""
-    if described["units"] != width or not all(map(is_plain, described["options"].values())):
-        raise ValueError(f"{described!r}: expected {width} units, and plain values")
+    """The cell of a description, whose inputs have `width` weights; a name is never that of a file to run."""
+    currents = len(CELLS[described["cell"]].input_currents)
+    if described["units"] * currents != width or not all(map(is_plain, described["options"].values())):
+        raise ValueError(f"{described!r}: expected {width / currents:g} units, and plain values")
     if "surrogate" in described["options"]:
         raise ValueError("surrogate: expected the usual one")
-    cell: Cell = CELLS[described["cell"]](width, **described["options"])
+    cell: Cell = CELLS[described["cell"]](width // currents, **described["options"])
     return cell
 
 

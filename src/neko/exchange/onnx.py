@@ -62,7 +62,7 @@ def to_onnx(model: Model, path: str | Path) -> Path:
             external_data=False,
             verbose=False,
         )
-    found: Any = made.model_proto  # type: ignore[union-attr]
+    found: Any = made.model_proto
     tidy(found)
     for name, value in stepwise.rest(xp, model.network, 1).items():
         if value.any():

@@ -40,7 +40,8 @@ def rest(xp: Backend, network: Network, batch: int) -> State:
 
 def step(xp: Backend, network: Network, params: Params, x: Array, state: State) -> tuple[Array, State]:
     """Outputs (batch, outputs) and the next state for inputs (batch, n_in) of one step."""
-    z, after = network.received(xp, x), {}
+    z = network.received(xp, x)
+    after: State = {}
     for i, cell in enumerate(network.cells):
         advance, drive = layer_step(xp, cell, layer_weights(xp, cell, layer_params(params, i)), z)
         h, _ = advance(cell.State(*(state.get(f"layers.{i}.{field}") for field in cell.State._fields)), drive)

@@ -154,11 +154,13 @@ class Rest(torch.nn.Module):
         return {name: nothing + value for name, value in stepwise.rest(self.xp, self.network, 1).items()}
 
 
-class Step(Rest):
+class Step(torch.nn.Module):
     """A network as a module with its weights, by the names that they have in Neko."""
 
     def __init__(self, xp: Any, model: Model) -> None:
-        super().__init__(xp, model)
+        super().__init__()
+        self.xp = xp
+        self.network: Network = model.network
         self.names = list(model.params)
         for name, w in model.params.items():
             *path, last = name.split(".")

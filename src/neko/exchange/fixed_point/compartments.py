@@ -55,8 +55,8 @@ class Compartments:
     def advance(
         self, u: np.ndarray, v: np.ndarray, received: np.ndarray, own: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """u, v before the reset, and spikes, each (batch, n), after a step in which the spikes `received` and the neurons'
-        `own` of the step before arrive."""
+        """u, v before the reset, and spikes, each (batch, n), after a step in which spikes arrive: those received, and
+        the neurons' own of the step before."""
         arrived = self.w_in.sum(received)
         if self.w_rec is not None:
             arrived = arrived + self.w_rec.sum(own)
