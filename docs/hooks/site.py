@@ -89,6 +89,8 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         place = LINKS.get(found[1])
         return f"[{found[0]}]({posixpath.relpath(place, posixpath.dirname(here) or '.')})" if place else found[0]
 
+    if here.startswith("experiments/"):  # a report as it was written
+        markdown = re.sub(r"^Settings: (.*)$", r'??? note "All settings"\n\n    \1', markdown, flags=re.M)
     parts = re.split(r"(^ *```.*?^ *```$)", markdown, flags=re.S | re.M)
     for i in range(0, len(parts), 2):
         parts[i] = re.sub(r"\]\((?!https?:)([^)#\s]+)", relinked, parts[i])

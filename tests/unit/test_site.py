@@ -136,7 +136,8 @@ def test_a_notebook_is_executed_small_and_tells_nothing_of_a_machine(path):
 def test_docstrings_become_markdown():
     pytest.importorskip("griffe")
     docstrings = hook("docstrings")
-    text = "Noise, :math:`x_t`.\n\n.. math::\n    a \\quad\n    b\n\n.. math:: c\n\nSee `neko.Trainer`, ``x``; t\\ :sub:`m`."
+    text = "Noise, :math:`x_t`.\n\n.. math::\n    a \\quad\n    b\n\n.. math:: c\n\n"
+    text += "See `neko.Trainer`, ``x``; t\\ :sub:`m`."
     found = docstrings.markdown(text, {"neko.Trainer": "neko.training.trainer.Trainer"})
     assert "Noise, $x_t$." in found
     assert "```math\na \\quad b\n```" in found
