@@ -12,7 +12,8 @@ from neko.devices import DifferentialPair, SingleDevice
 from neko.io import checkpoint
 from neko.objective import FiringRate
 from neko.runs.build import build_evaluator
-from neko.runs.folder import CHECKPOINTS, HISTORY, RUNS, Run
+from neko.runs.folder import CHECKPOINTS, RUNS, Run
+from neko.runs.record import HISTORY
 from neko.runs.updating import update_options
 from neko.training.callbacks import Callback, Conductances, EarlyStopping
 from neko.training.history import History
