@@ -98,6 +98,7 @@ def test_the_source_distribution_has_what_its_tests_read(tmp_path):
         (information,) = [name for name in file.getnames() if name.endswith("PKG-INFO")]
         described = file.extractfile(information).read().decode()
     expected = {"README.md", "CONTRIBUTING.md", "Makefile", "requirements.lock", "pyproject.toml", "hatch_build.py"}
+    expected |= {"CHANGELOG.md", "mkdocs.yml"}
     for folder in ("src/neko", "tests", "docs", "examples", "benchmarks"):
         files = [path for path in (ROOT / folder).rglob("*") if path.is_file() and "__pycache__" not in path.parts]
         assert files, folder
