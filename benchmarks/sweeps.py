@@ -1,12 +1,15 @@
 """What a sweep costs beyond its runs: ``python -m benchmarks.sweeps``.
 
-The runs one after the other in this process, after a small one that loads and compiles everything; then the same by
-``neko sweep`` with two workers, from the command to its end. The ideal is the sum of the runs, over the workers.
+Some of the runs one after the other in this process, after a small one that loads and compiles everything; then all by
+``neko sweep`` with two workers, from the command to its end. All runs have the same work; the ideal is the number of
+runs times that of one, over the workers.
 """
 
 from __future__ import annotations
 
+import csv
 import resource
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -16,25 +19,28 @@ from typing import Any
 
 import yaml
 
-RUNS, WORKERS = 8, 2
-EPOCHS = 90
-"""So that a run takes about twenty seconds of CPU time."""
+RUNS, ALONE, WORKERS = 8, 2, 2
+EPOCHS = 200
+"""So that a run takes about half a minute of CPU time, less than most runs do."""
 OPTIONS = {"data": "digits", "rule": "eprop", "backend": "torch"}
 
 
 def measure(epochs: int = EPOCHS, runs: int = RUNS) -> dict[str, Any]:
-    """Seconds of CPU time and by the clock of every run alone and of the sweep, and the ratios to the ideal.
+    """Seconds of CPU time and by the clock of runs alone and of the sweep, and the ratios to the ideal.
 
-    CPU time is that of all processes, so other work on the machine counts little; the clock's ratio is what a user
-    waits, and other work counts twice where two workers share cores with it.
+    CPU time is that of all processes. By the clock, other work on the machine slows two workers down more than one run
+    alone; 'own' is the clock's ratio to the sweep's own runs, as long as they took: what is lost by starting and
+    waiting.
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        alone = one_by_one(folder, epochs, runs)
+        alone = one_by_one(folder, epochs, min(ALONE, runs))
         whole = swept(folder, epochs, runs)
-    cpu, wall = ([row[clock] for row in alone] for clock in ("cpu", "wall"))
-    ratios = {"cpu": whole["cpu"] / sum(cpu), "wall": whole["wall"] * WORKERS / sum(wall)}
-    return {"epochs": epochs, "workers": WORKERS, "alone": alone, "sweep": whole, "ratio": ratios}
+        with (folder / "swept" / "sweep.csv").open(newline="") as file:
+            own = sum(float(row["seconds"]) for row in csv.DictReader(file))
+    cpu, wall = (runs * statistics.fmean(row[clock] for row in alone) for clock in ("cpu", "wall"))
+    ratios = {"cpu": whole["cpu"] / cpu, "wall": whole["wall"] * WORKERS / wall, "own": whole["wall"] * WORKERS / own}
+    return {"epochs": epochs, "runs": runs, "workers": WORKERS, "alone": alone, "sweep": whole, "ratio": ratios}
 
 
 def one_by_one(folder: Path, epochs: int, runs: int) -> list[dict[str, float]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,25 +10,23 @@ from benchmarks.figures import number, table
 
 
 def sweeps(found: dict[str, Any]) -> Iterator[str]:
-    alone, workers = found["alone"], found["workers"]
+    runs, workers, ratio = found["runs"], found["workers"], found["ratio"]
     yield "## A sweep"
     yield (
-        f"{len(alone)} runs of `neko train` ({found['epochs']} epochs of the digits by e-prop, one thread each) by "
-        f"`neko sweep` with {workers} workers, from the command to its end, beside the same runs one after the other "
-        "in a process that has loaded everything. By CPU time the ideal is the sum of the runs, by the clock that sum "
-        "over the workers; at most 1.1 times the ideal is aimed at. By the clock other work on the machine counts."
+        f"{runs} runs of `neko train` ({found['epochs']} epochs of the digits by e-prop, one thread each) by `neko "
+        f"sweep` with {workers} workers, from the command to its end, beside {runs} times such a run in a process that "
+        f"has loaded everything ({len(found['alone'])} were measured). By CPU time this is the ideal, by the clock half "
+        "of it; at most 1.1 times the ideal is aimed at. By the clock other work on the machine slows two workers more "
+        "than one run."
     )
     clocks = {"cpu": ("CPU time", 1), "wall": ("the clock", workers)}
-    yield table(
-        ["seconds", "a run alone", "ideal", "the sweep", "sweep / ideal"],
-        (
-            [
-                title,
-                number(sum(row[clock] for row in alone) / len(alone)),
-                number(sum(row[clock] for row in alone) / share),
-                number(found["sweep"][clock]),
-                f"{found['ratio'][clock]:.2f}",
-            ]
-            for clock, (title, share) in clocks.items()
-        ),
+    rows = []
+    for clock, (title, share) in clocks.items():
+        one = statistics.fmean(row[clock] for row in found["alone"])
+        numbers = (one, runs * one / share, found["sweep"][clock])
+        rows.append([title, *map(number, numbers), f"{ratio[clock]:.2f}"])
+    yield table(["seconds", "a run alone", "ideal", "the sweep", "sweep / ideal"], rows)
+    yield (
+        f"By the clock the sweep took {ratio['own']:.2f} times its own runs, as long as these took, over the workers: "
+        "the rest is starting two processes, of which each loads the framework, and waiting for the last run."
     )

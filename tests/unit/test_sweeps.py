@@ -420,6 +420,7 @@ def test_mean_and_deviation_over_seeds():
     assert str(table.spread([0.5])) == "0.5"
     assert math.isnan(table.spread([]).mean)
     assert str(table.spread([0.91, 0.93])) == "0.920 ± 0.014"
+    assert str(table.spread([100.0, 500.0])) == "300 ± 283"
     assert str(table.spread([1e9, 3e9])) == "2e+09 ± 1.4e+09"
 
 

@@ -26,8 +26,8 @@ class Spread:
         """Two digits of the deviation, and as many of the mean as stand above them."""
         if not (0.0 < self.deviation < math.inf):
             return f"{self.mean:.4g}" + (" ± 0" if self.deviation == 0.0 else "")
-        places = 1 - math.floor(math.log10(self.deviation))
-        if not 0 <= places <= 6:
+        places = max(0, 1 - math.floor(math.log10(self.deviation)))
+        if places > 6 or self.deviation >= 1e6:
             return f"{self.mean:.4g} ± {self.deviation:.2g}"
         return f"{self.mean:.{places}f} ± {self.deviation:.{places}f}"
 
