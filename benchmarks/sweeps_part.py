@@ -15,9 +15,9 @@ def sweeps(found: dict[str, Any]) -> Iterator[str]:
     yield (
         f"{runs} runs of `neko train` ({found['epochs']} epochs of the digits by e-prop, one thread each) by `neko "
         f"sweep` with {workers} workers, from the command to its end, beside {runs} times such a run in a process that "
-        f"has loaded everything ({len(found['alone'])} were measured). By CPU time this is the ideal, by the clock half "
-        "of it; at most 1.1 times the ideal is aimed at. By the clock other work on the machine slows two workers more "
-        "than one run."
+        f"has loaded everything ({len(found['alone'])} were measured). By CPU time this is the ideal, by the clock it "
+        f"is divided by {workers}; at most 1.1 times the ideal is aimed at. By the clock other work on the machine "
+        "slows two workers down more than one run."
     )
     clocks = {"cpu": ("CPU time", 1), "wall": ("the clock", workers)}
     rows = []
