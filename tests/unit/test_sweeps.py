@@ -303,7 +303,8 @@ class Told(Here):
 def test_a_trial_that_fails_is_told_and_tried_again_at_the_next_start(tmp_path, monkeypatch):
     monkeypatch.setitem(sweep.ENGINES, "here", Told)
     monkeypatch.setattr(Told, "broken", ("bptt",))
-    found = go(plan(**GRID, minimise="val_loss"), tmp_path)
+    whole = sweeps.Sweep(plan(**GRID, minimise="val_loss"), tmp_path)
+    found = whole.go(engine="here", progress=False)
     assert [setting.values["rule"] for setting in found.ranked()] == ["eprop:random", "bptt"]
     assert [(trial.seed, error) for trial, error in found.failed] == [
         (seed, "NonFiniteError: step 3: loss is not finite; lower the rate") for seed in (0, 1)
@@ -315,7 +316,7 @@ def test_a_trial_that_fails_is_told_and_tried_again_at_the_next_start(tmp_path, 
     assert rows[0]["error"].startswith("NonFiniteError")
     monkeypatch.setattr(Told, "broken", ())
     RAN.clear()
-    assert not go(plan(**GRID, minimise="val_loss"), tmp_path).failed
+    assert not whole.go(engine="here", progress=False).failed
     assert [name_of({"rule": "bptt"}, seed) for seed in (0, 1)] == RAN
 
 

@@ -124,6 +124,7 @@ class Sweep:
         if workers is not None:
             check_integer("workers", workers)
         self.prepare()
+        self.outcomes = {name: found for name, found in self.outcomes.items() if found.state == "done"}
         with (
             Bar(
                 MofNCompleteColumn(),
