@@ -580,7 +580,7 @@ def test_ray_runs_the_same_trials(tmp_path):
 def test_what_is_not_installed_is_named(tmp_path, monkeypatch):
     for name in ("ray", "optuna"):
         monkeypatch.setitem(sys.modules, name, None)
-    with pytest.raises(ImportError, match="pip install ray"):
+    with pytest.raises(ImportError, match=r"pip install 'neko-learning\[ray\]'"):
         sweeps.Sweep(plan(**GRID), tmp_path).go(engine="ray", progress=False)
     with pytest.raises(ImportError, match=r"pip install 'neko-learning\[sweeps\]'"):
         sweeps.Sweep(plan(**TUNED), tmp_path)
