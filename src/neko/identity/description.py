@@ -187,8 +187,14 @@ def torch_module(module: Any) -> dict[str, Any]:
     parameters and buffers."""
     own = Description()
     found = {}
+    inside = {id(part) for part in module.modules()}
+
+    def plainly(v: Any) -> Any:
+        """A method of the module itself as its function, without the module in it again."""
+        return v.__func__ if isinstance(v, types.MethodType) and id(v.__self__) in inside else v
+
     for name, part in module.named_modules():
-        values = {k: v for k, v in vars(part).items() if not k.startswith("_") and k != "training"}
+        values = {k: plainly(v) for k, v in vars(part).items() if not k.startswith("_") and k != "training"}
         told = {k: own.of(v) for k, v in values.items() if is_plain(v) and not is_array(v) and not holds_array(v)}
         found[name or "itself"] = {TYPE: own.of_class(type(part)), **told}
     return found

@@ -161,9 +161,7 @@ class Model(Trainable):
         total = sum(outputs[1:], outputs[0])
         return Pass(None if self.bidirectional else last, total, tuple(emissions), 0.0)
 
-    def operations(
-        self, xp: Backend, params: Params, x: Array, valid: Array, closing: Array, rates: Any
-    ) -> Operations:
+    def operations(self, xp: Backend, params: Params, x: Array, valid: Array, closing: Array, rates: Any) -> Operations:
         return count(xp, self.network, self.directions, params, x, valid, closing, rates)
 
     def asymmetric(self) -> dict[str, int]:

@@ -21,7 +21,7 @@ from neko.models.adapted import Adapted, Applied
 from neko.models.asymmetric import Asymmetric, each, with_credit
 from neko.models.converters import Converters
 from neko.models.outcome import Selector
-from neko.models.untouched import Undo, untouched
+from neko.models.untouched import Undo, transient, untouched
 from neko.typing import Array
 
 ENDINGS = {torch.nn.Softmax: "softmax", torch.nn.LogSoftmax: "log_softmax", torch.nn.Sigmoid: "sigmoid"}
@@ -33,7 +33,8 @@ class TorchModule(Adapted):
     Parameters with ``requires_grad=False`` are not trained; a parameter used in several places is trained once. A
     training pass runs the module in training mode, except for submodules that the user set to evaluation mode while the
     module itself is in training mode; any other pass runs all of it in evaluation mode. The modes are restored
-    afterwards. Of a module compiled by `torch.compile` the original module is run and trained.
+    afterwards. Every pass begins with the same buffers that are not persistent, such as a membrane of snnTorch. Of a
+    module compiled by `torch.compile` the original module is run and trained.
     """
 
     def __init__(self, module: torch.nn.Module, task_type: str | None, output: Selector, converters: Any) -> None:
@@ -48,7 +49,8 @@ class TorchModule(Adapted):
 
     def variables(self) -> tuple[dict[str, Any], dict[str, Any]]:
         trainable = {name: p for name, p in self.module.named_parameters() if p.requires_grad}
-        return trainable, dict(self.module.named_buffers())
+        passing = transient(self.module)
+        return trainable, {name: b for name, b in self.module.named_buffers() if name not in passing}
 
     def copied(self, variable: Any) -> Array:
         return variable.detach().clone()
@@ -66,7 +68,7 @@ class TorchModule(Adapted):
         # Backward passes refuse tensors made in inference mode.
         given |= {name: p.detach().clone() for name, p in own.items() if name not in params and p.is_inference()}
         # A module may write into its buffers or replace them: it gets copies.
-        given |= {name: b.detach().clone() for name, b in buffers.items()}
+        given |= {name: b.detach().clone() for name, b in {**dict(self.module.named_buffers()), **buffers}.items()}
         if self.half is not None:
             x = tree.map(lambda a: a.to(self.half) if a.is_floating_point() else a, x)
         args, named = arguments(x)

@@ -153,3 +153,9 @@ def same(now: Any, saved: Any) -> bool:
     if isinstance(saved, dict):
         return all(name in now and now[name] is entry for name, entry in saved.items())
     return all(a is b for a, b in zip(now, saved, strict=True))
+
+
+def transient(module: Any) -> set[str]:
+    """The names of the buffers of a `torch.nn.Module` that are no part of its state."""
+    owners = module.named_modules()
+    return {f"{path}.{name}".lstrip(".") for path, owner in owners for name in owner._non_persistent_buffers_set}
