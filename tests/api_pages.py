@@ -139,20 +139,17 @@ def page(module: str) -> str:
     parts = [f"# {module}", head.replace("``", "`")]
     parts += [f"Also `neko.{door}`."] if door else []
     own = entries()[module]
-    here = {name: of for name, of in own.items() if homes()[of] == module}
-    elsewhere = {name: of for name, of in own.items() if name not in here}
+    here = {of: name for name, of in reversed(own.items()) if homes()[of] == module}  # the first name of a place
+    elsewhere = {name: of for name, of in own.items() if here.get(of) != name}
     if elsewhere:
         rows = (row(module, *entry) for entry in elsewhere.items())
         parts += ["| name | described as | what it is |\n| --- | --- | --- |\n" + "\n".join(rows)]
-    done = set()
-    for name, of in here.items():
-        if of != f"{module}.{name}" or constant(module, name):
-            parts += [anchor(f"{module}.{name}")]
-        if of not in done:
+    for name, of in own.items():
+        if here.get(of) == name:
+            parts += [] if of == f"{module}.{name}" and not constant(module, name) else [anchor(f"{module}.{name}")]
             parts += [constant(module, name) or block(of, name)]
-        done.add(of)
     for of, (registry, name) in registered(module).items():
-        if homes()[of] == module and of not in done:
+        if homes()[of] == module and of not in here:
             parts += [block(of, f"{name}", f"{registry}: ")]
     return "\n\n".join(parts) + "\n"
 
@@ -160,7 +157,9 @@ def page(module: str) -> str:
 def row(module: str, name: str, of: str) -> str:
     """A row for a name that the page of another module describes."""
     home = homes()[of]
-    told = (inspect.getdoc(getattr(importlib.import_module(module), name)) or "").partition("\n")[0]
+    is_backend = module == "neko.backend"  # which would load its framework
+    thing = None if is_backend else getattr(importlib.import_module(module), name)
+    told = "The backend with its defaults." if is_backend else (inspect.getdoc(thing) or "").partition("\n")[0]
     if module == "neko" and name in cells.classes():
         told = "A network, `neko.models.Model`, of such neurons."
     if module == "neko" and any(name == rule.__name__ for rule in rules.RULES.values()):
