@@ -70,25 +70,28 @@ class Law(NamedTuple):
 
 
 class File(NamedTuple):
-    """A file of tests: what it is about, its laws, and the names and texts in it."""
+    """A file of tests: what it is about, and its laws."""
 
     title: str
     laws: list[Law]
-    names: set[str]
 
 
 @functools.cache
 def read(path: Path) -> File:
     """The laws of a file of tests."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
-    names |= {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
-    names |= {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
     found = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")]
     laws = [
         Law(sentence(node.name), any("slow" in ast.unparse(mark) for mark in node.decorator_list)) for node in found
     ]
-    return File(" ".join((ast.get_docstring(tree) or path.stem).split("\n\n")[0].split()), laws, names)
+    about = " ".join((ast.get_docstring(tree) or path.stem).split("\n\n")[0].split())
+    return File(about, laws)
+
+
+@functools.cache
+def words(path: Path) -> frozenset[str]:
+    """The names and the quoted words in a file, such as ``Eprop`` and ``"eprop:random"``."""
+    return frozenset(re.findall(r"\"?[A-Za-z_][\w:]*\"?", path.read_text(encoding="utf-8")))
 
 
 def sentence(name: str) -> str:
@@ -114,8 +117,9 @@ def rules_table() -> str:
     for name in RULES:
         oracle = RULES.about(name)["oracle"]
         told = rules_page.flat(inspect.cleandoc(ORACLES[oracle].__doc__ or "").split("\n\n")[0])
-        words = {name, RULES[name].__name__, *(f"{name}:{mode}" for mode in RULES.about(name).get("modes", ()))}
-        naming = [path.stem for path in files() if path.parent.name == "laws" and words & read(path).names]
+        modes = RULES.about(name).get("modes", ())
+        called = {RULES[name].__name__, f'"{name}"', *(f'"{name}:{mode}"' for mode in modes)}
+        naming = [path.stem for path in files() if path.parent.name == "laws" and called & words(path)]
         rows.append(f"| [`{name}`](rules.md#{name}) | {oracle} | {told} | {', '.join(map(linked, naming))} |")
     return "\n".join(rows)
 
@@ -135,9 +139,7 @@ def registries_table() -> str:
     rows = ["| kind | entries | files that read the registry |", "| --- | --- | --- |"]
     for kind, registry in catalogue.REGISTRIES.items():
         constant = next(name for name, value in vars(catalogue).items() if value is registry)
-        over = [
-            place(path) for path in (*files(), *sorted((TESTS / "unit").glob("*.py"))) if constant in read(path).names
-        ]
+        over = [place(path) for path in (*files(), *sorted((TESTS / "unit").glob("*.py"))) if constant in words(path)]
         entries = ", ".join(f"`{name}`" for name in registry)
         rows.append(f"| {kind} | {entries} | {', '.join(over)} |")
     return "\n".join(rows)
@@ -147,7 +149,7 @@ def laws() -> str:
     """The sentences of each file of laws."""
     parts = []
     for path in files():
-        about, found, _ = read(path)
+        about, found = read(path)
         told = "\n".join(f"- {law.sentence}{' *(long)*' if law.long else ''}" for law in found)
         parts += [f"### {title(path.stem)}\n\n{about} {place(path)}\n\n{told}"] if told else []
     return "\n\n".join(parts)
