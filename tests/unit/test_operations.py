@@ -37,10 +37,15 @@ def test_spikes_are_accumulated():
     assert counted(hand(XP, recurrent=False), x) == pytest.approx([(4 + 3) / 2, (4 + 3) / 2, 0.0, 18.0])
 
 
-def test_real_values_are_multiplied(xp):
+@pytest.mark.parametrize(
+    "backend", ["torch", *(pytest.param(name, marks=pytest.mark.slow) for name in ("jax", "tensorflow"))]
+)
+def test_real_values_are_multiplied(backend):
     """As above with an input of 2: the inputs' 2 and 2 operations are multiplications, those of the spikes are not."""
+    pytest.importorskip(backend)
     x = np.array([[[2, 0], [2, 0], [0, 0]], [[0, 1], [0, 0], [0, 0]]], dtype=float)
-    assert counted(hand(xp, recurrent=False), x) == pytest.approx([3.5, 1.5, 2.0, 18.0])
+    model = hand(neko.backend.get(backend, dtype="float64"), recurrent=False)
+    assert counted(model, x) == pytest.approx([3.5, 1.5, 2.0, 18.0])
 
 
 def test_recurrent_spikes_and_missing_autapses():

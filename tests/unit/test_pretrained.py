@@ -146,7 +146,7 @@ def test_damaged_files_are_refused(tmp_path):
         with pytest.raises(CheckpointError, match="holds no network"):
             neko.load_pretrained(tmp_path)
     save_file({name: w for name, w in tensors.items() if name != "layers.0.w_rec"}, weights)
-    with pytest.raises(CheckpointError, match="the weights are"):
+    with pytest.raises(CheckpointError, match=r"the weights are|weights, [0-9]+ are there"):
         neko.load_pretrained(tmp_path)
     weights.write_bytes(good)
     for content in (text[:-20], b"[]", b"[" * 100_000, b"\xff", b" " * (2**20 + 1)):
