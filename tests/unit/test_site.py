@@ -9,6 +9,7 @@ import json
 import re
 import subprocess
 import sys
+import tomllib
 import urllib.parse
 from html.parser import HTMLParser
 from pathlib import Path
@@ -118,6 +119,21 @@ def test_the_page_of_commands_has_every_option():
     assert "## neko device fit" in page
     assert re.search(r"^\| `--rule` \| `eprop` \| .*eprop:random", page, flags=re.M)
     assert "{neko." not in page
+
+
+def test_the_packages_of_the_site_are_pinned_apart_from_those_of_the_tests():
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    wanted = {re.split("[<>=]", requirement)[0] for requirement in extras["docs"]}
+    pinned, locked = (
+        {
+            line.partition("==")[0].lower()
+            for line in (ROOT / name).read_text(encoding="utf-8").splitlines()
+            if "==" in line
+        }
+        for name in ("docs/requirements.txt", "requirements.lock")
+    )
+    assert {"mkdocs-material", "mkdocstrings-python"} <= wanted <= pinned
+    assert not wanted & locked
 
 
 @pytest.mark.parametrize("path", notebooks.NOTEBOOKS, ids=lambda path: path.stem)
