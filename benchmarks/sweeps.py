@@ -29,8 +29,8 @@ def measure(epochs: int = EPOCHS, runs: int = RUNS) -> dict[str, Any]:
     """Seconds of CPU time and by the clock of runs alone and of the sweep, and the ratios to the ideal.
 
     CPU time is that of all processes. By the clock, other work on the machine slows two workers down more than one run
-    alone; 'own' is the clock's ratio to the sweep's own runs, as long as they took: what is lost by starting and
-    waiting.
+    alone; 'own' is the clock's ratio to the sweep's own runs, as long as they took, of which the first ones load the
+    framework: what is lost by starting and waiting.
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -28,5 +28,6 @@ def sweeps(found: dict[str, Any]) -> Iterator[str]:
     yield table(["seconds", "a run alone", "ideal", "the sweep", "sweep / ideal"], rows)
     yield (
         f"By the clock the sweep took {ratio['own']:.2f} times its own runs, as long as these took, over the workers: "
-        "the rest is starting two processes, of which each loads the framework, and waiting for the last run."
+        "the rest is the start, the table and the figure, and waiting for the last run. What a process loads for its "
+        "first run counts to that run."
     )
