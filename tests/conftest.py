@@ -35,7 +35,7 @@ QUICK = {
     "rule": {"eprop:adaptive"},
     "driven_by": set(),
     "sampler": {"langevin"},
-    "chain": {"hmc", "langevin, wrong drift"},
+    "chain": {"langevin, wrong drift"},
     "chains_of": set(),
     "span": {"chunk"},
     "written_by": {"mixed_precision"},
@@ -79,7 +79,8 @@ def pytest_collection_modifyitems(items):
         params = item.callspec.params if hasattr(item, "callspec") else {}
         marker = item.get_closest_marker("quick")
         quick_on = set(BACKENDS) & set(marker.args if marker else ())
-        if quick_on and params.get("xp", params.get("backend")) not in quick_on:
+        backend = next((params[name] for name in ("xp", "backend", "framework") if name in params), None)
+        if quick_on and backend not in quick_on:
             item.add_marker(pytest.mark.slow)
         for name, quick in QUICK.items():
             if name in params and params.get("xp", ALL[name]) != ALL[name] and params[name] not in quick:

@@ -30,6 +30,7 @@ def losses(name, rate, monkeypatch):
     return [steps.step() for _ in range(6)]
 
 
+@pytest.mark.quick("torch")
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 def test_what_is_written_by_hand_trains_as_the_library(framework, monkeypatch):
     by_hand, library = (losses(f"{framework} {way}", 0.03, monkeypatch) for way in ("by hand", "BPTT"))
@@ -60,6 +61,7 @@ def test_a_threshold_gives_the_firing_rate_that_is_asked_for():
     assert model.build(shape, many).rate() == pytest.approx(0.2, rel=0.02)
 
 
+@pytest.mark.slow
 def test_a_worker_measures_in_a_process_of_its_own():
     (row,) = processes.work("torch by hand", "speed", cases=[{"shape": SMALL, "v_th": V_TH}], seconds=0.0)
     steps = CONTENDERS["torch by hand"].build(SMALL, V_TH)

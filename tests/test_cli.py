@@ -93,7 +93,7 @@ def test_sample_shows_uncertainty_and_mixing(tmp_path):
 @pytest.mark.parametrize(
     ("method", "told", "not_told"),
     [
-        ("hmc", ("acceptance", "accuracy after Adam"), ("mixed",)),
+        pytest.param("hmc", ("acceptance", "accuracy after Adam"), ("mixed",), marks=pytest.mark.slow),
         ("sghmc(friction=0.3)", ("step size",), ("acceptance", "mixed")),
         ("mean_field(draws=7)", ("1 x 7", "30, 1"), ("acceptance", "mixed", "step size")),
         ("ensemble", ("1 x 1",), ("acceptance", "step size")),
@@ -187,6 +187,7 @@ def test_a_wrong_choice_of_the_other_commands_is_named(arguments, right, tmp_pat
     assert right in " ".join(result.output.split())
 
 
+@pytest.mark.slow
 def test_sample_goes_on_from_its_checkpoints(tmp_path, monkeypatch):
     """A longer run of the same chains has the draws that one run would have had."""
     monkeypatch.chdir(tmp_path)
@@ -355,6 +356,7 @@ def test_train_stopped_before_its_first_checkpoint_can_go_on(tmp_path, monkeypat
     assert first == second
 
 
+@pytest.mark.slow
 def test_compare_stopped_by_ctrl_c_keeps_what_was_compared(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with monkeypatch.context() as patch:
@@ -369,6 +371,7 @@ def test_compare_stopped_by_ctrl_c_keeps_what_was_compared(tmp_path, monkeypatch
     assert Path("a/comparison.csv").read_bytes() == Path("b/comparison.csv").read_bytes()
 
 
+@pytest.mark.slow
 def test_adam_before_the_chains_survives_ctrl_c(tmp_path, monkeypatch):
     """A run that was stopped in it has the draws of one that was not, and its progress was seen."""
     small = ["--method", "langevin", "--hidden", "6", "--pretrain", "2", "--warmup", "2"]

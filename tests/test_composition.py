@@ -206,6 +206,7 @@ def sampled(xp, chain, epochs, **options):
     return rule, history
 
 
+@pytest.mark.quick("torch")
 @pytest.mark.parametrize("chain", sorted(set(CHAINS) - set(LINEAR)))
 def test_samplers_move_by_the_posterior_of_bayesian_linear_regression(xp, chain):
     """The density of every draw, up to the constant of the noise, and what MALA accepts, word for word."""
@@ -266,7 +267,10 @@ def law_without_accept_test(precision, epsilon, friction, epochs):
 
 @pytest.mark.parametrize(
     "chains_of",
-    [*sorted(set(CHAINS) - {"random_walk", "sghmc"}), pytest.param("sghmc", marks=pytest.mark.slow)],
+    [
+        *sorted(set(CHAINS) - {"random_walk", "sghmc", "hmc"}),
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("sghmc", "hmc")),
+    ],
 )
 def test_samplers_find_the_posterior_of_bayesian_linear_regression(xp, chains_of):
     """Chains that start in exact draws of the posterior are there after some epochs, each with its own noise.

@@ -33,7 +33,13 @@ EXAMPLES = sorted(
 )
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+LONG = ("analog.md", "bayesian.md", "reinforcement.md")
+"""Pages whose blocks train for a while; left to `make proofs`."""
+
+
+@pytest.mark.parametrize(
+    "page", [pytest.param(p, marks=[pytest.mark.slow] * (p.name in LONG), id=p.name) for p in PAGES]
+)
 def test_every_python_block_runs(page, tmp_path, monkeypatch):
     mpl.use("agg")
     monkeypatch.chdir(tmp_path)
@@ -82,6 +88,8 @@ def test_the_command_lines_of_the_readme_run_in_order(tmp_path, monkeypatch):
     """One after the other in a new folder, as somebody does who reads it."""
     monkeypatch.chdir(tmp_path)
     for line in readme_commands():
+        if " reproduce " in line:  # `test_experiments` runs them, and `make proofs` this line
+            continue
         for part in line.split("#")[0].split("&&"):
             result = CliRunner().invoke(app, shlex.split(part)[1:])
             assert result.exit_code == 0, f"{part}\n{result.output}"

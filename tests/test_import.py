@@ -30,6 +30,7 @@ def test_a_backend_loads_its_own_framework_only(name):
     assert run(f"import sys, neko; neko.backend.get({name!r}); {loaded}") == alone
 
 
+@pytest.mark.slow
 def test_all_backends_live_in_one_process_and_change_no_global_state():
     for name in ("torch", "jax"):
         pytest.importorskip(name)
@@ -42,7 +43,9 @@ def test_all_backends_live_in_one_process_and_change_no_global_state():
     assert run(code).splitlines()[-1] == "torch.float32 False float32"
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "sgd", "adamw"])
+@pytest.mark.parametrize(
+    "optimizer", ["adam", *(pytest.param(name, marks=pytest.mark.slow) for name in ("sgd", "adamw"))]
+)
 def test_training_on_pytorch_does_not_load_its_compiler(optimizer):
     pytest.importorskip("torch")
     code = (

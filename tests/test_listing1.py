@@ -19,6 +19,7 @@ def listing(backend, x_train, y_train, epochs):
     return trainer
 
 
+@pytest.mark.quick("torch")
 @pytest.mark.parametrize("name", installed())
 def test_listing_1_learns_real_digits(name):
     """Over 12 seeds of weights and order the test accuracy is 0.765 ± 0.025, the loss falls to 0.53 ± 0.025 of the
@@ -42,7 +43,9 @@ def test_listing_1_learns_real_digits(name):
     assert 20.0 < found["firing_rate"] < 400.0
 
 
-@pytest.mark.parametrize("rule", ["symmetric", "random", "adaptive"])
+@pytest.mark.parametrize(
+    "rule", ["symmetric", *(pytest.param(mode, marks=pytest.mark.slow) for mode in ("random", "adaptive"))]
+)
 def test_backends_take_the_same_steps(rule):
     """Same seed, same data: losses agree to single-precision rounding, whatever the framework."""
     digits = datasets.load("digits").one_hot()

@@ -94,6 +94,7 @@ def gradients_by_oracle(xp, cells, params, x, loss_fn, **options):
     return float(value), {name: xp.to_numpy(g) for name, g in gradients.items()}
 
 
+@pytest.mark.quick("torch")
 @pytest.mark.parametrize("readout_scaling", [False, True])
 @pytest.mark.parametrize(("cut_recurrent", "cut_upward"), CUTS)
 def test_gradients_of_a_smooth_stack_equal_finite_differences(xp, cut_recurrent, cut_upward, readout_scaling):
@@ -165,6 +166,7 @@ def spiking_network(seed=1, time=40, n_in=5, n=8):
     return c, weights, (rng.random((time, n_in)) < 0.3).astype(float), rng.standard_normal((time, OUT))
 
 
+@pytest.mark.quick("torch")
 def test_the_recurrent_cut_of_a_spiking_layer_is_the_eprop_that_meets_the_published_losses(xp):
     c, weights, x, y = spiking_network()
     no_self = weights | {"layers.0.w_rec": weights["layers.0.w_rec"] * (1 - np.eye(8))}

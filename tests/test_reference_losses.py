@@ -60,6 +60,7 @@ def losses_of(task, xp, cell, update, loss, regularizer, tau_out, **form):
     return [rule.step(x, y)["loss"] for x, y in task.updates]
 
 
+@pytest.mark.quick("torch")
 @pytest.mark.parametrize("span", ["whole", "chunk"])
 def test_pattern_generation(xp, span):
     task = pattern_generation()
@@ -71,6 +72,7 @@ def test_pattern_generation(xp, span):
     assert found == pytest.approx(task.losses, rel=TOLERANCE)
 
 
+@pytest.mark.quick("torch")
 @pytest.mark.parametrize("span", ["whole", "chunk"])
 def test_evidence_accumulation(xp, span):
     task = evidence_accumulation()

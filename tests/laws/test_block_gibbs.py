@@ -354,6 +354,7 @@ def test_what_is_given_is_checked():
         BlockGibbs(module)
 
 
+@pytest.mark.slow
 def test_a_laplace_prior_is_sampled_by_random_walks():
     """Without data that say anything (all inputs 0, a readout of a single class) the draws are those of the prior: the
     mean of |w| / b, over thousands of weights, is 1 with the variance 1 / weights."""

@@ -74,6 +74,7 @@ def test_chunks_of_a_target_for_the_sequence(xp, target, tau_out):
         assert_equal_to_whole(evaluator, data, chunk, mode="random")
 
 
+@pytest.mark.quick("torch")
 def test_chunks_on_every_backend(xp):
     """Compiled where the backend compiles."""
     evaluator, data = case(xp, "spiking", **PER_SEQUENCE)

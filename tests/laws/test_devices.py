@@ -55,6 +55,7 @@ def test_linear_steps_follow_their_recurrence(xp):
     close(soft, same)
 
 
+@pytest.mark.quick("torch")
 @pytest.mark.quick("torch", "jax")
 @pytest.mark.parametrize("start", [5e-6, 90e-6])
 def test_alternating_pulses_pull_soft_bounds_to_the_symmetry_point(xp, start):
@@ -83,6 +84,7 @@ def assert_normal(found, mean, deviation):
         assert missed_normal(n, expected, covariance, expected, control) < MISSED
 
 
+@pytest.mark.quick("torch")
 def test_noise_of_a_pulse_has_its_mean_and_variance(xp):
     """Drawn anew for every pulse."""
     n, noise = 40_000, 0.4
@@ -105,6 +107,7 @@ def test_spread_is_drawn_once_for_every_device(xp):
     assert xp.to_numpy(state.step_up).min() >= 0.0
 
 
+@pytest.mark.quick("torch")
 @pytest.mark.quick("torch", "jax")
 @pytest.mark.parametrize("name", sorted(DEVICES))
 def test_bounds_hold_pulses_count_and_no_pulse_moves_nothing(xp, name):

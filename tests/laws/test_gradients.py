@@ -254,6 +254,7 @@ def test_a_stream_in_pieces_learns_as_one_sequence(xp, variant, mode):
     assert relative_error(xp, again, first) < EXACT
 
 
+@pytest.mark.quick("torch")
 @pytest.mark.parametrize("stepwise", [False, True])
 def test_online_learning_updates_at_every_step(xp, stepwise):
     """Textbook online e-prop of a LIF layer in NumPy, weights changing at each step, gives the same weights."""

@@ -77,6 +77,7 @@ def test_a_warm_up_learns_the_inverse_covariance_of_each_window_and_then_nothing
     assert rule.step_sizes() == [pytest.approx(np.exp(last.step.mean))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mass", [*FORMS, {"w": 2.0}, None], ids=str)
 def test_a_run_goes_on_in_the_middle_of_a_window(mass, tmp_path):
     x, y = data()

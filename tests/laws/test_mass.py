@@ -51,6 +51,7 @@ def test_momentum_velocity_and_energy_are_those_of_the_matrix(xp, form):
     np.testing.assert_allclose(float(kinetic_change(xp, mass, drawn, other)), expected[1] - expected[0], rtol=1e-12)
 
 
+@pytest.mark.quick("torch")
 def test_the_columns_of_a_matrix_share_the_mass_of_its_rows(xp):
     factor = np.linalg.cholesky(M)
     mass = Rows({"w": xp.asarray(factor)})
@@ -131,6 +132,7 @@ def test_a_mass_that_is_mistaken_for_its_inverse_is_found_out(xp):
     assert p_normal(ends.draws, MEAN, COVARIANCE) < FALSE_ALARM
 
 
+@pytest.mark.quick("torch")
 @pytest.mark.parametrize("form", FORMS)
 def test_the_leapfrog_with_a_mass_runs_back_to_where_it_came_from(xp, form):
     target, mass, size = gaussian(xp, "rotated"), made(xp, form), xp.asarray(0.1)
@@ -143,6 +145,7 @@ def test_the_leapfrog_with_a_mass_runs_back_to_where_it_came_from(xp, form):
         np.testing.assert_allclose(xp.to_numpy(back.position[name]), xp.to_numpy(w), rtol=0, atol=1e-12)
 
 
+@pytest.mark.quick("torch")
 @pytest.mark.parametrize("form", FORMS)
 def test_the_energy_error_with_a_mass_falls_with_the_square_of_the_step(xp, form):
     """A double well, so that nothing cancels by symmetry."""

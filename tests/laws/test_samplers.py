@@ -68,6 +68,7 @@ def test_hmc_accepts_by_the_energy_of_the_leapfrog(xp, force):
     assert {(True, True), (False, True)} <= outcomes, "the accept test decides both ways"
 
 
+@pytest.mark.quick("torch")
 def test_noise_is_independent_and_follows_the_names_of_the_parameters(xp):
     """False alarm and power as in `significance`; the control is the same numbers for both parameters."""
     n = 1000
@@ -264,7 +265,7 @@ def test_the_energy_error_falls_with_the_square_of_the_step(xp):
     assert np.abs(slopes - 2.0).max() < 0.1, slopes
 
 
-@pytest.mark.quick("torch", "tensorflow")
+@pytest.mark.quick("torch")
 def test_the_same_key_gives_the_same_chain_and_compiling_changes_nothing(xp):
     target = gaussian(xp)
     for sampler, options in ((langevin, {}), (hmc, {"steps": 3})):
@@ -278,6 +279,7 @@ def test_the_same_key_gives_the_same_chain_and_compiling_changes_nothing(xp):
         assert not np.array_equal(xp.to_numpy(first.position["a"]), xp.to_numpy(other.position["a"]))
 
 
+@pytest.mark.quick("torch")
 @pytest.mark.quick("torch", "jax")
 @pytest.mark.parametrize("method", [langevin, hmc], ids=["mala", "hmc"])
 def test_what_is_not_a_number_is_rejected(xp, method):
@@ -349,6 +351,7 @@ def test_draws_after_simulated_data_have_the_joint_law_of_parameter_and_data(xp,
     assert missed_normal(CHAINS, np.zeros(2), joint, np.zeros(2), narrow) < MISSED
 
 
+@pytest.mark.quick("torch")
 def test_priors_have_their_gradients(xp):
     w = xp.asarray(np.array([0.5, -2.0, 1.0]))
     for prior, value in ((Normal(0.5), -10.5), (Laplace(0.5), -7.0)):

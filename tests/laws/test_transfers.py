@@ -87,6 +87,7 @@ def as_on_a_device(monkeypatch):
         monkeypatch.setattr(xp, "random", Random(xp, xp.random.word))
 
 
+@pytest.mark.quick("torch")
 @pytest.mark.filterwarnings("ignore::neko.errors.ActivityWarning")
 @pytest.mark.parametrize(("backend", "name"), CASES)
 def test_the_number_of_copies_does_not_depend_on_the_number_of_steps(backend, name, monkeypatch):

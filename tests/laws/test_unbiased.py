@@ -216,6 +216,7 @@ def one_of(shape, rule):
     return (1, shape[1]) if rule == "uoro" else (shape[0], 1)
 
 
+@pytest.mark.slow
 def test_kf_rtrl_has_less_variance_than_uoro():
     """Exactly, over all draws: the mean square deviation from the exact gradient, here four times smaller."""
     uoro, kf = (every_draw(rule).var(axis=0).sum() for rule in ("uoro", "kf_rtrl"))

@@ -129,6 +129,7 @@ def test_the_opposite_reward_has_the_opposite_gradient():
     assert all(np.array_equal(g, -fined[name]) for name, g in paid.items())
 
 
+@pytest.mark.slow
 def test_the_value_approaches_the_return():
     """Rewards of ½ at each of five steps, discounted by one half: ½ before the last step, ¾ before the one before."""
     agent = build("torch", Paid(16), discount=0.5, every=6, learning_rate=2e-2, reward_scale=0.5)

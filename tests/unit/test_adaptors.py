@@ -150,7 +150,8 @@ def test_what_cannot_be_a_model_is_named(wrong, error, words):
 @pytest.mark.parametrize(
     ("framework", "checks"),
     [
-        ("torch", "all"),
+        ("torch", "quick"),
+        pytest.param("torch", "all", marks=pytest.mark.slow),
         pytest.param("tensorflow", "all", marks=pytest.mark.slow),
         pytest.param("jax", "all", marks=pytest.mark.slow),
     ],

@@ -122,6 +122,7 @@ def same(found, expected):
     assert all(np.array_equal(found[1][name], w) for name, w in expected[1].items())
 
 
+@pytest.mark.quick("torch")
 @pytest.mark.parametrize("mask", [None, MASK], ids=["whole", "masked"])
 def test_every_form_gives_the_same_training(repeated, mask):
     expected = repeated.train(X, Y, *[] if mask is None else [mask], batch_size=SIZE, shuffle=False)
@@ -147,6 +148,7 @@ def test_the_mask_matters(repeated):
     assert repeated.train(X, Y, MASK, batch_size=SIZE, shuffle=False)[0]["loss"] != whole["loss"]
 
 
+@pytest.mark.quick("torch")
 def test_validation_in_every_form(repeated):
     repeated.train(X, Y, batch_size=SIZE, epochs=1)
     expected = repeated.rule.model.evaluate(X, Y, MASK, batch_size=SIZE)

@@ -47,6 +47,7 @@ class Again(neko.rules.BPTT):
     """The same rule by another name."""
 
 
+@pytest.mark.quick("torch")
 def test_a_rule_against_itself_deviates_nowhere(xp):
     x, y, mask = data()
     model = evaluator(xp)
@@ -62,6 +63,7 @@ def test_a_rule_against_itself_deviates_nowhere(xp):
     assert found["eprop:symmetric"]["layers.0.w_rec"].relative > 1e-3
 
 
+@pytest.mark.quick("torch")
 def test_rules_with_equal_feedback_have_equal_gradients(xp):
     """Random and adaptive feedback differ by how B goes on, not by what one B gives."""
     x, y, mask = data()

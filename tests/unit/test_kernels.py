@@ -213,6 +213,7 @@ def test_a_sparse_product_is_the_dense_one(framework: str) -> None:
         close(xp.to_numpy(product), pre @ w)
 
 
+@pytest.mark.slow
 def test_a_sparse_product_on_jax_has_derivatives_of_every_order() -> None:
     pytest.importorskip("jax")
     xp, rng = backend.get("jax", dtype="float64"), np.random.default_rng(0)

@@ -72,6 +72,7 @@ def test_gathered_gradients_make_one_step_by_the_sign_of_their_sum(xp):
     np.testing.assert_allclose(xp.to_numpy(params["b"]), [0.1, 0.0])
 
 
+@pytest.mark.quick("torch")
 def test_without_noise_and_away_from_bounds_a_device_is_the_plain_rule(xp):
     """The paper's material: a pulse moves a weight by 2 Δ w_max / (g_max - g_min)."""
     device = ConstantStep(g_min=0.0, g_max=1e-3, dg_min=1e-6)
@@ -86,6 +87,7 @@ def test_without_noise_and_away_from_bounds_a_device_is_the_plain_rule(xp):
     np.testing.assert_allclose((g["w"]["g⁺"] - g["w"]["g⁻"]) * 2.0 / 1e-3, found["w"], rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.quick("torch")
 def test_a_noisy_device_is_not_moved_by_a_zero_gradient(xp):
     device = SoftBounds(dg_min_std=0.5, dg_min_dtod=0.3, up_down=0.2)
     rule = Manhattan(device=device, w_max=1.0, seed=4)
@@ -98,6 +100,7 @@ def test_a_noisy_device_is_not_moved_by_a_zero_gradient(xp):
     assert not np.array_equal(moved["w"], once["w"])
 
 
+@pytest.mark.quick("torch")
 def test_the_same_seed_gives_the_same_device_and_compiling_changes_nothing(xp):
     device = SoftBounds(dg_min_std=0.5, dg_min_dtod=0.3)
     found, _, _ = run(xp, Manhattan(device=device, seed=4), steps=3)
@@ -140,6 +143,7 @@ DEVICES = {
 WRITTEN = [("torch", name) for name in DEVICES] + [(b, "linear") for b in backends.installed() if b != "torch"]
 
 
+@pytest.mark.quick("torch")
 @pytest.mark.parametrize(("backend", "name"), WRITTEN)
 def test_changes_far_below_a_pulse_add_up(backend, name):
     """A decay of 1e-5 a step in single precision, where a conductance of 1e-3 S has steps of 1.2e-10 S."""

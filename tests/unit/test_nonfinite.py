@@ -57,6 +57,7 @@ def fails(rule, x, y, *, after=0, updates=1):
     return error
 
 
+@pytest.mark.quick("torch")
 @pytest.mark.parametrize(
     ("backend", "kind"),
     [*(("torch", kind) for kind in RULES), *((name, "chunks") for name in backends.installed()[1:])],
@@ -88,6 +89,7 @@ def test_an_update_that_overflows(backend):
     assert error.tensor.split(" after")[0] in rule.model.params
 
 
+@pytest.mark.quick("torch")
 @pytest.mark.parametrize("backend", backends.installed())
 def test_the_last_good_checkpoint_is_kept_and_gone_on_with(backend, tmp_path):
     """Batch 2 of epoch 1 fails (of 0, 1, … each); from the checkpoint before it the run ends as if it had not."""
@@ -124,6 +126,7 @@ def test_the_last_good_checkpoint_is_kept_and_gone_on_with(backend, tmp_path):
         assert np.array_equal(host(found.rule)[name], w), name
 
 
+@pytest.mark.quick("torch")
 @pytest.mark.parametrize("backend", backends.installed())
 def test_the_optimizers_state_is_that_of_before(backend):
     """After the failure a step is the one that would have come without it."""

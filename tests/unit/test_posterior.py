@@ -221,6 +221,7 @@ def test_the_example_runs():
     assert found.failed == 0
 
 
+@pytest.mark.slow
 def test_the_notice_of_arviz_is_not_seen(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))  # a new day: the notice is due
     shown = subprocess.run([sys.executable, "-c", "import arviz"], capture_output=True, text=True, check=True)

@@ -257,6 +257,7 @@ def test_going_on_equals_one_run(tmp_path):
     assert runs.read_config(tmp_path / "part" / runs.CONFIG).epochs == 3
 
 
+@pytest.mark.slow
 def test_the_command_repeats_goes_on_and_shows(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     options = ["--hidden", 8, "--epochs", 1, "--optimizer", "manhattan", "--device", "soft_bounds"]
@@ -392,6 +393,7 @@ def test_patience_stops_early(tmp_path):
     assert runs.run(config, tmp_path, progress=False).history.epochs == 3
 
 
+@pytest.mark.slow
 def test_a_run_stopped_by_ctrl_c_says_how_to_go_on(tmp_path):
     """As a person does it: the command in a process of its own, and a signal."""
     program = [

@@ -58,6 +58,7 @@ def test_class_weights_are_the_weighted_loss_of_every_rule(kind):
     assert max(np.abs(plain[1][name] - g).max() for name, g in found[1].items()) > 1e-3
 
 
+@pytest.mark.quick("torch")
 @pytest.mark.quick("torch", "tensorflow")
 def test_class_weights_on_every_backend(xp):
     model = evaluator(xp, class_weights=WEIGHTS)

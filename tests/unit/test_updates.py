@@ -159,6 +159,7 @@ def test_the_frameworks_own_objects(xp):
         assert_path(run(xp, updates.resolve(xp, spec)), name, [RATE] * STEPS, TOLERANCE[xp.name])
 
 
+@pytest.mark.quick("torch")
 def test_two_updates_from_one_object_share_nothing(xp):
     _, adam = own_objects(xp.name)
     first, second = (run(xp, updates.resolve(xp, adam)) for _ in range(2))
@@ -166,6 +167,7 @@ def test_two_updates_from_one_object_share_nothing(xp):
         np.testing.assert_array_equal(p, second[-1][name])
 
 
+@pytest.mark.quick("torch")
 def test_state_starts_anew_with_init(xp):
     update = updates.resolve(xp, "adam", RATE)
     first, second = run(xp, update), run(xp, update)
@@ -297,6 +299,7 @@ def test_warmup_refuses_a_number_for_a_schedule():
         updates.Warmup(3, 0.1)
 
 
+@pytest.mark.quick("torch")
 def test_clipping_shortens_long_gradients_only(xp):
     gradients = {"a": xp.asarray([[3.0], [0.0]]), "b": xp.asarray([4.0])}  # norm 5
     clipped = updates.clip_by_global_norm(xp, gradients, 1.0)

@@ -169,6 +169,7 @@ def test_a_backend_is_held_against_the_first(backend):
     assert {"BPTT = torch", "outputs = torch"} <= set(names)
 
 
+@pytest.mark.slow
 def test_constants_by_neuron_and_many_neurons():
     mixed = ALIF(5, beta=[0.0, 0.1, 0.2, 0.3, 0.4], tau_m=[5.0, 10.0, 20.0, 30.0, 40.0])
     assert neko.verify(mixed, backends=["torch"]).ok
@@ -194,6 +195,7 @@ def test_a_broken_cell_is_found_out(cell):
         assert all(check.holds is None for check in report.checks if check.name in ORACLES), "rests on what is broken"
 
 
+@pytest.mark.slow
 @pytest.mark.quick("tensorflow")
 @pytest.mark.parametrize("backend", OTHERS)
 def test_broken_cells_are_found_out_elsewhere(backend):

@@ -213,6 +213,7 @@ def test_a_right_rule_holds_and_what_does_not_apply_is_noted(rule):
     assert found["ALIF: network"].value > 0.02, "an active network"
 
 
+@pytest.mark.slow
 def test_alignment_is_that_of_a_comparison():
     found = {c.name: c for c in verify_rule("eprop:random", backends=["torch"]).checks}
     exact = {c.name: c for c in verify_rule("rtrl", backends=["torch"]).checks}
@@ -270,6 +271,7 @@ def command(*arguments):
     return result.exit_code, " ".join(result.output.split())
 
 
+@pytest.mark.slow
 def test_the_command_takes_a_rule_and_a_cell(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("mine.py").write_text(
