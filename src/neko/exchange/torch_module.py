@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch._higher_order_ops.scan import scan
@@ -24,17 +25,49 @@ BATCH, TIME = 2, 3
 """Sizes of the example that a program is traced with; the program takes any."""
 
 
-class Exported(NamedTuple):
-    """Modules of PyTorch's own operations; none of them holds anything of Neko.
+class Exported:
+    """A network as modules of PyTorch's own operations; none of the modules holds anything of Neko.
 
-    ``rest(x)`` gives the state before the first step for as many examples as `x` (batch, n_in) has, ``step(x, state)``
-    the outputs (batch, outputs) and the next state, ``sequence(x)`` the outputs (batch, time, outputs) and the last
-    state for `x` (batch, time, n_in), from rest. A state is a dict of tensors (batch, n).
+    Attributes
+    ----------
+    step : torch.nn.Module
+        From ``(x, state)``, inputs (batch, n_in) and a dict of tensors (batch, n), to outputs (batch, outputs) and the
+        next state.
+    rest : torch.nn.Module
+        From inputs (batch, n_in) to the state before the first step, for as many examples.
+    sequence : torch.nn.Module
+        From inputs (batch, time, n_in) to outputs (batch, time, outputs) and the last state, from rest. It is made when
+        it is first used, which takes seconds.
     """
 
-    step: torch.nn.Module
-    sequence: torch.nn.Module
-    rest: torch.nn.Module
+    def __init__(self, model: Model) -> None:
+        self._network = model.network
+        xp, step, self._now, _ = step_program(model)
+        rest = exported(model.network, Rest(xp, model), (self._now,), ({0: Dim("batch")},))
+        self._programs = {"model": step, "rest": rest}  # `torch.export.load` looks for 'model'
+        self.step = step.module()
+        self.rest = rest.module()
+
+    @functools.cached_property
+    def sequence(self) -> torch.nn.Module:
+        return self._whole.module()
+
+    @functools.cached_property
+    def _whole(self) -> ExportedProgram:
+        x = self._now[:, None].expand(-1, TIME, -1)
+        module = Sequence(self._programs["rest"], self._programs["model"])
+        return exported(self._network, module, (x,), ({0: Dim("batch"), 1: Dim("time")},))
+
+    def save(self, path: str | Path) -> Path:
+        """Write all three as a PT2 archive, whole or not at all."""
+        path = as_path("path", path)
+        files.prepare(path.parent)
+        temporary = path.with_name(f".{path.stem}.tmp.pt2")
+        try:
+            package_pt2(temporary, exported_programs={**self._programs, "sequence": self._whole})
+            return files.write(path, temporary.read_bytes())
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 def to_torch(model: Model, path: str | Path | None = None) -> Exported:
@@ -65,39 +98,16 @@ def to_torch(model: Model, path: str | Path | None = None) -> Exported:
     Examples
     --------
     >>> import torch, neko
-    >>> step, sequence, rest = to_torch(neko.LIF(8, 2, "torch").build(3), "net.pt2")  # doctest: +SKIP
+    >>> net = to_torch(neko.LIF(8, 2, "torch").build(3))
     >>> x = torch.ones(4, 20, 3)
-    >>> y, state = step(x[:, 0], rest(x[:, 0]))  # doctest: +SKIP
-    >>> ys, last = sequence(x)  # doctest: +SKIP
+    >>> y, state = net.step(x[:, 0], net.rest(x[:, 0]))
+    >>> y.shape, sorted(state)
+    (torch.Size([4, 2]), ['layers.0.v', 'layers.0.z', 'readout.f'])
     """
-    found = programs(stepwise.check(model))
+    found = Exported(stepwise.check(model))
     if path is not None:
-        save(found, as_path("path", path))
-    return Exported(**{NAMES.get(name, name): program.module() for name, program in found.items()})
-
-
-NAMES = {"model": "step"}
-"""The step has the name in an archive that `torch.export.load` looks for."""
-
-
-def save(found: dict[str, ExportedProgram], path: Path) -> None:
-    """Write an archive, whole or not at all."""
-    files.prepare(path.parent)
-    temporary = path.with_name(f".{path.stem}.tmp.pt2")
-    try:
-        package_pt2(temporary, exported_programs=found)
-        files.write(path, temporary.read_bytes())
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def programs(model: Model) -> dict[str, ExportedProgram]:
-    """The step, the whole sequence, and the state at rest, as programs."""
-    xp, step, now, _ = step_program(model)
-    rest = exported(model.network, Rest(xp, model), (now,), ({0: Dim("batch")},))
-    x = now[:, None].expand(-1, TIME, -1)
-    sequence = exported(model.network, Sequence(rest, step), (x,), ({0: Dim("batch"), 1: Dim("time")},))
-    return {"model": step, "sequence": sequence, "rest": rest}
+        found.save(path)
+    return found
 
 
 def step_program(model: Model) -> tuple[Any, ExportedProgram, torch.Tensor, stepwise.State]:
