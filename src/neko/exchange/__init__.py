@@ -10,10 +10,10 @@ from neko.exchange.report import Entry, Report
 
 
 def __getattr__(name: str) -> Any:  # these import PyTorch
-    if name == "to_torch":
-        from neko.exchange.torch_module import to_torch
+    if name in ("Exported", "to_torch"):
+        from neko.exchange import torch_module
 
-        return to_torch
+        return getattr(torch_module, name)
     if name == "to_onnx":
         from neko.exchange.onnx import to_onnx
 
@@ -28,6 +28,7 @@ def __getattr__(name: str) -> Any:  # these import PyTorch
 __all__ = [
     "Entry",
     "ExchangeError",
+    "Exported",
     "Report",
     "from_nir",
     "load_network",

@@ -34,7 +34,4 @@ def evaluated(model: Evaluator, network: FixedPoint, x: Any, y: Any, mask: Any) 
         rates = tuple(xp.asarray((z * valid).sum(axis=(0, 1)) / valid.sum(), dtype=xp.dtype) for z in spikes)
         objective = model.objective
         forward = Forward(objective.value(xp, y, judged), objective.pooled(xp, y, judged), rates)
-        measures = {
-            name: (float(total), float(weight)) for name, (total, weight) in model.measure(forward, judged, model.params).items()
-        }
-    return model.finalise(measures)
+        return model.finalise(model.measure(forward, judged, model.params))
