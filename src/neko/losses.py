@@ -60,7 +60,14 @@ class Loss:
         check_choice("link", self.link, LINKS)
 
     def __call__(self, xp: Backend, outputs: Array, target: Array) -> Array:
-        return recording.call(self.name, self.function, xp, self.unlinked(xp, outputs), target)
+        found = recording.call(self.name, self.function, xp, self.unlinked(xp, outputs), target)
+        if len(found.shape) != len(outputs.shape) - 1:
+            raise ValueError(
+                f"the loss {self.name!r} gave an array of shape {tuple(found.shape)!r} for outputs of shape "
+                f"{tuple(outputs.shape)!r}: expected one value per step and example, a sum or mean over the last axis "
+                "only, since masks and weights are applied to these values"
+            )
+        return found
 
     def prediction(self, xp: Backend, outputs: Array) -> Array:
         """The prediction: the link applied to outputs."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import neko
 from neko import losses
 from neko.losses import LOSSES, Loss
 
@@ -163,3 +164,16 @@ def test_names_functions_and_errors():
     for wrong in (None, 3, ["mse"]):
         with pytest.raises(TypeError, match="expected one of"):
             losses.resolve(wrong)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [lambda xp, y, t: xp.mean(xp.square(y - t)), lambda xp, y, t: xp.sum(xp.square(y - t), axis=-1, keepdims=True)],
+    ids=["a mean over all", "an axis too many"],
+)
+def test_a_loss_that_is_no_value_per_step_is_refused(wrong):
+    """Masks and weights would be applied to nothing."""
+    pytest.importorskip("torch")
+    model = neko.Evaluator(neko.RNN(4, 2, "torch"), loss=wrong)
+    with pytest.raises(ValueError, match="expected one value per step and example"):
+        neko.BPTT(model).step(np.ones((3, 5, 2)), np.ones((3, 5, 2)), np.ones((3, 5)))
