@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from pathlib import Path
 from typing import Any
 
@@ -177,6 +178,7 @@ class Sweep:
             check_same(read_plan(path), self.plan, self.folder)
         elif (self.folder / CONFIG).exists():
             raise ValueError(f"{self.folder} holds a run: expected another folder for a sweep")
+        files.check_inside(self.folder, TRIALS)
         files.prepare(self.folder / TRIALS)
         files.clean(self.folder)
         files.write(path, yaml.safe_dump(self.plan.plain(), sort_keys=False, allow_unicode=True).encode())
@@ -194,17 +196,12 @@ class Sweep:
     def report(self) -> Results:
         """Write ``sweep.csv`` and the figure."""
         found = self.write()
-        settings = [setting for setting in found.settings if found.measure and setting.spread(found.measure).count]
-        if found.measure and settings:
-            spreads = [setting.spread(found.measure) for setting in settings]
+        spreads = [(setting.values, setting.spread(found.measure or "")) for setting in found.settings]
+        known = [(values, spread.mean, spread.deviation) for values, spread in spreads if math.isfinite(spread.mean)]
+        if found.measure and known:
+            settings, means, deviations = zip(*known, strict=True)
             logarithmic = {name for name, values in self.plan.vary.items() if getattr(values, "scale", "") == "log"}
-            figure = plots.sweep(
-                [setting.values for setting in settings],
-                [found.mean for found in spreads],
-                [found.deviation for found in spreads],
-                found.measure,
-                logarithmic=logarithmic,
-            )
+            figure = plots.sweep(settings, means, deviations, found.measure, logarithmic=logarithmic)
             plots.save(figure, self.folder / FIGURE)
         return found
 
