@@ -151,7 +151,7 @@ def test_damaged_files_are_refused(tmp_path):
     weights.write_bytes(good)
     for content in (text[:-20], b"[]", b"[" * 100_000, b"\xff", b" " * (2**20 + 1)):
         config.write_bytes(content)
-        with pytest.raises(CheckpointError, match=r"JSON|neko|bytes"):
+        with pytest.raises(CheckpointError, match=r"JSON|neko|bytes|UTF-8"):
             neko.load_pretrained(tmp_path)
     config.unlink()
     with pytest.raises(FileNotFoundError, match=r"config\.json"):
