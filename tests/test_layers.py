@@ -69,7 +69,7 @@ ARROWS = {
         *("tree", "errors", "identity", "io", "backend", "encoders", "environments", "models", "rules", "updates"),
         *("typing", "training"),
     },
-    "datasets": {"registry"},
+    "datasets": {"registry", "io"},
     "encoders": {"registry"},
     "verification": {"tree", "registry", "backend", "cells", "models", "objective", "evaluator", "rules", "training"},
     "plots": {"io", "rules", "training", "bayes", "backend", "devices"},

@@ -15,7 +15,12 @@ import numpy as np
 
 def is_real(value: Any) -> bool:
     """Whether a value is a finite real number of Python or NumPy; a bool is not."""
-    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+    if not isinstance(value, Real) or isinstance(value, bool):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer beyond all floating-point numbers
+        return False
 
 
 def plain(value: Any) -> Any:

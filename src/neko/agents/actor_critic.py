@@ -280,4 +280,5 @@ class ActorCritic:
 
     def resume(self, path: str | Path) -> None:
         """As `load`, from a file that `save` wrote."""
-        self.load(checkpoint.read(path))
+        with checkpoint.expected(path):
+            self.load(checkpoint.read(path))

@@ -15,6 +15,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from neko.backend.update import Update, choose
 from neko.errors import CheckpointError
+from neko.io import snapshot
 
 
 def eager(name: str) -> Any:
@@ -140,11 +141,43 @@ class TorchUpdate(Update):
             if any(shape not in ((), tuple(w.shape)) for shape in shapes.values()):
                 raise CheckpointError(f"update has arrays of shapes {shapes!r}: expected {tuple(w.shape)!r}")
         current = optimizer.state_dict()["param_groups"]
+        for now, then in zip(current, saved["groups"], strict=True):
+            check_options("the optimizer", plain(now), then, same=(bool, str))
+        if self.injected and remembered:
+            self.check_memory(own, saved["memory"])
         groups = [{**now, **with_tuples(now, then)} for now, then in zip(current, saved["groups"], strict=True)]
         optimizer.load_state_dict({"state": remembered, "param_groups": groups})
         if scheduler is not None:
+            check_options("the scheduler", plain(scheduler.state_dict()), saved["scheduler"])
             scheduler.load_state_dict(saved["scheduler"])
         return template
+
+    def check_memory(self, own: dict[str, Any], memory: list[dict[str, Any]]) -> None:
+        """CheckpointError unless the memory is of the form that it has after a step."""
+        other = self.init(own)
+        self.step(own, {name: torch.zeros_like(w) for name, w in own.items()}, other, 0.0)
+        for now, then in zip(self.exported(None, other)["memory"], memory, strict=True):
+            found, wanted = ({k: snapshot.like(v) for k, v in entry.items()} for entry in (then, now))
+            if found != wanted:
+                raise CheckpointError(f"update remembers {found!r}: expected {wanted!r}")
+
+
+def check_options(what: str, now: dict[str, Any], then: Any, *, same: type | tuple[type, ...] = ()) -> None:
+    """CheckpointError unless the saved options have present names and kinds, and present values of the kinds `same`."""
+    if not isinstance(then, dict) or not then.keys() <= now.keys():
+        raise CheckpointError(f"{what} has the options {then!r}: expected some of {sorted(now)!r}")
+    for name, value in then.items():
+        if not alike(now[name], value) or (isinstance(now[name], same) and value != now[name]):
+            raise CheckpointError(f"{what} has {name}={value!r}: expected as {now[name]!r}")
+
+
+def alike(now: Any, then: Any) -> bool:
+    """Whether a saved option is of the kind of the present one; where that is None, it may be a number."""
+    if isinstance(then, list) and isinstance(now, list):
+        return len(then) == len(now) and all(map(alike, now, then))
+    if isinstance(then, int | float) and (now is None or isinstance(now, int | float)):
+        return abs(then) < 2**63 and isinstance(then, bool) == isinstance(now, bool)
+    return then is None or snapshot.like(then) == snapshot.like(now)
 
 
 def copied(memory: dict[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,8 @@ from neko.datasets.dataset import Dataset, padded
 
 MICROSECONDS = 1000.0
 """Of a millisecond: events have their time in µs, options in ms."""
+NUMBERS = 2**27
+"""Of a recording as spikes, of 8 bytes each while they are counted: 1 GiB."""
 
 
 def binned(
@@ -76,6 +78,11 @@ def binned(
     steps = int(t.max(initial=0)) + 1 if steps is None else check_integer("steps", steps)
     columns, rows = -(-columns // pool), -(-rows // pool)
     inputs = polarities * rows * columns
+    if steps * inputs > NUMBERS:
+        raise ValueError(
+            f"{steps:,} steps of {inputs:,} inputs: expected at most {NUMBERS:,} numbers of a recording; give steps, "
+            "or a longer step"
+        )
     entry = (((t * polarities + p) * rows + y // pool) * columns + x // pool)[t < steps]
     frames = np.bincount(entry, minlength=steps * inputs).reshape(steps, inputs)
     return (frames if counts else frames > 0).astype(np.float32)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-import zipfile
-import zlib
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,6 +14,8 @@ import numpy as np
 import pooch
 from filelock import FileLock
 from requests import RequestException, Response
+
+from neko.io import archives
 
 TIMEOUT = 30.0
 """Timeout of a server in seconds."""
@@ -70,7 +70,7 @@ def digest(path: Path, algorithm: str) -> str:
     if algorithm in CONTENTS:
         try:
             return f"{algorithm}:{CONTENTS[algorithm](path)}"
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        except (OSError, ValueError) as error:
             return f"{algorithm}:unreadable ({error})"
     if algorithm == "git-blob":
         state = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)
@@ -93,12 +93,11 @@ def arrays_digest(arrays: Mapping[str, np.ndarray]) -> str:
 
 
 def npz_digest(path: Path) -> str:
-    with np.load(path) as arrays:
-        return arrays_digest(arrays)
+    return arrays_digest(archives.arrays(path))
 
 
 def zip_state(path: Path) -> str:
-    with zipfile.ZipFile(path) as archive:
+    with archives.opened(path) as archive:
         damaged = archive.testzip()
     return f"damaged at {damaged}" if damaged else "whole"
 
@@ -155,7 +154,7 @@ def find(file: DataFile) -> Path:
     target = cache_folder() / file.name
     if target.is_file() and file.is_right(target):
         return target
-    arrays = None if file.made is None else right_arrays(file, file.made())
+    arrays = None if file.made is None else made(file, file.made)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{target}.lock"):
@@ -180,8 +179,7 @@ def find(file: DataFile) -> Path:
 
 def arrays_of(file: DataFile) -> dict[str, np.ndarray]:
     """The arrays of an npz file; errors as `find`."""
-    with np.load(find(file)) as arrays:
-        return dict(arrays)
+    return archives.arrays(find(file))
 
 
 def repository(name: str, commit: str) -> DataFile:
@@ -191,8 +189,12 @@ def repository(name: str, commit: str) -> DataFile:
     return DataFile(f"archives/{stem}.zip", ("zip:whole",), urls)
 
 
-def right_arrays(file: DataFile, arrays: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
-    """The arrays; OSError unless they have the checksum of the file."""
+def made(file: DataFile, make: Callable[[], Mapping[str, np.ndarray]]) -> Mapping[str, np.ndarray]:
+    """The arrays of a file that is made from others; OSError unless they have its checksum."""
+    try:
+        arrays = make()
+    except ValueError as error:
+        raise OSError(f"data file {file.name!r} cannot be made: {error}; delete that, and it is fetched") from error
     found = f"arrays:{arrays_digest(arrays)}"
     if found not in file.checksums:
         raise OSError(

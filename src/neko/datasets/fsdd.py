@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import re
 import wave
-import zipfile
 from itertools import pairwise
 
 import numpy as np
@@ -14,6 +13,7 @@ from neko.arguments import check_integer, check_number
 from neko.datasets.dataset import Dataset
 from neko.datasets.entry import DATASETS
 from neko.datasets.fetch import DataFile, arrays_of, find, repository
+from neko.io import archives
 
 SAMPLE_RATE = 8000
 LOWEST, HIGHEST = 100.0, 3600.0
@@ -32,7 +32,7 @@ def recordings() -> dict[str, np.ndarray]:
     ``audio`` of all, where each begins and ends in it (``offsets``), and of each the digit (``labels``), ``speaker`` in
     ``speaker_names`` and ``index``, its number for its digit and speaker; ``sample_rate`` in Hz.
     """
-    with zipfile.ZipFile(find(ARCHIVE)) as archive:
+    with archives.opened(find(ARCHIVE)) as archive:
         named = [(re.search(r"/recordings/(\d)_([a-z]+)_(\d+)\.wav$", name), name) for name in archive.namelist()]
         files = sorted((int(m[1]), m[2], int(m[3]), name) for m, name in named if m)
         audio, rates = [], set()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import zipfile
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 import numpy as np
 
 from neko.datasets.fetch import DataFile, find
+from neko.io import archives
 
 ARCHIVE = DataFile(
     "mitdb/mit-bih-arrhythmia-database-1.0.0.zip",
@@ -38,7 +38,7 @@ CLASS = {
 def beats() -> dict[str, np.ndarray]:
     """``adc``, ``range``, ``y``, ``record`` and ``length`` of all beats, see `neko.datasets.ecg.Beats`."""
     found = []
-    with zipfile.ZipFile(find(ARCHIVE)) as archive:
+    with archives.opened(find(ARCHIVE)) as archive:
         members = {PurePosixPath(name).name: name for name in archive.namelist()}
         for number in sorted(name[:3] for name in members if re.fullmatch(r"\d{3}\.atr", name)):
             signal = first_signal(archive.read(members[f"{number}.dat"]))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import PurePosixPath
 
 import numpy as np
@@ -12,6 +11,7 @@ from neko.datasets.dataset import Dataset
 from neko.datasets.entry import DATASETS
 from neko.datasets.events import binned
 from neko.datasets.fetch import DataFile, arrays_of, find, repository
+from neko.io import archives
 
 SENSOR = (34, 34, 2)
 """Columns, rows and polarities."""
@@ -25,7 +25,7 @@ def recordings() -> dict[str, np.ndarray]:
     ``x``, ``y``, ``p``, ``t`` of all events, and for each recording where its events begin and end (``offsets``), its
     label, its number in N-MNIST (``sample_id``) and whether it is for the test.
     """
-    with zipfile.ZipFile(find(ARCHIVE)) as archive:
+    with archives.opened(find(ARCHIVE)) as archive:
         files = {PurePosixPath(name).name: name for name in archive.namelist() if "/NMNISTsmall/" in name}
         lists = [archive.read(files[name]).decode() for name in ("train1K.txt", "test100.txt")]
         parts = [
@@ -33,8 +33,8 @@ def recordings() -> dict[str, np.ndarray]:
         ]
         number, label = np.concatenate(parts).T
         contents = [archive.read(files[f"{k}.bs2"]) for k in number]
-    # Five bytes an event: x, y, then one bit of polarity and 23 of time, the largest first.
-    byte = np.frombuffer(b"".join(contents), np.uint8).reshape(-1, 5).T
+        # Five bytes an event: x, y, then one bit of polarity and 23 of time, the largest first.
+        byte = np.frombuffer(b"".join(contents), np.uint8).reshape(-1, 5).T
     time = byte[2:].astype(np.uint32)
     return {
         "x": byte[0],

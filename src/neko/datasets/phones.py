@@ -39,6 +39,10 @@ CLASSES: dict[int, dict[str, int]] = {
 """Class number of each phone, for 61 and for 39 classes."""
 
 
+LAST = 2**31
+"""No segment ends later, in samples."""
+
+
 def read_segments(text: str, name: str) -> list[tuple[int, int, str]]:
     """(begin, end, phone) in samples, of a transcription with a line ``begin end phone`` for each.
 
@@ -54,7 +58,7 @@ def read_segments(text: str, name: str) -> list[tuple[int, int, str]]:
             raise ValueError(f"{name}, line {number}: {line!r}: expected 'begin end phone' in samples") from error
         if phone not in PHONES:
             raise ValueError(f"{name}, line {number}: phone {phone!r}: expected one of {PHONES!r}")
-        if begin < (segments[-1][1] if segments else 0) or end <= begin:
+        if begin < (segments[-1][1] if segments else 0) or not begin < end < LAST:
             raise ValueError(
                 f"{name}, line {number}: segment {line!r}: expected segments in order that do not overlap; copy it anew"
             )

@@ -26,11 +26,13 @@ def read_audio(content: bytes, name: str) -> np.ndarray:
             f"{name} has (rate, channels, bytes per sample) = {kind!r}: expected {(SAMPLE_RATE, 1, 2)!r}; "
             "convert it, for example with sox"
         )
+    if declared < 0:
+        raise ValueError(f"{name} has a header that promises {declared} samples; copy it anew")
     if len(data) < 2 * declared:
         raise ValueError(
             f"{name} is cut off: its header promises {declared} samples and {len(data) // 2} are there; copy it anew"
         )
-    return np.frombuffer(data, dtype, count=declared).astype(np.int16)
+    return np.frombuffer(data[: 2 * declared], dtype).astype(np.int16)
 
 
 def read_riff(content: bytes, name: str) -> tuple[tuple[int, int, int], bytes, int, str]:
@@ -39,7 +41,7 @@ def read_riff(content: bytes, name: str) -> tuple[tuple[int, int, int], bytes, i
         with wave.open(io.BytesIO(content)) as file:
             kind = (file.getframerate(), file.getnchannels(), file.getsampwidth())
             return kind, file.readframes(file.getnframes()), file.getnframes(), "<i2"
-    except (wave.Error, EOFError) as error:
+    except (wave.Error, EOFError, RuntimeError) as error:
         raise ValueError(f"{name} is no audio file that can be read ({error}): expected RIFF or NIST SPHERE") from error
 
 

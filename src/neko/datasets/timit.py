@@ -15,7 +15,10 @@ from neko.datasets import speech
 from neko.datasets.dataset import Dataset, padded
 from neko.datasets.entry import DATASETS
 from neko.datasets.fetch import DataFile, data_folder, find
+from neko.io import limited
 
+LIMIT = 2**26
+"""Bytes of a file of the corpus, whose largest have a quarter of a megabyte: 64 MiB."""
 Folder = Path | zipfile.Path
 AnyFolder = TypeVar("AnyFolder", Path, zipfile.Path)
 
@@ -208,8 +211,24 @@ def assembled(train: list[Sentence], test: list[Sentence], phones: int) -> Datas
     return Dataset(x, y, x_test, y_test, phones, mask, mask_test)
 
 
+def content(file: Folder) -> bytes:
+    """The bytes of a file of the corpus or of the archive, whose members have known sizes."""
+    return limited.content(file, LIMIT) if isinstance(file, Path) else file.read_bytes()
+
+
+def ascii(file: Folder) -> str:
+    """The text of a transcription."""
+    try:
+        return content(file).decode("ascii")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{file} is not text in ASCII: {error}; copy it anew") from error
+
+
 def framed(sentence: Sentence, phones: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Features (time, 39), labels (time,) and mask (time,) of one sentence."""
-    x = speech.features(speech.read_audio(sentence.audio.read_bytes(), str(sentence.audio)))
-    segments = transcription.read_segments(sentence.segments.read_text("ascii"), str(sentence.segments))
+    signal = speech.read_audio(content(sentence.audio), str(sentence.audio))
+    if len(signal) < speech.WINDOW:
+        raise ValueError(f"{sentence.audio} has {len(signal)} samples: expected {speech.WINDOW} at least, one frame")
+    x = speech.features(signal)
+    segments = transcription.read_segments(ascii(sentence.segments), str(sentence.segments))
     return x, *transcription.labels(segments, speech.centres(len(x)), phones)

@@ -13,7 +13,7 @@ from neko.arguments import as_path
 from neko.devices.base import DEVICES, Device
 from neko.devices.imperfections import IMPERFECTIONS
 from neko.devices.storage import STORAGES, Storage
-from neko.io import files
+from neko.io import files, plain
 from neko.registry import Registry
 
 FORMAT = 1
@@ -64,10 +64,7 @@ def load(path: str | Path) -> Device | Storage:
     path = as_path("path", path)
     if not path.is_file():
         raise FileNotFoundError(f"no device file {str(path)!r}: expected a file that `neko device fit` wrote")
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is no JSON: {error}; expected a file that `neko device fit` wrote") from error
+    content = plain.read_json(path)
     if not isinstance(content, dict) or MARK not in content:
         raise ValueError(f"{path} is JSON, but no device of neko: it has no {MARK!r}")
     if not isinstance(content[MARK], int) or content[MARK] > FORMAT:
@@ -78,7 +75,7 @@ def load(path: str | Path) -> Device | Storage:
     try:
         device: Device | Storage = rebuilt(STORAGES if STORAGES.kind in content else DEVICES, content)
         return device
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, LookupError, AttributeError, OverflowError) as error:
         raise ValueError(f"{path} was altered, or is of another neko: {error}") from error
 
 

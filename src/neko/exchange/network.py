@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import operator
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ def load_network(path: str | Path, backend: Any) -> Model:
     try:
         xp = backends.get(backend) if isinstance(backend, str) else backend
         model = network_of(state["network"], state["params"], xp)
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise CheckpointError(f"{path} holds no network, as `neko import` writes it: {error}") from error
     load_weights(model, path)
     return model
@@ -69,8 +70,13 @@ def network_of(described: dict[str, Any], params: dict[str, Any], xp: Any) -> Mo
     widths = [params[f"layers.{i}.w_in"].shape[1] for i in range(len(described["cells"]))]
     cells = [restore(cell, width) for cell, width in zip(described["cells"], widths, strict=True)]
     outputs, task = params["readout.w_out"].shape[1], described["task_type"]
+    sizes = [params["layers.0.w_in"].shape[0], *(cell.units for cell in cells)]
+    recurrent = sum(cell.units**2 * len(cell.recurrent_currents) for cell in cells)
+    drawn = recurrent + sum(map(operator.mul, sizes, [*widths, outputs]))
+    if drawn > (there := sum(w.size for w in params.values())):  # before they take memory
+        raise ValueError(f"the network has {drawn:,} weights, {there:,} are there")
     model = Model(cells, outputs, xp, task_type=task, **described["readout"])
-    return model.build(params["layers.0.w_in"].shape[0])
+    return model.build(sizes[0])
 
 
 def restore(described: dict[str, Any], width: int) -> Cell:

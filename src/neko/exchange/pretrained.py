@@ -19,13 +19,13 @@ from neko.evaluator import Evaluator
 from neko.exchange import described
 from neko.exchange.card import card
 from neko.exchange.network import describe_network, network_of
-from neko.io import files
+from neko.io import files, limited, plain
 
 FORMAT = 1
 """Version of the layout; a reader refuses higher ones."""
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
-LARGEST = 1 << 20
-"""Bytes that a configuration may have."""
+LARGEST = 2**32
+"""Bytes that the weights may have: 4 GiB."""
 
 
 def save_pretrained(
@@ -121,7 +121,7 @@ def load_pretrained(folder: str | Path, *, backend: Any = None) -> Any:
             raise FileNotFoundError(f"{folder} has no {name}: expected a folder that neko.save_pretrained wrote")
     config = read_config(folder / CONFIG)
     try:
-        weights = load_tensors((folder / WEIGHTS).read_bytes())
+        weights = load_tensors(limited.content(folder / WEIGHTS, LARGEST))
     except (SafetensorError, ValueError, TypeError, AttributeError, KeyError) as error:
         raise CheckpointError(f"{folder / WEIGHTS} is truncated or no safetensors file ({error})") from error
     try:
@@ -143,12 +143,10 @@ def load_pretrained(folder: str | Path, *, backend: Any = None) -> Any:
 
 def read_config(path: Path) -> dict[str, Any]:
     """A configuration; CheckpointError for one that is too large, no JSON object, or of a newer layout."""
-    if path.stat().st_size > LARGEST:
-        raise CheckpointError(f"{path} has {path.stat().st_size:,} bytes: expected at most {LARGEST:,}")
     try:
-        config = json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path} is no JSON: {error}") from error
+        config = plain.read_json(path)
+    except ValueError as error:
+        raise CheckpointError(str(error)) from error
     if not isinstance(config, dict) or config.get("library") != "neko":
         raise CheckpointError(f"{path} was not written by neko: expected 'library': 'neko'")
     layout = config.get("format")

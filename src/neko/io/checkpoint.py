@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from safetensors.numpy import save
 from neko import __version__
 from neko.arguments import as_path
 from neko.errors import CheckpointError
-from neko.io import files
+from neko.io import files, plain
 
 FORMAT = 1
 """Version of the layout; a reader refuses higher ones."""
@@ -60,7 +62,7 @@ def read(path: str | Path) -> dict[str, Any]:
     if "neko" not in metadata:
         raise CheckpointError(f"{path} holds tensors but was not written by neko")
     try:
-        head = json.loads(metadata["neko"])
+        head = plain.from_json(metadata["neko"])
         found = head.pop("digest")
         layout = head["format"]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -70,10 +72,25 @@ def read(path: str | Path) -> dict[str, Any]:
             f"{path} has layout {layout!r}, of neko {head.get('neko')!r}: this is neko {__version__}, which reads "
             f"up to {FORMAT}; update neko"
         )
-    if found != digest(head, tensors):
-        raise CheckpointError(f"{path} was altered or damaged: its SHA-256 is not the one it was written with")
-    state: dict[str, Any] = join(head["state"], tensors)
-    return state
+    with expected(path):
+        if found != digest(head, tensors):
+            raise CheckpointError(f"{path} was altered or damaged: its SHA-256 is not the one it was written with")
+        state: dict[str, Any] = join(head["state"], tensors)
+        return {**state}
+
+
+@contextlib.contextmanager
+def expected(path: str | Path) -> Iterator[None]:
+    """CheckpointError, with the path, where the parts of a state are not there or are not what was expected of them.
+
+    A file that is whole may still be of another kind of run, or may be forged.
+    """
+    try:
+        yield
+    except CheckpointError:
+        raise
+    except (TypeError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:
+        raise CheckpointError(f"{path} holds another state than expected ({error!r})") from error
 
 
 def listed(path: str | Path) -> list[Path]:

@@ -29,7 +29,8 @@ def write(path: str | Path, data: bytes) -> Path:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
+        temporary.unlink(missing_ok=True)  # of a process that was killed and had this number
+        with temporary.open("xb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -63,6 +64,15 @@ def prepare(folder: Path) -> None:
         raise type(error)(error.errno, f"{folder}: {error.strerror}: {remedy}") from error
     if not os.access(folder, os.W_OK | os.X_OK):
         raise PermissionError(errno.EACCES, f"{folder}: {os.strerror(errno.EACCES)}: {remedy}")
+
+
+def check_inside(folder: Path, *names: str) -> None:
+    """ValueError for parts of a folder that lead out of it by a link: what is written there would be elsewhere."""
+    for name in names:
+        place = (folder / name).resolve()
+        if not place.is_relative_to(folder.resolve()):
+            remedy = f"expected a folder in {folder}; a link may stand for the whole"
+            raise ValueError(f"{folder / name} is a link to {place}: {remedy}")
 
 
 def clean(folder: Path) -> None:

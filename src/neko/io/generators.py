@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from neko.errors import CheckpointError
+
 
 def state(generator: Any = None) -> dict[str, Any]:
     """Their states, and that of a loader's own `torch.Generator`, as numbers and arrays.
@@ -26,7 +28,14 @@ def state(generator: Any = None) -> dict[str, Any]:
 
 
 def restore(saved: dict[str, Any], generator: Any = None) -> None:
-    """Set them to the states that `state` returned."""
+    """Set them to the states that `state` returned; CheckpointError for anything else."""
+    try:
+        set_states(saved, generator)
+    except (ValueError, TypeError, LookupError, RuntimeError, OverflowError, AttributeError) as error:
+        raise CheckpointError(f"the states of random generators are no such states: {error}") from error
+
+
+def set_states(saved: dict[str, Any], generator: Any) -> None:
     python, legacy = saved["python"], saved["numpy"]
     random.setstate((python["version"], tuple(int(w) for w in python["words"]), python["gauss"]))
     np.random.set_state((legacy["kind"], legacy["keys"], legacy["position"], legacy["has_gauss"], legacy["cached"]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import csv
+import array
 import io
 import math
 import wave
@@ -11,7 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from neko.io import files
+from neko.io import archives, files, limited
+
+LIMIT = 2**30
+"""Bytes of the numbers of a signal, as they are in memory, eight each of a CSV or WAV file: 1 GiB."""
 
 
 def read(path: Path) -> tuple[list[str], np.ndarray]:
@@ -38,25 +41,26 @@ def read(path: Path) -> tuple[list[str], np.ndarray]:
 
 
 def from_csv(path: Path) -> tuple[list[str], np.ndarray]:
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not text in UTF-8: expected numbers, a column for each channel") from error
-    between = next((sign for sign in ";\t" if sign in text), ",")
-    lines = [(n, row) for n, row in enumerate(csv.reader(text.splitlines(), delimiter=between), 1) if any(row)]
-    named = bool(lines) and all(number(field) is None for field in lines[0][1])
-    rows = []
-    for n, row in lines[named:]:
+    first: list[str] = []
+    named, found = False, array.array("d")
+    for n, row in limited.rows(path, LIMIT):
+        if not first:
+            first, named = row, all(number(field) is None for field in row)
+            if named:
+                continue
         values = [number(field) for field in row]
         wrong = [field for field, value in zip(row, values, strict=True) if value is None]
         if wrong:
             raise ValueError(f"{path}, line {n}: {wrong[0]!r}: expected a finite number")
-        if len(row) != len(lines[0][1]):
-            raise ValueError(f"{path}, line {n}: {len(row)} columns: expected {len(lines[0][1])}, as in the first line")
-        rows.append(values)
-    if not rows:
+        if len(row) != len(first):
+            raise ValueError(f"{path}, line {n}: {len(row)} columns: expected {len(first)}, as in the first line")
+        if 8 * len(found) > LIMIT:
+            raise ValueError(f"{path}, line {n}: expected at most {LIMIT // 8:,} numbers in a file")
+        found.extend(value for value in values if value is not None)
+    if not found:
         raise ValueError(f"{path} holds no numbers: expected a row for each sample")
-    return [name.strip() for name in lines[0][1]] if named else [], np.array(rows, dtype=np.float64)
+    x = np.frombuffer(found, np.float64).reshape(-1, len(first))
+    return [name.strip() for name in first] if named else [], x
 
 
 def number(field: str) -> float | None:
@@ -69,18 +73,15 @@ def number(field: str) -> float | None:
 
 
 def from_npy(path: Path) -> tuple[list[str], np.ndarray]:
-    try:
-        x = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise ValueError(f"{path} is not an array of NumPy: {error}") from error
+    x = archives.read_array(path, LIMIT)
     return [], x[:, None] if x.ndim == 1 else x
 
 
 def from_wav(path: Path) -> tuple[list[str], np.ndarray]:
     try:
-        with wave.open(str(path)) as file:
+        with wave.open(io.BytesIO(limited.content(path, LIMIT // 8))) as file:
             channels, width, data = file.getnchannels(), file.getsampwidth(), file.readframes(file.getnframes())
-    except (wave.Error, EOFError) as error:
+    except (wave.Error, EOFError, RuntimeError) as error:
         raise ValueError(f"{path}: {str(error) or 'it ends early'}: expected uncompressed integers in WAV") from error
     data = data[: len(data) // (width * channels) * width * channels]
     if width == 1:  # the only width without a sign

@@ -66,7 +66,12 @@ def load_weights(model: Any, path: str | Path, *, changed: Sequence[str] = ()) -
     """
     trained = trainable(model)
     names = identity.check_names("changed", changed)
-    state = checkpoint.read(path)
+    with checkpoint.expected(path):
+        load_state(trained, checkpoint.read(path), path, names)
+
+
+def load_state(trained: Any, state: dict[str, Any], path: str | Path, names: Any) -> None:
+    """Load the parameters and buffers of a file's state into a model."""
     described = state.get("model")
     if state.get("kind") == "training":
         described = state["identity"].get("model")

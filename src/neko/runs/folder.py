@@ -62,15 +62,16 @@ class Run(ABC):
         if not found:
             raise FileNotFoundError(f"{self.folder / CHECKPOINTS} has no checkpoint: expected a run with an epoch done")
         trainer = Trainer(self.learner())
-        state = checkpoint.read(found[-1])
-        for name, value in trainer.rule.identity().items():
-            written = state["identity"].get(name)
-            if written != value:
-                raise CheckpointError(
-                    f"{found[-1]} was written with {name}={written!r}: {self.folder / CONFIG} says {value!r}"
-                )
-        trainer.rule.load(state["learner"], [trainer.rule.model.examples(*batch) for batch in self.batches()])
-        trainer.history.update(state["history"])
+        with checkpoint.expected(found[-1]):
+            state = checkpoint.read(found[-1])
+            for name, value in trainer.rule.identity().items():
+                written = state["identity"].get(name)
+                if written != value:
+                    raise CheckpointError(
+                        f"{found[-1]} was written with {name}={written!r}: {self.folder / CONFIG} says {value!r}"
+                    )
+            trainer.rule.load(state["learner"], [trainer.rule.model.examples(*batch) for batch in self.batches()])
+            trainer.history.replace(state["history"])
         return trainer
 
     def batches(self) -> list[tuple[Any, Any, Any]]:
@@ -109,6 +110,7 @@ class Run(ABC):
     def go(self, *, resume: bool, changed: Sequence[str], progress: bool, distributed: bool = False) -> None:
         """Train in the folder; see `run`."""
         check_place(self.folder)
+        files.check_inside(self.folder, CHECKPOINTS, FIGURES)
         self.world = start(backends.get(self.config.backend, device=self.config.processor)) if distributed else World()
         if self.world.writes and not resume and (self.folder / CONFIG).exists():
             remedy = f"neko {self.config.command} --resume"

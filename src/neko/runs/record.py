@@ -13,12 +13,10 @@ import yaml
 
 from neko import __version__
 from neko.arguments import check_choice
-from neko.io import files
+from neko.io import files, plain
 from neko.runs.config import COMMANDS, Config
 
 CONFIG, HISTORY = "config.yaml", "history.csv"
-LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""That of C, where PyYAML was built with it, is ten times as fast."""
 PACKAGES = {"torch": ("torch",), "jax": ("jax", "optax"), "tensorflow": ("tensorflow", "keras")}
 """Packages that the numbers of a run depend on, by backend."""
 
@@ -49,11 +47,9 @@ def config_of(path: str | Path, found: dict[str, Any]) -> Config:
 def contents(path: str | Path) -> dict[str, Any]:
     """The sections of a run's `config.yaml`."""
     try:
-        found = yaml.load(Path(path).read_text(encoding="utf-8"), LOADER)
+        found = plain.read_yaml(Path(path))
     except FileNotFoundError as error:
         raise FileNotFoundError(f"no file {path}: expected the config.yaml of a run, or its folder") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is no YAML: {' '.join(str(error).split())}") from error
     if not isinstance(found, dict) or "options" not in found:
         raise ValueError(f"{path}: expected a section 'options' with names and values")
     return found
@@ -83,6 +79,8 @@ def version(package: str) -> str:
 def warn_of_versions(folder: Path, backend: str) -> None:
     """Warn if the versions differ from those that the run began with."""
     then = contents(folder / CONFIG).get("versions") or {}
+    if not isinstance(then, dict):
+        raise ValueError(f"{folder / CONFIG}: versions={then!r}: expected packages with their versions")
     changed = {name: (then[name], now) for name, now in versions(backend).items() if then.get(name, now) != now}
     if changed:
         told = ", ".join(f"{name} {a} then, {b} now" for name, (a, b) in changed.items())

@@ -71,7 +71,7 @@ def summary(folder: Path) -> Summary | None:
     try:
         found = contents(folder / CONFIG)
         command = found.get("command")
-        if command is not None and command not in COMMANDS:
+        if isinstance(command, str) and command not in COMMANDS:
             return None
         config = config_of(folder / CONFIG, found)
         return Summary(folder, date, config, History.load(folder / HISTORY) if there else History())

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from neko.arguments import check_choice, check_integer, check_known
+from neko.io import plain
 from neko.runs.config import COMMANDS, Config
 from neko.sweeps.space import Range, Varied, varied
 
@@ -19,6 +19,8 @@ KEYS = ("command", "options", "vary", "seeds", "search", "trials", "search_seed"
 SEARCHES = ("grid", "random", "tpe")
 APART = {"seed": "seeds: 0:10 beside options", "report": "none, since every trial would write the same file"}
 """Options that a sweep does not take, and what is expected in their place."""
+MOST = 100_000
+"""Trials of a sweep."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,9 @@ class Plan:
         for name, values in self.vary.items():
             if self.search == "grid" and isinstance(values, Range) and values.steps is None and not values.whole:
                 raise ValueError(f"vary.{name}={values.plain()!r}: a grid expects also steps, such as steps: 3")
+        settings = self.trials or math.prod(values.count for values in self.vary.values())
+        if settings * len(self.seeds) > MOST:
+            raise ValueError(f"{settings:,} settings with {len(self.seeds):,} seeds: expected at most {MOST:,} trials")
 
     def config(self, values: dict[str, Any], seed: int) -> Config:
         """The configuration of a trial."""
@@ -116,11 +121,9 @@ def read_plan(path: str | Path) -> Plan:
         If there is no such file.
     """
     try:
-        found = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        found = plain.read_yaml(Path(path))
     except FileNotFoundError as error:
         raise FileNotFoundError(f"no file {path}: expected the YAML of a sweep") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is no YAML: {' '.join(str(error).split())}") from error
     try:
         return plan_of(found)
     except ValueError as error:
@@ -180,7 +183,7 @@ def seeds_of(given: Any) -> tuple[int, ...]:
     ((0, 1, 2, 3), (7, 3), (5,))
     """
     if isinstance(given, str) and (ends := re.fullmatch(r"\s*(\d+)\s*:\s*(\d+)\s*", given)):
-        found: Sequence[Any] = range(int(ends[1]), int(ends[2]))
+        found: Sequence[Any] = range(int(ends[1]), min(int(ends[2]), int(ends[1]) + MOST + 1))
     elif isinstance(given, str) and re.fullmatch(r"\s*\d+(\s*,\s*\d+)*\s*", given):
         found = [int(part) for part in given.split(",")]
     elif isinstance(given, list):

@@ -18,6 +18,10 @@ DIGITS = 4
 class Varied(Protocol):
     """The values that an option may take."""
 
+    @property
+    def count(self) -> int:
+        """The number of values of a grid."""
+
     def points(self) -> list[Any]:
         """The values of a grid."""
 
@@ -36,6 +40,10 @@ class Choices:
     """Any of these values."""
 
     values: tuple[Any, ...]
+
+    @property
+    def count(self) -> int:
+        return len(self.values)
 
     def points(self) -> list[Any]:
         return list(self.values)
@@ -62,6 +70,10 @@ class Range:
     scale: str = "linear"
     steps: int | None = None
     whole: bool = False
+
+    @property
+    def count(self) -> int:
+        return int(self.high) - int(self.low) + 1 if self.steps is None else self.steps
 
     def points(self) -> list[Any]:
         if self.steps is None:

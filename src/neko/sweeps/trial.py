@@ -14,7 +14,7 @@ from typing import Any
 
 from filelock import FileLock
 
-from neko.io import files
+from neko.io import files, plain
 from neko.runs.config import Config
 from neko.runs.record import CONFIG
 
@@ -68,13 +68,21 @@ def name_of(values: dict[str, Any], seed: int) -> str:
 
 
 def outcome_of(folder: Path) -> Outcome | None:
-    """How the trial of a folder ended; None if it did not."""
+    """How the trial of a folder ended; None if it did not. ValueError for a file that is damaged."""
+    path = folder / RESULT
     try:
-        return Outcome(**json.loads((folder / RESULT).read_text(encoding="utf-8")))
+        found = Outcome(**plain.read_json(path))
+        if not (found.state in ("done", "failed") and isinstance(found.measures, dict)):
+            raise ValueError(f"state {found.state!r}: expected 'done' or 'failed', and measures")
+        for name, value in (*found.measures.items(), ("seconds", found.seconds)):
+            if type(value) not in (int, float):
+                raise ValueError(f"{name}={value!r}: expected a number")
+        return found
     except FileNotFoundError:
         return None
     except (ValueError, TypeError) as error:
-        raise ValueError(f"{folder / RESULT} is damaged ({error}): delete it, and the trial goes on") from error
+        told = str(error).removeprefix(f"{path} ")
+        raise ValueError(f"{path} is damaged ({told}): delete it, and the trial goes on") from error
 
 
 def record(folder: Path, outcome: Outcome) -> Outcome:
@@ -91,6 +99,7 @@ def perform(trial: Trial) -> Outcome:
     """
     from neko import runs
 
+    files.check_inside(trial.folder.parent, trial.name)
     files.prepare(trial.folder)
     with FileLock(trial.folder / LOCK):
         found = outcome_of(trial.folder)

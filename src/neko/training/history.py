@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from pathlib import Path
 from typing import Any
 
-from neko.io import files
+from neko.errors import CheckpointError
+from neko.io import files, limited
+
+LIMIT = 2**28
+"""Bytes of a history, 64 a number, as it is in memory: 256 MiB."""
 
 
 class History(dict[str, list[float]]):
@@ -40,6 +43,18 @@ class History(dict[str, list[float]]):
         for name, values in self.items():
             values.append(measures.get(name, math.nan))
 
+    def replace(self, saved: Any) -> None:
+        """Take the measures of a checkpoint in place of these; CheckpointError for anything else."""
+        lists: list[Any] = list(saved.values()) if isinstance(saved, dict) else [None]
+        if not all(isinstance(values, list) and all(type(v) in (int, float) for v in values) for values in lists):
+            raise CheckpointError(f"its history is {saved!r}: expected measures with a list of numbers each")
+        if len({len(values) for values in lists}) > 1:
+            raise CheckpointError(
+                f"its history has lists of {sorted({*map(len, lists)})!r} numbers: expected as many each"
+            )
+        self.clear()
+        self.update(saved)
+
     def rows(self) -> list[dict[str, float]]:
         """One dict per epoch, with its number from 1."""
         return [
@@ -62,13 +77,21 @@ class History(dict[str, list[float]]):
     @classmethod
     def load(cls, path: str | Path) -> History:
         """Read what `save` wrote; ValueError for anything else."""
-        with Path(path).open(newline="") as file:
-            rows = list(csv.reader(file))
-        if not rows or rows[0][:1] != ["epoch"] or any(len(row) != len(rows[0]) for row in rows):
-            raise ValueError(f"{path} is no history: expected a CSV with the column 'epoch' first")
-        columns = zip(*rows[1:], strict=True) if len(rows) > 1 else [()] * len(rows[0])
-        try:
-            values = [[float(entry) for entry in column] for column in columns]
-        except ValueError as error:
-            raise ValueError(f"{path} is no history: {error}") from error
-        return cls(zip(rows[0][1:], values[1:], strict=True))
+        found: list[list[float]] = []
+        names: list[str] = []
+        told = f"{path} is no history: expected a CSV with the column 'epoch' first, each measure once, and numbers"
+        for n, row in limited.rows(Path(path), LIMIT, others=""):
+            if not names:
+                if row[0] != "epoch" or len({*row}) < len(row):
+                    raise ValueError(told)
+                names = row
+                continue
+            try:
+                found.append([float(entry) for entry in row])
+            except ValueError as error:
+                raise ValueError(f"{told}; line {n}: {error}") from error
+            if len(row) != len(names) or 64 * len(found) * len(names) > LIMIT:
+                raise ValueError(f"{told}, as many as names, at most {LIMIT // 64:,}; line {n}")
+        if not names:
+            raise ValueError(told)
+        return cls({name: [row[k] for row in found] for k, name in enumerate(names) if k})

@@ -200,7 +200,8 @@ class Loop:
         """Resume from a checkpoint, except for what is named in `changed`; CheckpointError if it is of another run."""
         state = checkpoint.read(path)
         try:
-            self.load(state, changed)
+            with checkpoint.expected(path):
+                self.load(state, changed)
         except CheckpointError as error:
             raise CheckpointError(f"{path} does not fit: {error}") from error
         self.resumed = path
@@ -240,6 +241,9 @@ class Loop:
         if [entry["kind"] for entry in memories] != kinds:
             raise CheckpointError(f"its callbacks are {memories!r}: this run has {kinds!r}")
         position = saved["position"]
+        counts, stopped = [position[name] for name in ("before", "epoch", "batch")], position["stopped"]
+        if not all(type(n) is int and n >= 0 for n in counts) or not isinstance(stopped, str | None):
+            raise CheckpointError(f"its position is {position!r}: expected numbers of epochs and of a batch")
         if position["before"] != self.before:
             raise CheckpointError(
                 f"it was written by a call after {position['before']!r} epochs: this trainer has had {self.before!r}"
@@ -255,8 +259,7 @@ class Loop:
             self.totals = {name: tuple(xp.asarray(a) for a in pair) for name, pair in totals.items()}
         for callback, entry in zip(recorded, memories, strict=True):
             callback.restore(entry)
-        self.history.clear()
-        self.history.update(saved["history"])
+        self.history.replace(saved["history"])
         self.epoch, self.batch, self.stopped = position["epoch"], position["batch"], position["stopped"]
         generators.restore(saved["random"], getattr(self.source, "generator", None))
         self._mark = saved["ahead"]

@@ -12,6 +12,8 @@ from neko.devices.fitting.trains import Train
 
 GAP = 10_000
 """Largest number of pulses between two measurements."""
+PULSES = 2**25
+"""Largest number of pulses of a file, of 16 bytes each: 512 MiB."""
 
 
 def built(path: Path, rows: Sequence[tuple[int, int, float, float, str, str]]) -> list[Train]:
@@ -24,6 +26,8 @@ def built(path: Path, rows: Sequence[tuple[int, int, float, float, str, str]]) -
         elif row[1] - last[1] > GAP:
             raise ValueError(f"{path}, line {row[0]}: {row[1] - last[1]} pulses without a measurement: at most {GAP}")
         groups[-1].append(row)
+    if (number := sum(group[-1][1] - group[0][1] for group in groups)) > PULSES:
+        raise ValueError(f"{path} has {number:,} pulses: expected at most {PULSES:,}")
     return [train(path, group) for group in groups]
 
 

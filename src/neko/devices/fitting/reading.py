@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import csv
 import math
 import re
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
 from neko.arguments import as_path
 from neko.devices.fitting.building import built, paired
 from neko.devices.fitting.trains import Train
+from neko.io import limited
 
+LINES = 2**20
+"""Lines of a file, of 64 bytes in the mean, which take up to 1 GiB of memory."""
 UNITS = {"S": 1.0, "mS": 1e-3, "uS": 1e-6, "µS": 1e-6, "nS": 1e-9, "pS": 1e-12, "relative": 1.0}
 """Units of a column of conductances; ``relative`` stands for numbers without one."""
 NEEDED = ("pulse", "conductance")
@@ -103,12 +106,9 @@ def read(
 
 def table(path: Path, columns: Mapping[str, str] | Sequence[str] | None) -> tuple[list[Row], str | None]:
     """The lines of a file with their fields by name, and the unit that its header states."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not text in UTF-8: expected a CSV file") from error
-    between = next((sign for sign in ";\t" if sign in text), ",")
-    lines = [(n, row) for n, row in enumerate(csv.reader(text.splitlines(), delimiter=between), 1) if any(row)]
+    lines = [*islice(limited.rows(path, 64 * LINES), LINES + 1)]
+    if len(lines) > LINES:
+        raise ValueError(f"{path} has more than {LINES:,} lines: expected fewer, or several files")
     if columns is None or isinstance(columns, Mapping):
         header, lines = [name.strip() for name in (lines[0][1] if lines else [])], lines[1:]
         places, unit = from_header(path, header, dict(columns or {}))

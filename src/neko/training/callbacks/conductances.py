@@ -10,11 +10,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from neko.arguments import as_path
-from neko.io import files
+from neko.io import files, limited
 from neko.training.callbacks.base import Callback
 from neko.training.loop import Loop
 from neko.updates.analog import AnalogUpdate
 
+LIMIT = 2**28
+"""Bytes of a file: 256 MiB."""
 BINS = 40
 COLUMNS = ("epoch", "parameter", "device", "lowest", "highest", *map(str, range(1, BINS + 1)))
 
@@ -90,9 +92,16 @@ class Conductances(Callback):
         ]
         if self.lines is None:
             before = lines(self.path) if self.path.exists() else []
-            self.lines = [line for line in before if int(line.partition(",")[0]) < number]
+            self.lines = [line for line in before if self.number(line) < number]
         self.lines += text(rows)
         files.write(self.path, "".join([*text([COLUMNS]), *self.lines]).encode())
+
+    def number(self, line: str) -> int:
+        """The epoch of a line."""
+        try:
+            return int(line.partition(",")[0])
+        except ValueError as error:
+            raise ValueError(f"{self.path} has no histograms of conductances: {error}; delete it") from error
 
     @staticmethod
     def read(path: str | Path) -> dict[str, dict[str, Histograms]]:
@@ -105,7 +114,7 @@ class Conductances(Callback):
                 name: {label: histograms(np.array(rows)) for label, rows in devices.items()}
                 for name, devices in found.items()
             }
-        except ValueError as error:
+        except (ValueError, IndexError, OverflowError, csv.Error) as error:
             raise ValueError(f"{path} has no histograms of conductances: {error}") from error
 
 
@@ -130,7 +139,7 @@ def text(rows: Any) -> list[str]:
 
 def lines(path: Path) -> list[str]:
     """The lines of a file of `Conductances` but the first; ValueError for another file."""
-    first, *others = path.read_text(encoding="utf-8").splitlines(keepends=True) or [""]
+    first, *others = limited.text(path, LIMIT).splitlines(keepends=True) or [""]
     if [first] != text([COLUMNS]):
         raise ValueError(f"{path} is another file: expected one of Conductances, or a path of a new one")
     return others

@@ -7,6 +7,7 @@ from typing import Any
 
 from neko import identity
 from neko.arguments import check_choice, check_integer, is_real, plain
+from neko.errors import CheckpointError
 from neko.io import snapshot
 from neko.training.callbacks.base import Callback
 from neko.training.loop import Loop
@@ -87,4 +88,7 @@ class EarlyStopping(Callback):
         return {"best": self.best, "waited": self.waited, "weights": self.weights}
 
     def restore(self, saved: dict[str, Any]) -> None:
-        self.best, self.waited, self.weights = saved["best"], saved["waited"], saved["weights"]
+        best, waited, weights = saved["best"], saved["waited"], saved["weights"]
+        if type(best) not in (int, float) or type(waited) is not int or not isinstance(weights, dict | None):
+            raise CheckpointError(f"early stopping has best={best!r}, waited={waited!r}: expected two numbers")
+        self.best, self.waited, self.weights = best, waited, weights
