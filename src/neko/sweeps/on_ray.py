@@ -19,7 +19,9 @@ class Ray:
         try:
             import ray
         except ImportError as error:
-            raise ImportError("engine='ray' needs Ray: pip install 'neko-learning[ray]', or engine='processes'") from error
+            raise ImportError(
+                "engine='ray' needs Ray: pip install 'neko-learning[ray]', or engine='processes'"
+            ) from error
         self.ray: Any = ray
         self.count = count
         self.threads = threads
