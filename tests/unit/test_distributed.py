@@ -111,7 +111,7 @@ def test_what_cannot_be_divided_is_refused(monkeypatch):
     model = together.learner("bptt", "torch").model
     for rule, why in [
         (neko.Eprop(model, chunk=4, stream=True), "stream"),
-        (neko.Langevin(model), "no learning rule"),
+        (neko.Langevin(together.learner("stdp", "torch").model), "no learning rule"),
     ]:
         with pytest.raises(ValueError, match=why):
             neko.Trainer(rule).train(x, y, mask, distributed=True, progress=False)
