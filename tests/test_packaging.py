@@ -57,7 +57,7 @@ def is_framework_code(path):
     return (
         path.name in ("torch_module.py", "keras_model.py")
         or path.parent.name == "kernels"
-        or (path.parent.name == "backend" and path.name.startswith("_"))
+        or (path.parent.name in ("backend", "distributed") and path.name.startswith("_"))
     )
 
 
