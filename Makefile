@@ -5,7 +5,7 @@ BIN := .venv/bin
 export NEKO_DATA ?= $(wildcard $(abspath ../shared/data))
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: browser demo docs test lint bench peers proofs lock format
+.PHONY: browser demo docs kills test lint bench peers proofs lock format
 .DEFAULT_GOAL := test
 
 .venv/ready: requirements.lock pyproject.toml
@@ -41,6 +41,10 @@ docs: .venv/docs
 
 proofs: .venv/docs
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 -m slow
+
+# 200 runs killed at random moments on each backend.
+kills: .venv/ready
+	OMP_NUM_THREADS=1 NEKO_KILLS=200 $(BIN)/python -m pytest -m slow tests/test_resume.py -k many_kills
 
 lint: .venv/ready
 	$(BIN)/ruff check .

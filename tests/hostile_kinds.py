@@ -306,7 +306,8 @@ def hub(folder):
 
 def is_evaluator(found):
     expect(found.params)
-    constants = [v for cell in found.model.network.cells for v in vars(cell).values() if isinstance(v, float)]
+    cells = getattr(found, "model", found).network.cells
+    constants = [v for cell in cells for v in vars(cell).values() if isinstance(v, float)]
     expect(np.isfinite(constants).all(), "a constant is not finite")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +19,8 @@ from neko.training.callbacks import Callback
 import runs
 
 EPOCHS = 6
+MANY = int(os.environ.get("NEKO_KILLS", "50"))
+"""Kills on each backend; `make kills` has 200."""
 KILLS = Path(__file__).with_name("kills.py")
 COMPILED = {"langevin", "comparison", "devices", "imperfections", "sgld"}  # slow to compile; `make proofs` runs them
 SIMILAR = {"hmc", "kernl", "reward_stdp", "rtrl"}
@@ -151,7 +154,8 @@ def kill(kind, backend, tmp_path, kills):
     """In a process of its own: a server that forks must not be a test worker."""
     program = f"import kills; print(kills.survive({kind!r}, {backend!r}, {str(tmp_path)!r}, {kills}))"
     command = [sys.executable, "-c", program]
-    done = subprocess.run(command, cwd=KILLS.parent, capture_output=True, text=True, timeout=3000, check=False)
+    limit = 60.0 * max(kills, 50)
+    done = subprocess.run(command, cwd=KILLS.parent, capture_output=True, text=True, timeout=limit, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     return int(done.stdout)
 
@@ -162,11 +166,11 @@ def test_a_killed_run_goes_on_bit_for_bit(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", backends.installed())
-def test_fifty_kills(backend, tmp_path):
-    """By the times of the kills 22.6 ± 2.4 runs come to their end, and 10.3 ± 1.1 on a machine that has become half as
-    fast; fewer than 5 is nobody's luck, it says that runs do not go on.
+def test_many_kills(backend, tmp_path):
+    """By the times of 50 kills 22.6 ± 2.4 runs come to their end, and 10.3 ± 1.1 on a machine that has become half as
+    fast; fewer than 5 is nobody's luck, it says that runs do not go on. Of more kills it is as large a part.
     """
-    assert kill("eprop", backend, tmp_path, 50) >= 5
+    assert kill("eprop", backend, tmp_path, MANY) >= MANY // 10
 
 
 @pytest.mark.slow

@@ -135,6 +135,9 @@ class TorchUpdate(Update):
     def loaded(self, xp: Any, template: Any, saved: dict[str, Any]) -> Any:
         """A state with the memory that `exported` gave."""
         own, optimizer, scheduler = template
+        sizes, wanted = [len(saved[k]) for k in ("memory", "groups")], [len(own), len(optimizer.param_groups)]
+        if sizes != wanted:
+            raise CheckpointError(f"update has {sizes!r} parameters and groups: expected {wanted!r}")
         remembered = {i: tensors(entry) for i, entry in enumerate(saved["memory"]) if entry}
         for entry, w in zip(saved["memory"], own.values(), strict=True):
             shapes = {k: a.shape for k, a in entry.items() if isinstance(a, np.ndarray)}

@@ -83,6 +83,8 @@ def from_wav(path: Path) -> tuple[list[str], np.ndarray]:
             channels, width, data = file.getnchannels(), file.getsampwidth(), file.readframes(file.getnframes())
     except (wave.Error, EOFError, RuntimeError) as error:
         raise ValueError(f"{path}: {str(error) or 'it ends early'}: expected uncompressed integers in WAV") from error
+    if width > 4:
+        raise ValueError(f"{path} has {8 * width} bits a sample: expected 8, 16, 24 or 32")
     data = data[: len(data) // (width * channels) * width * channels]
     if width == 1:  # the only width without a sign
         return [], (np.frombuffer(data, np.uint8).reshape(-1, channels) - 128.0) / 128.0

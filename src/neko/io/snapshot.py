@@ -56,6 +56,13 @@ def loaded(xp: Any, template: Any, saved: Any, path: str = "state") -> Any:
     return np.array(saved) if isinstance(template, np.ndarray) else xp.asarray(saved, dtype=template.dtype)
 
 
+def count(name: str, saved: Any) -> int:
+    """A saved number of steps or epochs; CheckpointError for anything else."""
+    if type(saved) is not int or not 0 <= saved < 2**53:
+        raise CheckpointError(f"{name}={saved!r}: expected a number of steps or epochs")
+    return saved
+
+
 def like(value: Any) -> str:
     """The type of a value, of an array also shape and dtype."""
     if isinstance(value, np.ndarray | np.generic):

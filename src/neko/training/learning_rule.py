@@ -230,7 +230,7 @@ class LearningRule(Learner):
         model.params, self.feedback, self.update_state = params, feedback, update
         if model.model.persistent:
             model.model.buffers = buffers
-        self.steps, self._fault = saved["steps"], None
+        self.steps, self._fault = snapshot.count("steps", saved["steps"]), None
 
     def stored(self) -> Weights:
         """The weights of the next gradient, as the update stores them."""

@@ -62,9 +62,7 @@ class Loop:
         world: World | None = None,
     ) -> None:
         self.world = World() if world is None else world
-        for divided in (source, validation):
-            if isinstance(divided, Source):
-                divided.world = self.world
+        source.world = self.world
         learner.attach(source)
         self.learner = learner
         self.source = source
@@ -147,9 +145,10 @@ class Loop:
             self.totals = self.world.total(self.totals)
             measures = self.learner.finish(self.totals)
             if self.validation is not None:
-                arrays = isinstance(self.validation, Arrays)
-                evaluate = self.model.evaluate_source if arrays else self.model.evaluate
-                measures |= {f"val_{name}": value for name, value in evaluate(self.validation).items()}
+                given = self.validation
+                found = given if isinstance(given, Arrays) else self.model.source(given)
+                found.world = self.world
+                measures |= {f"val_{name}": value for name, value in self.model.evaluate_source(found).items()}
             self.finish_epoch(measures)
         finally:
             self.totals = {}
@@ -241,9 +240,10 @@ class Loop:
         if [entry["kind"] for entry in memories] != kinds:
             raise CheckpointError(f"its callbacks are {memories!r}: this run has {kinds!r}")
         position = saved["position"]
-        counts, stopped = [position[name] for name in ("before", "epoch", "batch")], position["stopped"]
-        if not all(type(n) is int and n >= 0 for n in counts) or not isinstance(stopped, str | None):
-            raise CheckpointError(f"its position is {position!r}: expected numbers of epochs and of a batch")
+        for name in ("before", "epoch", "batch"):
+            snapshot.count(name, position[name])
+        if not isinstance(position["stopped"], str | None):
+            raise CheckpointError(f"stopped={position['stopped']!r}: expected a reason")
         if position["before"] != self.before:
             raise CheckpointError(
                 f"it was written by a call after {position['before']!r} epochs: this trainer has had {self.before!r}"
