@@ -67,8 +67,9 @@ def train(name, backend, **options):
 
     rule = learner(name, backend)
     x, y, mask = data(name)
+    validation = [(x, y, mask), (x[:1], y[:1], mask[:1])] if name == "bptt" else (x, y, mask)
     history = neko.Trainer(rule).train(
-        x, y, mask, epochs=2, batch_size=BATCH, validation=(x, y, mask), progress=False, **options
+        x, y, mask, epochs=2, batch_size=BATCH, validation=validation, progress=False, **options
     )
     weights = {**rule.model.params, **rule.feedback}
     return {

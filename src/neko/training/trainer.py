@@ -132,8 +132,6 @@ class Trainer:
         sources.check_passes("validation", validation, epochs)
         if isinstance(validation, tuple) and len(validation) in (2, 3):  # (x, y[, mask])
             validation = self.rule.model.source(*validation)
-        elif distributed and validation is not None:
-            validation = self.rule.model.source(validation)
         listeners = [Activity(), *check_callbacks(callbacks)]
         listeners += [] if resume is None else [Resume(resume, changed)]
         listeners += [Progress()] if progress else []
