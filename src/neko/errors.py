@@ -32,6 +32,10 @@ class CompilationWarning(UserWarning):
     """A framework recompiles a step repeatedly, because batches come in many shapes."""
 
 
+class PrecisionWarning(UserWarning):
+    """A processor has no products in the precision that was asked for: the numbers are those, without the speed."""
+
+
 class GradientError(ValueError):
     """The framework recorded no operation from the parameters to the loss, so there is no gradient."""
 

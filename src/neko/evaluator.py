@@ -188,6 +188,7 @@ class Evaluator:
         return {
             "backend": self.xp.name,
             "dtype": self.xp.dtype_name,
+            "products": self.xp.products,
             "model": self.model.identity(),
             "objective": identity.describe(objective),
             "from_logits": self.from_logits,

@@ -226,6 +226,7 @@ class ActorCritic:
         return {
             "backend": self.xp.name,
             "dtype": self.xp.dtype_name,
+            "products": self.xp.products,
             "model": self.model.identity(),
             **identity.options(self, optimizer=self.update, learning_rate=self.schedule.learning_rate),
         }

@@ -11,6 +11,9 @@ import importlib
 import importlib.util
 from typing import Any
 
+from neko.backend.products import PRODUCTS as PRODUCTS
+from neko.backend.products import check_products
+
 DTYPES = ("float32", "float64")
 OPTIMIZERS = ("adagrad", "adam", "adamax", "adamw", "momentum", "nesterov", "rmsprop", "sgd")
 """Names of optimizers that every backend has; `neko.updates.resolve` lists their constants."""
@@ -51,7 +54,7 @@ def is_processor(word: Any) -> bool:
     return kind in ("cpu", "gpu", "cuda", "rocm", "tpu", "mps", "xpu", "metal")
 
 
-def get(name: str, *, device: str | None = None, dtype: str = "float32") -> Any:
+def get(name: str, *, device: str | None = None, dtype: str = "float32", products: str | None = None) -> Any:
     """The backend of a name; the same object for the same arguments.
 
     Parameters
@@ -64,18 +67,30 @@ def get(name: str, *, device: str | None = None, dtype: str = "float32") -> Any:
         the CPU for torch and jax, and TensorFlow's own choice.
     dtype : {'float32', 'float64'}
         Precision of floating-point arrays.
+    products : {'bfloat16'}, optional
+        Mixed precision: the two operands of large matrix products are rounded to bfloat16 (8 bits of mantissa), which
+        processors multiply faster. Sums over products, and all else (weights, states, eligibility traces, losses,
+        states of optimizers), stay in float32. Not with TensorFlow, and only with ``dtype='float32'``. By default
+        operands are as they are.
 
     Raises
     ------
     ValueError
-        For an unknown name or dtype, or a device that this machine does not have; those that it has are named.
+        For an unknown name or dtype, products that a backend does not have, or a device that this machine does not
+        have; those that it has are named.
     ImportError
         If the framework is not installed.
+
+    Warns
+    -----
+    PrecisionWarning
+        With `products`, where the processor multiplies in float32: numbers are the same and computed more slowly.
     """
     if name not in _BACKENDS:
         raise ValueError(f"backend {name!r}: expected one of {available()}")
     if dtype not in DTYPES:
         raise ValueError(f"dtype={dtype!r}: expected one of {DTYPES}")
+    check_products(name, dtype, products)
     missing = _missing(name)
     if missing:
         raise ImportError(
@@ -83,13 +98,13 @@ def get(name: str, *, device: str | None = None, dtype: str = "float32") -> Any:
             f"pip install 'neko-learning[{name}]'",
             name=missing[0],
         )
-    return _create(name, None if device is None else str(device), dtype)
+    return _create(name, None if device is None else str(device), dtype, products)
 
 
 @functools.cache
-def _create(name: str, device: str | None, dtype: str) -> Any:
+def _create(name: str, device: str | None, dtype: str, products: str | None) -> Any:
     module, cls, _ = _BACKENDS[name]
-    return getattr(importlib.import_module(module), cls)(device, dtype)
+    return getattr(importlib.import_module(module), cls)(device, dtype, products)
 
 
 def _missing(name: str) -> list[str]:

@@ -12,8 +12,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from neko.backend import generated, names
+from neko.backend._jax_products import rounded_product
 from neko.backend.foreign import host, unavailable
 from neko.backend.generated import Offer
+from neko.backend.products import warn_of_float32
 from neko.backend.protocol import Compiled, Framework
 from neko.backend.random import Random
 
@@ -27,8 +29,10 @@ class JaxBackend(Framework):
     compiles = True
     fuses = True
 
-    def __init__(self, device: str | None, dtype: str) -> None:
-        super().__init__(dtype, FLOATS[dtype], device, find_device(device))
+    def __init__(self, device: str | None, dtype: str, products: str | None = None) -> None:
+        super().__init__(dtype, FLOATS[dtype], device, find_device(device), products)
+        if products and self.device.platform == "cpu":
+            warn_of_float32(self.device)
         self.random = Random(self, jnp.uint32)
         for name in names.ARRAY_API:
             setattr(self, name, getattr(jnp, name))
@@ -139,9 +143,17 @@ class JaxBackend(Framework):
 
     def _sparse(self, *arrays: Any) -> Any:
         """Products by events of arrays of this precision; None where they are XLA's own."""
-        if self.device.platform != "cpu" or generated.unavailable() or any(a.dtype != self.dtype for a in arrays):
+        if (
+            self.products
+            or self.device.platform != "cpu"
+            or generated.unavailable()
+            or any(a.dtype != self.dtype for a in arrays)
+        ):
             return None
         return generated.kernels("sparse")
+
+    def dense(self, a: Any, w: Any) -> Any:
+        return rounded_product(a, w) if self.products else a @ w
 
     def outer_sum(self, pre: Any, post: Any) -> Any:
         sparse = self._sparse(pre, post)

@@ -26,8 +26,8 @@ class TensorFlowBackend(Framework):
     compiles = True
     fuses = False
 
-    def __init__(self, device: str | None, dtype: str) -> None:
-        super().__init__(dtype, FLOATS[dtype], device, check_device(device))
+    def __init__(self, device: str | None, dtype: str, products: str | None = None) -> None:
+        super().__init__(dtype, FLOATS[dtype], device, check_device(device), products)
         self.random = Random(self, tf.int64)
         for name in names.ARRAY_API:
             setattr(self, name, getattr(_tensorflow_names, name))

@@ -13,9 +13,12 @@ import torch
 from neko import tree
 from neko.backend import generated, names
 from neko.backend._torch_eager import eager
+from neko.backend._torch_places import find_device
+from neko.backend._torch_products import dense, multiplies
 from neko.backend.blocks import filter_by_blocks
-from neko.backend.foreign import host, unavailable
+from neko.backend.foreign import host
 from neko.backend.generated import Offer
+from neko.backend.products import warn_of_float32
 from neko.backend.protocol import Compiled, Framework, scan_length
 from neko.backend.random import HostRandom, Random
 
@@ -34,8 +37,10 @@ class TorchBackend(Framework):
     compiles = False
     fuses = False
 
-    def __init__(self, device: str | None, dtype: str) -> None:
-        super().__init__(dtype, FLOATS[dtype], device, find_device(device))
+    def __init__(self, device: str | None, dtype: str, products: str | None = None) -> None:
+        super().__init__(dtype, FLOATS[dtype], device, find_device(device), products)
+        if products and not multiplies(self.device):
+            warn_of_float32(self.device)
         self.on_host = self.device.type == "cpu"
         self.random = HostRandom(self, torch.int64, torch.from_numpy) if self.on_host else Random(self, torch.int64)
         for name in names.ARRAY_API:
@@ -209,12 +214,15 @@ class TorchBackend(Framework):
             return None
         return generated.kernels("torch")
 
+    def dense(self, a: Any, w: Any) -> Any:
+        return dense(a, w) if self.products else a @ w
+
     def outer_sum(self, pre: Any, post: Any) -> Any:
-        fused = self._fused(pre, post)
+        fused = None if self.products else self._fused(pre, post)
         return super().outer_sum(pre, post) if fused is None else fused.outer_sum(pre, post)
 
     def project(self, a: Any, w: Any) -> Any:
-        fused = self._fused(a, w)
+        fused = None if self.products else self._fused(a, w)
         return super().project(a, w) if fused is None else fused.project(a, w)
 
     def weighted_sum(self, a: Any, weight: Any) -> Any:
@@ -263,30 +271,6 @@ class TorchBackend(Framework):
         from neko.backend import _torch_optimizers
 
         return _torch_optimizers.resolve(self, spec)
-
-
-def find_device(device: str | None) -> torch.device:
-    """The device of a name; ValueError where it does not exist."""
-    if device is None:
-        return torch.device("cpu")
-    try:
-        found = torch.device(device.replace("gpu", "cuda"))
-        # Only creating an array shows whether the device exists; on 'meta' arrays have no values.
-        torch.zeros(1, device=found)
-    except Exception as error:
-        raise unavailable("torch", torch.__version__, device, devices(), INSTALL) from error
-    if found.type == "meta":
-        raise unavailable("torch", torch.__version__, device, devices(), INSTALL)
-    return found
-
-
-INSTALL = "for 'cuda' install a PyTorch built with CUDA, see https://pytorch.org/get-started/locally"
-
-
-def devices() -> list[str]:
-    """The devices of this machine, as PyTorch calls them."""
-    mps = ["mps"] if torch.backends.mps.is_available() else []
-    return ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count())), *mps]
 
 
 def detached(x: Any) -> Any:

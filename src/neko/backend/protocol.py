@@ -22,6 +22,8 @@ class Backend(Protocol):
     name: str
     dtype: Any
     dtype_name: str
+    products: str | None
+    """Precision to which operands of large matrix products are rounded; None for none."""
     device: Any
     compiles: bool
     """Whether `jit` compiles a program for every new shape of its arguments."""
@@ -87,6 +89,9 @@ class Backend(Protocol):
 
     def jit(self, f: Callable[..., Any]) -> Callable[..., Any]:
         """f, compiled where the framework compiles."""
+
+    def dense(self, a: Array, w: Array) -> Array:
+        """``a @ w`` of an array (…, p) and a matrix (p, n), in the precision of `products`."""
 
     def outer_sum(self, pre: Array, post: Array) -> Array:
         """``Σ_t Σ_b pre ⊗ post`` of arrays (time, batch, …), a matrix."""
@@ -166,22 +171,28 @@ class Framework:
 
     name: str
 
-    def __init__(self, dtype_name: str, dtype: Any, place: str | None, device: Any) -> None:
+    def __init__(
+        self, dtype_name: str, dtype: Any, place: str | None, device: Any, products: str | None = None
+    ) -> None:
         self.dtype_name = dtype_name
         self.dtype = dtype
         self.place = place
         self.device = device
+        self.products = products
         self.differentiable = True
         self.whole: Any = self
         self.forward_view: Any = None
 
+    def dense(self, a: Any, w: Any) -> Any:
+        return a @ w
+
     def outer_sum(self: Any, pre: Any, post: Any) -> Any:
         rows = pre.shape[0] * pre.shape[1]
         columns = self.matrix_transpose(self.reshape(pre, (rows, pre.shape[2])))
-        return columns @ self.reshape(post, (rows, post.shape[2]))
+        return self.dense(columns, self.reshape(post, (rows, post.shape[2])))
 
     def project(self, a: Any, w: Any) -> Any:
-        return a @ w
+        return self.dense(a, w)
 
     def weighted_sum(self: Any, a: Any, weight: Any) -> Any:
         return self.sum(a * self.expand_dims(weight, axis=-1), axis=0)
@@ -222,10 +233,11 @@ class Framework:
         return create
 
     def __repr__(self) -> str:
-        return f"<{self.name} backend, {self.device or 'default device'}, {self.dtype_name}>"
+        products = f", products in {self.products}" if self.products else ""
+        return f"<{self.name} backend, {self.device or 'default device'}, {self.dtype_name}{products}>"
 
     def __reduce__(self) -> Any:
-        return restored, (self.name, self.place, self.dtype_name, self.differentiable)
+        return restored, (self.name, self.place, self.dtype_name, self.differentiable, self.products)
 
     def forward_only(self) -> Any:
         if self.forward_view is None:
@@ -236,9 +248,9 @@ class Framework:
         return self.forward_view
 
 
-def restored(name: str, device: str | None, dtype: str, differentiable: bool) -> Any:
+def restored(name: str, device: str | None, dtype: str, differentiable: bool, products: str | None = None) -> Any:
     """The backend that was pickled or copied: there is one instance of each in a process."""
     from neko import backend
 
-    xp = backend.get(name, device=device, dtype=dtype)
+    xp = backend.get(name, device=device, dtype=dtype, products=products)
     return xp if differentiable else xp.forward_only()

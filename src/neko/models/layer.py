@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -119,7 +118,7 @@ def layer_step(xp: Backend, cell: Cell, weights: Weights, x: Array) -> tuple[Any
     The input's product needs no recurrence, so it is one matrix product over the whole sequence.
     """
     w_rec, valued = weights.w_rec, bound(xp, cell, weights.constants)
-    projected = split(product(xp, operator.matmul, x, weights.w_in), len(cell.input_currents))
+    projected = split(product(xp, xp.dense, x, weights.w_in), len(cell.input_currents))
     bias = None if weights.b is None else split(weights.b, cell.n_currents)
     feed: list[Array | None] = [None] * cell.n_currents
     for current, drive in zip(cell.input_currents, projected, strict=True):
@@ -130,7 +129,7 @@ def layer_step(xp: Backend, cell: Cell, weights: Weights, x: Array) -> tuple[Any
 
     def step(h: Any, drive: tuple[Array | None, ...]) -> tuple[Any, tuple[Array, ...]]:
         currents = list(drive)
-        fed_back = None if w_rec is None else product(xp, operator.matmul, h[-1], w_rec)
+        fed_back = None if w_rec is None else product(xp, xp.dense, h[-1], w_rec)
         recurrent = () if fed_back is None else split(fed_back, len(cell.recurrent_currents))
         for current, block in zip(cell.recurrent_currents, recurrent, strict=True):
             fed = currents[current]

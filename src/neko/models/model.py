@@ -107,7 +107,8 @@ class Model(Trainable):
         weights = sum(int(np.prod(p.shape)) for p in self.params.values())
         task = [] if self.task_type is None else [self.task_type]
         size = f"{weights:,} weights" if self.params else "not built"
-        options = [repr(self.network.readout), f"{self.xp.name} {self.xp.dtype_name}", *task, size]
+        precision = self.xp.dtype_name + (f", products in {self.xp.products}" if self.xp.products else "")
+        options = [repr(self.network.readout), f"{self.xp.name} {precision}", *task, size]
         options += ["bidirectional"] if self.bidirectional else []
         return f"Model([{', '.join(map(repr, self.network.cells))}], {', '.join(options)})"
 

@@ -25,7 +25,7 @@ def build_evaluator(
     The data set gives the number and kind of outputs, and the loss and metrics where the configuration names none; each
     `chain` of a sampler draws its own weights.
     """
-    xp = backends.get(config.backend, device=config.processor, dtype=config.dtype)
+    xp = backends.get(config.backend, device=config.processor, dtype=config.dtype, products=config.products)
     model = build_model(config, data, xp, chain) if config.network is None else begun(config.network, data, xp)
     loss, metrics = config.loss, config.metrics
     if loss is None:

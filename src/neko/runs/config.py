@@ -59,6 +59,9 @@ class Config:
         None, "Processor, as the framework names it: cpu, cuda:1 of torch, gpu of jax, /GPU:0."
     )
     dtype: str = option("float32", "Precision: {neko.backend:DTYPES}.")
+    products: str | None = option(
+        None, "Mixed precision: round operands of matrix products to {neko.backend:PRODUCTS}; not with tensorflow."
+    )
     loss: str | None = option(
         None,
         "Loss: {neko.losses:LOSSES}; or file.py:function. By default categorical_crossentropy, for the "
