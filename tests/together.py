@@ -135,9 +135,12 @@ def long_run(folder, epochs, slow=0.0, **options):
 
 
 if __name__ == "__main__":
+    import neko
+
     what, *arguments = sys.argv[1:]
     if what == "rules":
         backend, folder, *names = arguments
+        neko.distributed.join(backend)
         for name in names:
             path = Path(folder) / f"{name.replace(':', '-')}-{os.environ.get('RANK', 0)}.npz"
             np.savez(path, **train(name, backend, distributed=True))

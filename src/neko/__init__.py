@@ -62,6 +62,7 @@ _MODULES = {
     "compare": "training.comparison",
     "datasets": "datasets",
     "devices": "devices",
+    "distributed": "distributed",
     "encoders": "encoders",
     "environments": "environments",
     "errors": "errors",

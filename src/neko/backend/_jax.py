@@ -180,7 +180,8 @@ def find_device(device: str | None) -> Any:
     """The device of a platform's name, 'gpu' or 'gpu:1'; ValueError where it does not exist."""
     platform, _, number = ("cpu" if device is None else device).partition(":")
     try:
-        return {d.id: d for d in jax.devices(platform or "none")}[int(number or 0)]
+        # Of several hosts each has its own devices.
+        return dict(enumerate(jax.local_devices(backend=platform or "none")))[int(number or 0)]
     except Exception as error:
         available = [f"{d.platform}:{d.id}" for d in dict.fromkeys((*jax.devices("cpu"), *jax.devices()))]
         raise unavailable("jax", jax.__version__, device, available, INSTALL) from error

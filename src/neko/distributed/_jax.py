@@ -18,6 +18,16 @@ from neko.identity.fingerprint import digest
 VARIABLES = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
 
 
+def join() -> None:
+    """Join the hosts that the variables name, unless that is done."""
+    if all(name in os.environ for name in VARIABLES) and not jax.distributed.is_initialized():
+        address, count, number = (os.environ[name] for name in VARIABLES)
+        try:
+            jax.distributed.initialize(address, int(count), int(number))
+        except Exception as error:
+            raise WorldError(f"process {number} did not join the others at {address}: {error}") from error
+
+
 class JaxWorld(World):
     """All devices of the backend's platform; see `neko.distributed.start`.
 
@@ -26,12 +36,6 @@ class JaxWorld(World):
     """
 
     def __init__(self, xp: Any) -> None:
-        if all(name in os.environ for name in VARIABLES) and not jax.distributed.is_initialized():
-            address, count, number = (os.environ[name] for name in VARIABLES)
-            try:
-                jax.distributed.initialize(address, int(count), int(number))
-            except Exception as error:
-                raise WorldError(f"process {number} found no other at {address}: {error}") from error
         self.rank = jax.process_index()
         devices = jax.devices(xp.device.platform)
         self.mesh = Mesh(np.array(devices), ("batch",))

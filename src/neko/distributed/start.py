@@ -7,6 +7,28 @@ from typing import Any
 from neko.distributed.world import World
 
 
+def join(name: str) -> None:
+    """Join the other hosts of a run on JAX, before anything is computed; nothing is done for other frameworks.
+
+    The address is that of ``JAX_COORDINATOR_ADDRESS``, ``JAX_NUM_PROCESSES`` and ``JAX_PROCESS_ID``; without them there
+    is one host. ``neko train --distributed`` calls it; a script calls it first, or `jax.distributed.initialize`.
+
+    Parameters
+    ----------
+    name : str
+        Name of the backend.
+
+    Raises
+    ------
+    WorldError
+        If the hosts do not find each other, or JAX has computed before.
+    """
+    if name == "jax":
+        from neko.distributed import _jax
+
+        _jax.join()
+
+
 def start(xp: Any) -> World:
     """The processes and devices of a distributed run, joined at the first call of a process.
 
@@ -16,8 +38,7 @@ def start(xp: Any) -> World:
 
     * PyTorch: one process per part, started by ``torchrun`` (or any launcher that sets RANK, WORLD_SIZE, MASTER_ADDR
       and MASTER_PORT), as for ``DistributedDataParallel``; sums go over NCCL on CUDA devices, over Gloo on processors.
-    * JAX: all devices that JAX sees, by sharding of the batch over a mesh of them; of several hosts where
-      ``JAX_COORDINATOR_ADDRESS``, ``JAX_NUM_PROCESSES`` and ``JAX_PROCESS_ID`` are set (see `jax.distributed`).
+    * JAX: all devices that JAX sees, by sharding of the batch over a mesh of them; of several hosts after `join`.
 
     Parameters
     ----------

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from neko import backend as backends
 from neko import datasets, plots
 from neko.datasets import Dataset
-from neko.distributed import World, start
+from neko.distributed import World, join, start
 from neko.errors import CheckpointError
 from neko.io import checkpoint, console, files
 from neko.registry import Registry
@@ -111,7 +111,9 @@ class Run(ABC):
         """Train in the folder; see `run`."""
         check_place(self.folder)
         files.check_inside(self.folder, CHECKPOINTS, FIGURES)
-        self.world = start(backends.get(self.config.backend, device=self.config.processor)) if distributed else World()
+        if distributed:
+            join(self.config.backend)
+            self.world = start(backends.get(self.config.backend, device=self.config.processor))
         if self.world.writes and not resume and (self.folder / CONFIG).exists():
             remedy = f"neko {self.config.command} --resume"
             raise ValueError(f"{self.folder} holds a run: expected another folder, or to go on with it ({remedy})")
