@@ -133,13 +133,13 @@ class Watch:
                 self.seen.append((event, path))
 
     @contextlib.contextmanager
-    def on(self, folder):
+    def on(self, folder, allowed=()):
         self.folder, self.seen = Path(folder).resolve(), []
         try:
             yield
         finally:
             self.folder = None
-        assert not self.seen, self.seen
+            assert not [event for event in self.seen if event[0] not in allowed], self.seen
 
 
 WATCH = Watch()
@@ -169,7 +169,7 @@ def outcome(kind, folder, seed):
     with warnings.catch_warnings(), in_time(f"{kind.name} {seed}"):
         warnings.simplefilter("ignore")
         try:
-            with WATCH.on(folder):
+            with WATCH.on(folder, kind.allowed):
                 kind.check(kind.read(path))
         except kind.errors as error:
             told = str(error)

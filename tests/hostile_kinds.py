@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
+import importlib.util
 import io
 import json
 import os
@@ -49,6 +50,7 @@ class Kind:
     check: Callable[[Any], None] = lambda found: None
     errors: tuple[type[Exception], ...] = (ValueError,)
     change: Callable[[bytes, int], bytes] = mutated
+    allowed: tuple[str, ...] = ()
     good: bytes = b""
 
     def prepare(self, folder):
@@ -440,3 +442,20 @@ def labelled(path):
 
 
 kind("phones", "a.phn", text("a.phn", "".join(f"{500 * k} {500 * k + 400} aa\n" for k in range(20))), labelled)
+
+
+# Posteriors, in HDF5.
+DRAWS = RNG.standard_normal((2, 5, 3, 2))
+
+
+def posterior(folder):
+    parts = {"logdensity": np.zeros((2, 5)), "acceptance": np.ones((2, 5)), "step_size": np.full(2, 0.1)}
+    neko.bayes.Posterior({"w": DRAWS}, **parts).save(folder / "posterior.nc")
+
+
+if importlib.util.find_spec("h5netcdf"):
+    kind(
+        *("posterior", "posterior.nc", posterior, neko.bayes.Posterior.load),
+        lambda found: expect(found.logdensity.ndim == 2),
+        allowed=("subprocess.Popen",),  # the one that reads it first, see neko.io.hdf5
+    )

@@ -38,9 +38,24 @@ pytest.importorskip("torch")
 QUICK, MANY = 10, 500
 SPARED = {"training": 2}
 """Kinds of which fewer are read in the quick tests, since each is a run."""
+CHEAP = [pytest.param(name, marks=[pytest.mark.slow] * (name == "posterior")) for name in hostile_kinds.KINDS]
+"""A posterior is read by a process of its own."""
 
 
-@pytest.mark.parametrize("name", hostile_kinds.KINDS)
+def test_the_watch_sees(tmp_path):
+    """The control: writing elsewhere and unpickling are noted, also where an error follows."""
+    (tmp_path / "in").mkdir()
+
+    def write():
+        (tmp_path / "out").write_text("")
+        raise ValueError
+
+    for wrong in (write, lambda: pickle.loads(pickle.dumps(Marked(tmp_path / "out")))):
+        with pytest.raises(AssertionError, match=r"out|find_class"), hostile.WATCH.on(tmp_path / "in"):
+            wrong()
+
+
+@pytest.mark.parametrize("name", CHEAP)
 def test_damaged_files_are_read_or_refused(name, tmp_path):
     found = hostile.outcomes(hostile_kinds.KINDS[name], tmp_path / "files", SPARED.get(name, QUICK))
     assert found["refused"]
@@ -60,13 +75,13 @@ def test_many_damaged_files_are_read_or_refused(name):
 
 
 class Marked:
-    """Pickles to something that writes a file when it is loaded."""
+    """Pickles to something that makes a folder when it is loaded."""
 
     def __init__(self, path):
         self.path = path
 
     def __reduce__(self):
-        return open, (str(self.path), "w")
+        return os.mkdir, (str(self.path),)
 
 
 def yaml_bomb(levels=30):

@@ -11,13 +11,16 @@ import numpy as np
 
 from neko.arguments import as_path, plain
 from neko.bayes.packages import arviz, arviz_names, checked_shapes
-from neko.io import files
+from neko.io import files, hdf5
 
 if TYPE_CHECKING:
     from neko.bayes.posterior import Posterior
 
 ENGINE = "h5netcdf"
 """What reads and writes netCDF; ArviZ requires it."""
+LIMIT, RATIO = 2**28, 64
+"""Bytes of all arrays of a file, as they are in memory: 256 MiB, or if that is more 64 times as many as the file has,
+since draws are hardly compressed."""
 ABOUT = ("link", "power", "temperature", "method")
 """Fields of a posterior that are attributes of its InferenceData."""
 
@@ -68,11 +71,13 @@ def load(path: str | Path) -> dict[str, Any]:
     path = as_path("path", path)
     if not path.exists():
         raise FileNotFoundError(f"{str(path)!r}: expected a file that Posterior.save has written")
+    library = arviz()
     try:
-        data = arviz().from_netcdf(str(path), engine=ENGINE)
+        hdf5.examine(path, max(LIMIT, RATIO * path.stat().st_size), "a posterior")
+        data = library.from_netcdf(str(path), engine=ENGINE)
         try:
             return imported(data.load())
         finally:
             data.close()
-    except (OSError, KeyError, TypeError) as error:
+    except (OSError, LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         raise ValueError(f"{str(path)!r} is no file that Posterior.save has written") from error

@@ -24,6 +24,7 @@ DEPTH, COUNT, SECONDS = 16, 10_000, 60.0
 REFUSED = 3
 """Exit code of the process where it says itself what is wrong."""
 PROGRAM = "from neko.io import hdf5; hdf5.serve()"
+EXAMINE = "from neko.io import hdf5; hdf5.serve(keep=False)"
 
 
 def read(path: str | Path) -> dict[str, Any]:
@@ -45,13 +46,26 @@ def read(path: str | Path) -> dict[str, Any]:
         raise FileNotFoundError(f"no file {str(path)!r}: expected a NIR graph, such as net.nir")
     if importlib.util.find_spec("h5py") is None:
         raise ImportError("files of NIR need h5py: pip install 'neko-learning[nir]'", name="h5py")
+    head, arrays = answer(PROGRAM, path, LIMIT, "a NIR graph, as other libraries write it").split(b"\n", 1)
+    found: dict[str, Any] = join(json.loads(head), load(arrays))
+    return found
+
+
+def examine(path: Path, limit: int, expected: str) -> None:
+    """Read a file to its end in a process of its own, and keep nothing; ExchangeError where `read` raises it, with
+    `limit` bytes of all arrays."""
+    answer(EXAMINE, path, limit, expected)
+
+
+def answer(program: str, path: Path, limit: int, expected: str) -> bytes:
+    """What the process writes."""
     env = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
         "HDF5_PLUGIN_PRELOAD": "::",
         "OPENBLAS_NUM_THREADS": "1",
     }
-    command = [sys.executable, "-P", "-c", PROGRAM, str(path.absolute())]
+    command = [sys.executable, "-P", "-c", program, str(path.absolute()), str(limit)]
     try:
         done = subprocess.run(command, env=env, stdin=subprocess.DEVNULL, capture_output=True, timeout=SECONDS)
     except subprocess.TimeoutExpired as error:
@@ -59,43 +73,42 @@ def read(path: str | Path) -> dict[str, Any]:
     if done.returncode == REFUSED:
         raise ExchangeError(f"{path}: {done.stderr.decode(errors='replace').splitlines()[-1]}")
     if done.returncode:
-        raise ExchangeError(
-            f"{path} is damaged, or not an HDF5 file: expected a NIR graph, as other libraries write it"
-        )
-    head, arrays = done.stdout.split(b"\n", 1)
-    found: dict[str, Any] = join(json.loads(head), load(arrays))
-    return found
+        raise ExchangeError(f"{path} is damaged, or not an HDF5 file: expected {expected}")
+    return done.stdout
 
 
-def serve() -> None:
-    """The process: reads the file of its first argument, and writes JSON and then arrays to its output."""
+def serve(*, keep: bool = True) -> None:
+    """The process: reads the file of its first argument with the limit of its second, and writes JSON and then arrays
+    to its output, if they are to be kept."""
     import h5py
 
-    restrict()
+    limit = int(sys.argv[2])
+    restrict(limit)
     try:
         with h5py.File(sys.argv[1], "r") as file:
             tensors: dict[str, Any] = {}
-            head = json.dumps(split(Reader().group(file, "", 0), "", tensors))
+            head = json.dumps(split(Reader(limit, keep=keep).group(file, "", 0), "", tensors))
     except ExchangeError as error:
         print(error, file=sys.stderr)
         sys.exit(REFUSED)
     sys.stdout.buffer.write(head.encode() + b"\n" + save(tensors))
 
 
-def restrict() -> None:
+def restrict(limit: int = LIMIT) -> None:
     """Take no more memory than twice the limit, and leave no dump, where the system has such limits."""
     try:
         import resource
     except ImportError:  # Windows
         return
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_DATA, (2 * LIMIT, 2 * LIMIT))
+    resource.setrlimit(resource.RLIMIT_DATA, (2 * limit, 2 * limit))
 
 
 class Reader:
     """Counts what it reads."""
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int = LIMIT, *, keep: bool = True) -> None:
+        self.limit, self.keep = limit, keep
         self.bytes = self.parts = 0
 
     def group(self, group: Any, path: str, depth: int) -> dict[str, Any]:
@@ -125,9 +138,12 @@ class Reader:
         if not text and (part.dtype.kind not in "fiub" or part.dtype.itemsize > 8):
             raise ExchangeError(f"{place!r} holds {part.dtype}: expected numbers of up to 64 bits, or texts")
         self.bytes += part.nbytes
-        if self.bytes > LIMIT or part.shape is None:
-            raise ExchangeError(f"{place!r} has shape {part.shape!r}: expected at most {LIMIT} bytes in the whole file")
+        if self.bytes > self.limit or part.shape is None:
+            told = f"expected at most {self.limit} bytes in the whole file"
+            raise ExchangeError(f"{place!r} has shape {part.shape!r}: {told}")
         value = part.asstr()[()] if text else part[()]
+        if not self.keep:
+            return [*map(repr, part.attrs.values())][:0]
         if not text:
             return value[...] if hasattr(value, "shape") else value
         return value if isinstance(value, str) else value.tolist()
