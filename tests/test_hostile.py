@@ -496,3 +496,17 @@ def test_arrays_in_lzma_are_read_piece_by_piece(tmp_path, monkeypatch):
     (tmp_path / "x.npz").write_bytes(content)
     with pytest.raises(ValueError, match="not compressed by deflate"):
         archives.arrays(tmp_path / "x.npz")
+
+
+def test_a_folder_of_links_is_read_as_in_the_cache_of_a_hub(tmp_path):
+    exchange.save_pretrained(hostile_kinds.small(), tmp_path / "blobs")
+    (tmp_path / "net").mkdir()
+    for name in ("config.json", "model.safetensors"):
+        (tmp_path / "net" / name).symlink_to(tmp_path / "blobs" / name)
+    with hostile.WATCH.on(tmp_path / "net"):
+        again = neko.load_pretrained(tmp_path / "net", backend="torch")
+    np.testing.assert_array_equal(again.params["layers.0.w_in"], hostile_kinds.small().params["layers.0.w_in"])
+    (tmp_path / "net" / "model.safetensors").unlink()
+    (tmp_path / "net" / "model.safetensors").symlink_to("/dev/zero")
+    with pytest.raises(FileNotFoundError, match=r"no model\.safetensors"):
+        neko.load_pretrained(tmp_path / "net", backend="torch")

@@ -98,7 +98,7 @@ def load_pretrained(folder: str | Path, *, backend: Any = None) -> Any:
     Parameters
     ----------
     folder : path
-        With ``config.json`` and ``model.safetensors``.
+        With ``config.json`` and ``model.safetensors``, or links to them, as in the cache of a hub.
     backend : Backend or str, optional
         Where arrays live, such as 'jax'; by default the first that is installed. By name it has the precision of the
         saved weights.

@@ -24,12 +24,15 @@ from neko.experiments.base import EXPERIMENTS, Experiment, Trial
 from neko.experiments.results import Results, Table
 from neko.io import files
 from neko.io.console import Output
+from neko.io.plain import read_json
 from neko.runs import record
 from neko.runs.record import CONFIG
 
 TRIALS, NUMBERS, TABLE, FIGURES, REPORT = "trials", "numbers.csv", "table.csv", "figures", "report.md"
 SHOWN = 4
 """Numbers of a trial that are printed."""
+LIMIT = 2**26
+"""Bytes of the numbers of a trial: 64 MiB."""
 
 
 class Reproduction:
@@ -184,7 +187,10 @@ class Reproduction:
         """The measures of all trials; FileNotFoundError if one is missing."""
         found = []
         for trial in self.trials():
-            content = json.loads(self.path(trial).read_text(encoding="utf-8"))
+            content = read_json(self.path(trial), LIMIT)
+            parts = [content.get(part) for part in ("options", "measures")] if isinstance(content, dict) else [None]
+            if not all(isinstance(part, dict) for part in parts):
+                raise ValueError(f"{self.path(trial)} holds no trial: delete it, and that is done again")
             self.check(content["options"], plain(trial.options))
             found.append((trial, content["measures"]))
         return Results(found)

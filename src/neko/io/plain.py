@@ -23,9 +23,9 @@ FAULTS = (yaml.YAMLError, ValueError, TypeError, KeyError, IndexError, Attribute
 """What PyYAML raises for a value that is not of its tag."""
 
 
-def read_json(path: Path) -> Any:
-    """The value of a file; ValueError for another, a name that is there twice, and more than `LIMIT` or `DEPTH`."""
-    text = limited.text(path, LIMIT)
+def read_json(path: Path, limit: int = LIMIT) -> Any:
+    """The value of a file; ValueError for another, a name that is there twice, and more than `limit` or `DEPTH`."""
+    text = limited.text(path, limit)
     try:
         found = from_json(text)
     except ValueError as error:

@@ -77,7 +77,14 @@ def devices(folder: Path) -> dict[str, Figure]:
 def stores(folder: Path) -> dict[str, Any]:
     """What the last checkpoint has of devices, by what `AnalogUpdate.arrays` calls them; empty if there are none."""
     found = checkpoint.listed(folder / CHECKPOINTS)
-    update = checkpoint.read(found[-1])["learner"]["update"] if found else None
+    if not found:
+        return {}
+    with checkpoint.expected(found[-1]):
+        return held_in(checkpoint.read(found[-1])["learner"]["update"])
+
+
+def held_in(update: Any) -> dict[str, Any]:
+    """What an update's state has of devices."""
     if not isinstance(update, dict) or "stores" not in update:
         return {}
     arrays = {}
