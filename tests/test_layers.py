@@ -11,7 +11,7 @@ import neko
 ROOT = Path(neko.__file__).parent
 # Of the experiments only that on a user's own modules, which it writes as a user does; exports by PyTorch's programs.
 ADAPTORS = {
-    *("models/torch_module.py", "models/keras_model.py", "experiments/manhattan.py"),
+    *("models/torch_module.py", "models/torch_crossing.py", "models/keras_model.py", "experiments/manhattan.py"),
     *("exchange/torch_module.py", "exchange/onnx.py"),
 }
 FRAMEWORKS = {"torch", "jax", "tensorflow", "keras", "optax", "array_api_compat"}

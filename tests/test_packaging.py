@@ -55,7 +55,7 @@ OWN = {"neko"} | set(sys.stdlib_module_names)
 
 def is_framework_code(path):
     return (
-        path.name in ("torch_module.py", "keras_model.py", "onnx.py")
+        path.name in ("torch_module.py", "torch_crossing.py", "keras_model.py", "onnx.py")
         or path.parent.name == "kernels"
         or (path.parent.name in ("backend", "distributed") and path.name.startswith("_"))
     )

@@ -11,16 +11,17 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
-from torch.overrides import TorchFunctionMode
 
 from neko import backend as backends
 from neko import tree
+from neko.backend import generated
+from neko.backend.protocol import Compiled
 from neko.errors import GradientError
 from neko.io import generators
 from neko.models.adapted import Adapted, Applied
-from neko.models.asymmetric import Asymmetric, each, with_credit
-from neko.models.converters import Converters
+from neko.models.asymmetric import Asymmetric, each
 from neko.models.outcome import Selector
+from neko.models.torch_crossing import CROSSED, EXACT, crossing
 from neko.models.untouched import Undo, transient, untouched
 from neko.typing import Array
 
@@ -34,18 +35,31 @@ class TorchModule(Adapted):
     training pass runs the module in training mode, except for submodules that the user set to evaluation mode while the
     module itself is in training mode; any other pass runs all of it in evaluation mode. The modes are restored
     afterwards. Every pass begins with the same buffers that are not persistent, such as a membrane of snnTorch. Of a
-    module compiled by `torch.compile` the original module is run and trained.
+    module compiled by `torch.compile` the original module is run and trained; with `compile` its function of
+    parameters, buffers and inputs is compiled.
     """
 
-    def __init__(self, module: torch.nn.Module, task_type: str | None, output: Selector, converters: Any) -> None:
+    def __init__(
+        self,
+        module: torch.nn.Module,
+        task_type: str | None,
+        output: Selector,
+        converters: Any,
+        products: str | None,
+        compile: bool,
+    ) -> None:
         module = getattr(module, "_orig_mod", module)
         refuse(module)
         first = next((p for p in module.parameters() if p.is_floating_point()), torch.zeros(()))
         dtype = "float64" if first.dtype == torch.float64 else "float32"
         device = None if first.device.type == "cpu" else str(first.device)
-        super().__init__(module, backends.get("torch", device=device, dtype=dtype), task_type, output, converters)
+        xp = backends.get("torch", device=device, dtype=dtype, products=products)
+        super().__init__(module, xp, task_type, output, converters)
         # The precision in which a module of half precision computes.
         self.half = first.dtype if first.dtype in (torch.float16, torch.bfloat16) else None
+        if self.half is not None and products is not None:
+            raise ValueError(f"products={products!r} for a module in {self.half}: expected one in float32")
+        self._compiled = Compiled(xp, compiler, called) if compile else None
 
     def variables(self) -> tuple[dict[str, Any], dict[str, Any]]:
         trainable = {name: p for name, p in self.module.named_parameters() if p.requires_grad}
@@ -73,8 +87,9 @@ class TorchModule(Adapted):
             x = tree.map(lambda a: a.to(self.half) if a.is_floating_point() else a, x)
         args, named = arguments(x)
         try:
-            with mode(self.module, training), crossing(self.xp, pairs, self.converters):
-                y = torch.func.functional_call(self.module, given, args, named)
+            with mode(self.module, training), crossing(self.xp, pairs, self.converters), self.rounding():
+                compiled = not pairs and self.converters is None and not generated.PLAIN.get()
+                y = (self.by_program if compiled else called)(self.module, given, args, named)
         except RuntimeError as error:
             if "Inference tensors cannot be saved" not in str(error):
                 raise
@@ -83,6 +98,27 @@ class TorchModule(Adapted):
                 "torch.no_grad() in it for what is not to be learnt"
             ) from error
         return Applied(y, {name: given[name].detach() for name in buffers}, 0.0)
+
+    def rounding(self) -> AbstractContextManager[Any]:
+        """A region in which PyTorch chooses what is computed in bfloat16, if that is wanted."""
+        return torch.autocast(self.xp.device.type, torch.bfloat16) if self.xp.products else contextlib.nullcontext()
+
+    def by_program(self, *given: Any) -> Any:
+        """As `called`, by the compiled function if there is one; ValueError where it cannot be compiled."""
+        if self._compiled is None:
+            return called(*given)
+        try:
+            return self._compiled(*given)
+        except torch._dynamo.exc.TorchDynamoException as error:
+            reason = " ".join(str(error).split())[:300]
+            raise ValueError(
+                f"compile=True: torch.compile cannot compile {self!r} as a whole: {type(error).__name__}: {reason}. It "
+                "needs a C++ compiler and a module of tensor operations only; without compile=True it runs as it is"
+            ) from error
+
+    def prepare(self, x: Any, *, batch_size: int | None = None) -> None:
+        with generated.plain():  # a first look at a few examples is not worth a program
+            super().prepare(x, batch_size=batch_size)
 
     def build(self, example: Any) -> None:
         if not any(is_lazy(a) for a in (*self.module.parameters(), *self.module.buffers())):
@@ -132,109 +168,14 @@ class TorchModule(Adapted):
         return other
 
 
-CROSSED = (torch.nn.Linear, torch.nn.Conv1d, torch.nn.Conv2d, torch.nn.Conv3d)
-"""Layers of one product, whose credit may pass back through another weight."""
-PRODUCTS = (torch.nn.functional.linear, torch.conv1d, torch.conv2d, torch.conv3d)
-EXACT = (torch.nn.Embedding, torch.nn.EmbeddingBag, torch.nn.LayerNorm, torch.nn.RMSNorm)
-"""Layers that may have matrices, through which no credit passes, or element by element."""
+def called(module: torch.nn.Module, given: dict[str, Array], args: Any, named: dict[str, Any]) -> Any:
+    """The module as a function of its parameters and buffers."""
+    return torch.func.functional_call(module, given, args, named)
 
 
-@contextlib.contextmanager
-def crossing(xp: Any, pairs: list[Asymmetric], converters: Converters | None) -> Iterator[None]:
-    """A region in which products have converters, and credit passes back through the other matrix of each pair."""
-    if not pairs and converters is None:
-        yield
-        return
-    try:
-        # A checkpoint runs its part a second time in the backward pass, outside of this region.
-        with torch.autograd.graph.disable_saved_tensors_hooks(HOOKS), Crossing(xp, pairs) as region:
-            with Converting(xp, converters) if converters is not None else contextlib.nullcontext():
-                yield
-            region.finish()
-    except RuntimeError as error:
-        if str(error) != HOOKS:
-            raise
-        raise GradientError(HOOKS) from error
-
-
-HOOKS = (
-    "a part of the module runs again in the backward pass (torch.utils.checkpoint), where credit would pass back by "
-    "the weights as they are, and without converters: leave checkpoints out, or use BPTT without converters"
-)
-
-
-class Converting(TorchFunctionMode):
-    """A region in which what enters and what leaves each product passes its converter."""
-
-    def __init__(self, xp: Any, converters: Converters) -> None:
-        super().__init__()
-        self.xp = xp
-        self.converters = converters
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func not in PRODUCTS:
-            return func(*args, **(kwargs or {}))
-        return self.product(func, *args, **(kwargs or {}))
-
-    def product(self, func: Any, input: Array, *args: Any, **kwargs: Any) -> Array:
-        y = func(self.converters.before(self.xp, input), *args, **kwargs)
-        return self.converters.after(self.xp, y)
-
-
-class Crossing(TorchFunctionMode):
-    """A region in which credit passes back through the other matrix of each pair whose weight is in a product."""
-
-    def __init__(self, xp: Any, pairs: list[Asymmetric]) -> None:
-        super().__init__()
-        self.xp = xp
-        self.pairs = {id(pair.forward): pair for pair in pairs}
-        self.met: set[int] = set()
-        self.touched: dict[int, Any] = {}
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
-        if func in PRODUCTS:
-            return self.product(func, *args, **kwargs)
-        found = func(*args, **kwargs)
-        self.check(func, found, tree.leaves((args, kwargs)))
-        return found
-
-    def product(self, func: Any, input: Array, weight: Array, bias: Any = None, *args: Any, **kwargs: Any) -> Array:
-        pair = self.pairs.get(id(weight))
-        if pair is None:
-            found = func(input, weight, bias, *args, **kwargs)
-            self.check(func, found, [input, bias])
-            return found
-        if torch.is_grad_enabled():
-            self.met.add(id(weight))
-        pair.look(input)
-        value = func(input.detach(), weight, bias, *args, **kwargs)
-        if pair.backward is None or not input.requires_grad:
-            return value
-        return with_credit(self.xp, value, func(input, pair.backward, None, *args, **kwargs))
-
-    def check(self, func: Any, found: Any, given: list[Any]) -> None:
-        """GradientError where one of the weights has a derivative by another function than a product."""
-        own = [id(a) for a in given if id(a) in self.pairs]
-        tensors = [a for a in tree.leaves(found) if isinstance(a, torch.Tensor)] if own else []
-        if any(a.requires_grad for a in tensors):
-            raise used(func)
-        if tensors:
-            self.touched |= dict.fromkeys(own, func)
-
-    def finish(self) -> None:
-        """GradientError where a weight was in no product that is recorded: a function of the person's own may have a
-        derivative that PyTorch does not see."""
-        for weight, func in self.touched.items():
-            if weight not in self.met and torch.is_grad_enabled():
-                raise used(func)
-
-
-def used(func: Any) -> GradientError:
-    return GradientError(
-        f"a weight of a Linear or Conv layer is used by {getattr(func, '__name__', func)}, where credit would pass "
-        "back through it as it is: expected products only, or use BPTT"
-    )
+def compiler(f: Any) -> Any:
+    """`f`, compiled as a whole, apart from other modules: a program for training and another for evaluation."""
+    return torch.compile(f, fullgraph=True, isolate_recompiles=True)
 
 
 def refuse(module: torch.nn.Module) -> None:
