@@ -197,6 +197,10 @@ class TensorFlowBackend(Framework):
     def jit(self, f: Callable[..., Any]) -> Callable[..., Any]:
         return Compiled(self, as_graph, f)
 
+    def xla(self, f: Callable[..., Any]) -> Callable[..., Any]:
+        """f, compiled by XLA as one program, its loops included."""
+        return Compiled(self, as_program, f)
+
     def optimizer(self, spec: Any) -> Any:
         from neko.backend import _tensorflow_optimizers
 
@@ -206,6 +210,22 @@ class TensorFlowBackend(Framework):
 def as_graph(f: Callable[..., Any]) -> Any:
     """`f` as a graph; its Python code runs once for every shape."""
     return tf.function(f, autograph=False)
+
+
+def as_program(f: Callable[..., Any]) -> Any:
+    """`f` as a program of XLA; ValueError where it has an operation that XLA does not know."""
+    program = tf.function(f, autograph=False, jit_compile=True)
+
+    def run(*args: Any) -> Any:
+        try:
+            return program(*args)
+        except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError) as error:
+            reason = " ".join(str(error).split())[:300]
+            raise ValueError(
+                f"jit='xla': XLA cannot compile this step: {reason}. Take jit=True, without XLA"
+            ) from error
+
+    return run
 
 
 INSTALL = "for 'GPU:0' install TensorFlow with CUDA: pip install 'tensorflow[and-cuda]'"

@@ -1,11 +1,14 @@
-"""How often a framework compiles a step."""
+"""By what a framework compiles a step, and how often."""
 
 from __future__ import annotations
 
+import functools
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 from neko import tree
+from neko.backend.protocol import Compiled
 from neko.errors import CompilationWarning
 
 MANY = 12
@@ -15,9 +18,9 @@ MANY = 12
 class Programs:
     """Counts the batch shapes of a step, since a framework that compiles does so for each."""
 
-    def __init__(self, xp: Any, jit: bool) -> None:
+    def __init__(self, xp: Any, jit: bool | str) -> None:
         self.name = xp.name
-        self.compiles = xp.compiles and jit
+        self.compiles = xp.compiles and bool(jit)
         self.shapes: set[str] = set()
 
     def count(self, batch: Any) -> None:
@@ -36,3 +39,20 @@ class Programs:
                 CompilationWarning,
                 stacklevel=5,
             )
+
+
+def compiler(xp: Any, jit: Any) -> Callable[[Callable[..., Any]], Any]:
+    """What compiles a step: nothing for False, the backend's own way for True, XLA on TensorFlow for 'xla'."""
+    if jit not in (True, False, "xla"):
+        raise ValueError(f"jit={jit!r}: expected True, False, or 'xla' on TensorFlow")
+    if jit == "xla":
+        if xp.name != "tensorflow":
+            raise ValueError(f"jit='xla' on {xp.name}: expected True, by which JAX uses XLA; it is for TensorFlow")
+        found: Callable[[Callable[..., Any]], Any] = xp.xla
+        return found
+    return xp.jit if jit else functools.partial(Compiled, xp, itself)
+
+
+def itself(f: Callable[..., Any]) -> Callable[..., Any]:
+    """`f`, uncompiled."""
+    return f

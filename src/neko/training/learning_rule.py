@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterable
 from typing import Any
 
@@ -10,8 +9,7 @@ import numpy as np
 
 from neko import identity, tree, updates
 from neko.arguments import check_number
-from neko.backend.programs import Programs
-from neko.backend.protocol import Compiled
+from neko.backend.programs import Programs, compiler
 from neko.data.intake import Examples
 from neko.identity import representation
 from neko.io import snapshot
@@ -48,8 +46,8 @@ class LearningRule(Learner):
         Carry the state of network and rule from one call to the next, so that a stream of any length is learnt as one
         sequence; `reset` forgets the state. Every batch has the same sequences in the same order; one that has ended
         stays in it, masked. The reported loss is that of the batch's own frames, summed with ``reduction='sum'``.
-    jit : bool
-        Compile the step; without it an error shows the line that raised it.
+    jit : bool or 'xla'
+        Compile the step; without it an error shows the line that raised it. 'xla' is for TensorFlow: by XLA.
 
     Attributes
     ----------
@@ -63,7 +61,8 @@ class LearningRule(Learner):
     TypeError
         If `gradient` is not a gradient rule.
     ValueError
-        For `online` without `chunk`, and stream options for a rule that carries no state.
+        For `online` without `chunk`, stream options for a rule that carries no state, and 'xla' on other backends; at
+        the first step for one that XLA cannot compile.
 
     Examples
     --------
@@ -87,7 +86,7 @@ class LearningRule(Learner):
         chunk: int | None = None,
         online: bool = False,
         stream: bool = False,
-        jit: bool = True,
+        jit: bool | str = True,
     ) -> None:
         if not isinstance(gradient, GradientRule):
             raise TypeError(f"gradient={gradient!r}: expected a gradient rule, for example neko.rules.Eprop(model)")
@@ -105,7 +104,7 @@ class LearningRule(Learner):
         self.update_state: Any = None
         self.steps = 0
         self._fault: Any = None
-        self._jit = jit
+        self._compiler = compiler(self.xp, jit)
         self._programs = Programs(self.xp, jit)
         self._known: list[str] | None = None
         # The update as a pure function; an online rule cuts its chunks before the step.
@@ -263,8 +262,7 @@ class LearningRule(Learner):
 
     def _compile(self) -> None:
         """Compile the steps with the present objective."""
-        compiled = self.xp.jit if self._jit else functools.partial(Compiled, self.xp, lambda f: f)
-        self._train, self._differentiate = compiled(self.pure.advance), compiled(self.pure.look)
+        self._train, self._differentiate = self._compiler(self.pure.advance), self._compiler(self.pure.look)
         self._objective = self.model.objective
 
     def _look(self, start: Any, batch: Examples) -> Gradient:
