@@ -138,6 +138,7 @@ def test_a_compiled_module_learns_as_it_does_uncompiled():
 
 
 @COMPILING
+@pytest.mark.filterwarnings("ignore:dynamo_pgo force disabled")
 @pytest.mark.slow
 def test_what_cannot_be_compiled_is_said(monkeypatch):
     rule = neko.BPTT(evaluator(Branching, compile=True))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
 import inspect
 import operator
 from collections.abc import Iterator
@@ -59,7 +60,7 @@ class TorchModule(Adapted):
         self.half = first.dtype if first.dtype in (torch.float16, torch.bfloat16) else None
         if self.half is not None and products is not None:
             raise ValueError(f"products={products!r} for a module in {self.half}: expected one in float32")
-        self._compiled = Compiled(xp, compiler, called) if compile else None
+        self._compiled = Compiled(xp, functools.partial(compiled, xp.device), called) if compile else None
 
     def variables(self) -> tuple[dict[str, Any], dict[str, Any]]:
         trainable = {name: p for name, p in self.module.named_parameters() if p.requires_grad}
@@ -88,8 +89,8 @@ class TorchModule(Adapted):
         args, named = arguments(x)
         try:
             with mode(self.module, training), crossing(self.xp, pairs, self.converters), self.rounding():
-                compiled = not pairs and self.converters is None and not generated.PLAIN.get()
-                y = (self.by_program if compiled else called)(self.module, given, args, named)
+                as_it_is = pairs or self.converters is not None or generated.PLAIN.get()
+                y = (called if as_it_is else self.by_program)(self.module, given, args, named)
         except RuntimeError as error:
             if "Inference tensors cannot be saved" not in str(error):
                 raise
@@ -173,8 +174,11 @@ def called(module: torch.nn.Module, given: dict[str, Array], args: Any, named: d
     return torch.func.functional_call(module, given, args, named)
 
 
-def compiler(f: Any) -> Any:
+def compiled(device: torch.device, f: Any) -> Any:
     """`f`, compiled as a whole, apart from other modules: a program for training and another for evaluation."""
+    # A program of two operations shows at once whether there is a compiler; backward passes are compiled too late to
+    # tell it here.
+    torch.compile(lambda a: torch.sin(a) + 1.0)(torch.ones(2, device=device))
     return torch.compile(f, fullgraph=True, isolate_recompiles=True)
 
 
