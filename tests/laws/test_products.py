@@ -12,9 +12,10 @@ from scipy import stats
 
 import neko
 from neko import backend as backends
-from neko import datasets, tree
+from neko import datasets, runs, tree
 from neko.backend import generated
 from neko.errors import CheckpointError, PrecisionWarning
+from neko.runs.build import build_evaluator
 from significance import FALSE_ALARM
 
 EPS = 2.0**-24
@@ -155,6 +156,15 @@ def test_a_checkpoint_of_another_precision_is_refused_by_name(tmp_path):
         other.train(x, y, epochs=2, resume=tmp_path, progress=False)
     history = other.train(x, y, epochs=2, resume=tmp_path, changed=("products",), progress=False)
     assert history.epochs == 2
+
+
+def test_a_run_takes_the_option():
+    config = runs.TrainConfig(products="bfloat16", backend="torch", hidden=8)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PrecisionWarning)
+        assert build_evaluator(config, datasets.load("digits")).xp.products == "bfloat16"
+    with pytest.raises(ValueError, match="products='half'"):
+        build_evaluator(runs.TrainConfig(products="half"), datasets.load("digits"))
 
 
 def curves(xp, rule, rate=3e-3, seeds=12, epochs=6):
