@@ -22,8 +22,8 @@ import neko
 from neko.training.callbacks import Callback
 from neko.training.costs import resident
 
-WARM = 0.25
-"""Part of the time after which the slope begins: caches fill, programs are compiled."""
+WARM = 90.0
+"""Seconds after which the slope begins, or half of a shorter time: caches fill, programs are compiled."""
 PARTS = 24
 STEPS, EVERY, BATCH, TIME, INPUTS, UNITS, CLASSES = 400, 100, 16, 30, 20, 32, 4
 """Of an epoch, between two checkpoints and predictions, and sizes of the data and the network."""
@@ -114,7 +114,7 @@ def soak(backend: str, minutes: float, *, leak: int = 0) -> Found:
         options = {"validation": (x[:BATCH], y[:BATCH]), "callbacks": [keep, watch], "progress": False}
         trainer.train(x, y, epochs=10**6, batch_size=BATCH, **options)
     seconds, mebibytes = np.array(watch.readings).T
-    after = seconds > WARM * seconds[-1]
+    after = seconds > min(WARM, 0.5 * seconds[-1])
     steps = 3600.0 * watch.steps / seconds[-1]
     return Found(seconds[after], mebibytes[after], slope(seconds[after], mebibytes[after]), steps)
 
