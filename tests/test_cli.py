@@ -315,7 +315,7 @@ def test_where_no_framework_is_installed_it_is_said_what_to_install(arguments, t
 def test_every_work_takes_a_processor(arguments, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
-    def get(name, *, device=None, dtype="float32"):
+    def get(name, *, device=None, dtype="float32", products=None):
         raise ValueError(f"asked for {device} of {name}")
 
     monkeypatch.setattr("neko.backend.get", get)
