@@ -65,7 +65,8 @@ class Watch(Callback):
     def __init__(self, minutes: float, x: np.ndarray, leak: int) -> None:
         self.until, self.x, self.leak = 60.0 * minutes, x, leak
         self.begin_at = self.read_at = time.perf_counter()
-        self.readings: list[tuple[float, float]] = []
+        self.readings = np.full((int(2.0 * self.until) + 60, 2), np.nan)  # which must not grow itself
+        self.count = 0
         self.kept: list[bytes] = []
         self.steps = 0
 
@@ -76,9 +77,10 @@ class Watch(Callback):
         if self.leak:
             self.kept.append(b"\1" * self.leak)
         now = time.perf_counter()
-        if now >= self.read_at:
+        if now >= self.read_at and self.count < len(self.readings):
             self.read_at = now + 1.0
-            self.readings.append((now - self.begin_at, resident("RssAnon") / 1024.0))
+            self.readings[self.count] = now - self.begin_at, resident("RssAnon") / 1024.0
+            self.count += 1
 
     def epoch(self, loop: Any) -> None:
         gc.collect()
@@ -113,7 +115,7 @@ def soak(backend: str, minutes: float, *, leak: int = 0) -> Found:
         trainer = neko.Trainer(neko.Eprop(model, mode="adaptive"))
         options = {"validation": (x[:BATCH], y[:BATCH]), "callbacks": [keep, watch], "progress": False}
         trainer.train(x, y, epochs=10**6, batch_size=BATCH, **options)
-    seconds, mebibytes = np.array(watch.readings).T
+    seconds, mebibytes = watch.readings[: watch.count].T
     after = seconds > min(WARM, 0.5 * seconds[-1])
     steps = 3600.0 * watch.steps / seconds[-1]
     return Found(seconds[after], mebibytes[after], slope(seconds[after], mebibytes[after]), steps)
