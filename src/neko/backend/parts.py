@@ -84,7 +84,7 @@ def total(count: int) -> int:
 def average(count: int) -> float:
     """Mean number of examples of a process, of which this one has `count`."""
     part = PRESENT.get()
-    return count if part is None else part.total / part.group.size
+    return float(count) if part is None else part.total / part.group.size
 
 
 def drawn(draw: Callable[[tuple[int, ...]], Array], shape: tuple[int, ...], axis: int) -> Array:
