@@ -84,7 +84,8 @@ def get(name: str, *, device: str | None = None, dtype: str = "float32", product
     Warns
     -----
     PrecisionWarning
-        With `products`, where the processor multiplies in float32: numbers are the same and computed more slowly.
+        With `products`, where the processor multiplies in float32: numbers are as on one that has these products, and
+        take longer than without.
     """
     if name not in _BACKENDS:
         raise ValueError(f"backend {name!r}: expected one of {available()}")

@@ -30,7 +30,7 @@ def warn_of_float32(place: Any) -> None:
     """PrecisionWarning for a processor that multiplies rounded operands in float32."""
     warnings.warn(
         f"products='bfloat16' on {place}: this processor has no products of bfloat16, or the framework does not use "
-        "them. The numbers are the same and take longer than without products='bfloat16'",
+        "them. Numbers are as on a processor that has them, and take longer than without this option",
         PrecisionWarning,
         stacklevel=5,
     )
