@@ -404,7 +404,9 @@ def test_the_command_line_is_the_configuration(command):
     output = run(command, "--help").output
     names = {parameter.name: parameter for parameter in typer.main.get_command(app).commands[command].params}
     fields = dataclasses.fields(kind)
-    assert names.keys() - {"out", "config", "resume", "changed", "distributed", "help"} == {field.name for field in fields}
+    assert names.keys() - {"out", "config", "resume", "changed", "distributed", "help"} == {
+        field.name for field in fields
+    }
     for field in fields:
         if field.default is not dataclasses.MISSING:
             assert names[field.name].default == field.default
