@@ -23,7 +23,8 @@ MANY = int(os.environ.get("NEKO_KILLS", "50"))
 """Kills on each backend; `make kills` has 200."""
 KILLS = Path(__file__).with_name("kills.py")
 COMPILED = {"langevin", "comparison", "devices", "imperfections", "sgld"}  # slow to compile; `make proofs` runs them
-SIMILAR = {"hmc", "kernl", "reward_stdp", "rtrl"}
+SIMILAR = {"comparison", "hmc", "imperfections", "kernl", "online", "reward_stdp", "rtrl", "schedule"}
+SIMILAR |= {"keras with tf.data"}
 """Kinds whose way to go on another kind has too."""
 
 
@@ -160,6 +161,7 @@ def kill(kind, backend, tmp_path, kills):
     return int(done.stdout)
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_bit_for_bit(tmp_path):
     assert kill("eprop", "torch", tmp_path, 1) >= 1
 

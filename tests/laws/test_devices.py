@@ -56,7 +56,6 @@ def test_linear_steps_follow_their_recurrence(xp):
 
 
 @pytest.mark.quick("torch")
-@pytest.mark.quick("torch", "jax")
 @pytest.mark.parametrize("start", [5e-6, 90e-6])
 def test_alternating_pulses_pull_soft_bounds_to_the_symmetry_point(xp, start):
     asymmetry = 0.3
@@ -108,7 +107,6 @@ def test_spread_is_drawn_once_for_every_device(xp):
 
 
 @pytest.mark.quick("torch")
-@pytest.mark.quick("torch", "jax")
 @pytest.mark.parametrize("name", sorted(DEVICES))
 def test_bounds_hold_pulses_count_and_no_pulse_moves_nothing(xp, name):
     device = get(name)(**RANGE, dg_min_std=2.0, dg_min_dtod=0.5, g_max_dtod=0.3, up_down=0.2)

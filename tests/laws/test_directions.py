@@ -84,6 +84,7 @@ def references(name, layers):
     return on_host(xp, exact), on_host(xp, cut)
 
 
+@pytest.mark.quick("torch")
 @pytest.mark.parametrize("name", CELLS)
 @pytest.mark.parametrize("layers", [1, 2])
 def test_every_rule_equals_autodiff_of_two_plain_loops(xp, name, layers):

@@ -63,7 +63,6 @@ def close(found, expected, rtol=1e-12):
 
 
 @pytest.mark.quick("torch")
-@pytest.mark.quick(*backends.installed())
 def test_the_same_seed_gives_the_same_devices_on_every_backend(xp):
     """All imperfections at once, after pulses, programming and time."""
 

@@ -32,6 +32,7 @@ def parts(matrix):
     return {"a": matrix[:2, :2], "b": matrix[2:, 2:]}
 
 
+@pytest.mark.quick("torch")
 @pytest.mark.parametrize("form", FORMS)
 def test_momentum_velocity_and_energy_are_those_of_the_matrix(xp, form):
     mass, matrix = made(xp, form), FORMS[form]

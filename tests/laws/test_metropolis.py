@@ -30,6 +30,7 @@ SCALE = {"a": 1.3, "b": 2.0}
 S = np.array([1.3, 1.3, 2.0])
 
 
+@pytest.mark.quick("torch")
 def test_a_random_walk_accepts_by_the_ratio_of_the_densities(xp):
     epsilon, outcomes = 0.7, set()
     for x, noise, uniform, target, found, info in single_steps(xp, "exact", random_walk, epsilon, scale=SCALE):

@@ -33,6 +33,7 @@ from sampling import (
 from significance import FALSE_ALARM, MISSED, missed_normal, p_normal
 
 
+@pytest.mark.quick("torch")
 @pytest.mark.parametrize("drift", ["exact", "rotated"])
 def test_mala_accepts_by_the_ratio_of_the_proposals(xp, drift):
     """The formula word for word; the sampler has it as a product."""
@@ -50,6 +51,7 @@ def test_mala_accepts_by_the_ratio_of_the_proposals(xp, drift):
     assert {(True, True), (False, True)} <= outcomes, "the accept test decides both ways"
 
 
+@pytest.mark.quick("torch")
 @pytest.mark.parametrize("force", ["exact", "rotated"])
 def test_hmc_accepts_by_the_energy_of_the_leapfrog(xp, force):
     epsilon, m, outcomes = 0.55, np.array([0.7, 0.7, 2.0]), set()
@@ -244,6 +246,7 @@ def test_the_leapfrog_runs_back_to_where_it_came_from(xp):
         np.testing.assert_allclose(xp.to_numpy(back.position[name]), xp.to_numpy(w), rtol=0, atol=1e-12)
 
 
+@pytest.mark.quick("torch")
 def test_the_energy_error_falls_with_the_square_of_the_step(xp):
     """A double well, so that nothing cancels by symmetry."""
 
@@ -280,7 +283,6 @@ def test_the_same_key_gives_the_same_chain_and_compiling_changes_nothing(xp):
 
 
 @pytest.mark.quick("torch")
-@pytest.mark.quick("torch", "jax")
 @pytest.mark.parametrize("method", [langevin, hmc], ids=["mala", "hmc"])
 def test_what_is_not_a_number_is_rejected(xp, method):
     options = {"steps": 2} if method is hmc else {}

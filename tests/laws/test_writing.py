@@ -124,6 +124,7 @@ def test_tiki_taka_moves_weights_by_what_its_fast_array_has_gathered(xp, version
     np.testing.assert_allclose(found, expected, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_tiki_takas_fast_array_forgets_gradients_without_a_mean(xp):
     """Soft bounds: alternating gradients leave A at zero, its symmetry point, though its steps are asymmetric; without
     the symmetry point as its zero they would leave it at the asymmetry, .5 of its range."""

@@ -75,6 +75,7 @@ def test_lengths_may_be_stated_where_nothing_compiles(monkeypatch):
         neko.Trainer(neko.BPTT(module)).train(loader((4, 5)), lengths=[6], progress=False)
 
 
+@pytest.mark.slow
 def test_compiling_again_and_again_is_warned_of(monkeypatch):
     """By a loop of one's own over `step`, which nobody pads; once."""
     from neko.backend import programs

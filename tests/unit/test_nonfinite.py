@@ -80,6 +80,7 @@ def test_a_gradient_that_is_infinite_where_the_loss_is_not(backend):
     assert "learning_rate below 0.01, or a smaller dampening" in str(error)
 
 
+@pytest.mark.quick("torch")
 @pytest.mark.parametrize("backend", backends.installed())
 def test_an_update_that_overflows(backend):
     rule = neko.BPTT(evaluator(backend), optimizer="sgd", learning_rate=3e38)

@@ -450,6 +450,7 @@ def test_a_run_is_read_back_as_it_was_left(tmp_path):
         assert np.array_equal(read.rule.feedback[name], b), name
 
 
+@pytest.mark.slow
 def test_conductances_are_read_back(tmp_path):
     config = dataclasses.replace(SMALL, optimizer="manhattan", device="soft_bounds")
     trained = runs.run(config, tmp_path, progress=False)

@@ -71,7 +71,6 @@ def test_the_same_data_go_on_and_others_are_refused(sampler):
 
 
 @pytest.mark.quick("torch")
-@pytest.mark.quick("jax")
 @pytest.mark.parametrize("backend", [name for name in backends.installed() if name != "torch"])
 def test_other_data_are_refused_on_every_backend(backend):
     """Where a compiled step holds the first data's N."""

@@ -59,7 +59,6 @@ def test_class_weights_are_the_weighted_loss_of_every_rule(kind):
 
 
 @pytest.mark.quick("torch")
-@pytest.mark.quick("torch", "tensorflow")
 def test_class_weights_on_every_backend(xp):
     model = evaluator(xp, class_weights=WEIGHTS)
     close(gradients(neko.Eprop, model), gradients(neko.Eprop, evaluator(xp, weighted_by_hand)))

@@ -78,6 +78,7 @@ def data():
     return datasets.load("mnist1d-step").one_hot().first(60, 20)
 
 
+@pytest.mark.slow
 def test_warm_chains_start_from_networks_of_their_own(data):
     recipe = ROWS[MALA].quick()
     found = starts(recipe, data, 6, "torch", 0)

@@ -80,6 +80,7 @@ def assert_path(found, name, rates, tolerance, scale=1.0):
             np.testing.assert_allclose(got[key], want, rtol=0, atol=tolerance)
 
 
+@pytest.mark.quick("torch")
 @pytest.mark.parametrize("compiled", [True, False])
 @pytest.mark.parametrize("name", NAMES)
 def test_trajectory_is_the_formula(xp, name, compiled):
@@ -94,6 +95,7 @@ def test_epsilon_stands_beside_the_corrected_root(xp, name):
     assert_path(found, name, [RATE] * STEPS, 2e-5 if xp.name == "tensorflow" else 1e-13, scale=1e-7)
 
 
+@pytest.mark.quick("torch")
 @pytest.mark.parametrize("name", [n for n in NAMES if n not in ("momentum", "nesterov")])
 def test_a_schedule_sets_the_rate_of_each_step(xp, name):
     schedule = updates.Exponential(RATE, 0.5, 2)
@@ -116,6 +118,7 @@ def test_frameworks_agree_in_single_precision(name):
             np.testing.assert_allclose(path[-1][key], reference[-1][key], rtol=0, atol=3e-6)
 
 
+@pytest.mark.quick("torch")
 @pytest.mark.parametrize("name", ["sgd", "momentum", "nesterov", "adam", "adamax", "rmsprop", "adagrad"])
 def test_a_zero_gradient_moves_nothing(xp, name):
     update = updates.resolve(xp, name, RATE).update

@@ -55,6 +55,7 @@ def assert_same(found, expected):
     assert not np.array_equal(positions[0], positions[1]), "chains are not copies of each other"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "backend"), CASES)
 def test_chains_in_processes_are_the_chains_in_one(name, backend, tmp_path):
     """Also where a run goes on from a checkpoint with another number of processes."""
