@@ -58,7 +58,7 @@ class AllSigns:
         self.table = (1.0 - 2.0 * ((np.arange(2**bits)[:, None] >> np.arange(bits)) & 1))[patterns]
         self.by_example, self.used = rule == "uoro", 0
 
-    def __call__(self, xp, key, shape):
+    def __call__(self, xp, key, shape, *, examples):
         count = shape[1] if self.by_example else shape[0]
         signs = self.table[:, self.used : self.used + count]
         self.used += count
