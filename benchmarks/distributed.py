@@ -1,7 +1,8 @@
 """What several processes gain on one machine: ``python -m benchmarks.distributed``.
 
-Every case trains MNIST's shape by e-prop with one global batch. A process by itself, one process with the wrapper of a
-distributed run, two and four processes run in turn, each in every round, so that other work on the machine meets all.
+Every case trains MNIST's shape by e-prop: a process by itself, one with the wrapper of a distributed run, two and four
+processes, with the same batch in all or with a larger one. They run in turn, each in every round, so that other work on
+the machine meets all.
 """
 
 from __future__ import annotations
@@ -17,31 +18,38 @@ from typing import Any
 
 from benchmarks.processes import ROOT, variables
 
-SHAPE = (128, 28, 28, 128, 10)
-"""(global batch, time, inputs, hidden, outputs)."""
-CASES = {"alone": 0, "one": 1, "two": 2, "four": 4}
-"""Number of processes that divide a batch; 0 without the wrapper."""
-ROUNDS, STEPS = 5, 150
+SHAPE = (28, 28, 128, 10)
+"""(time, inputs, hidden, outputs)."""
+CASES = {
+    "alone": (0, 128),
+    "one": (1, 128),
+    "two": (2, 128),
+    "four": (4, 128),
+    "alone, 256": (0, 256),
+    "two, 256 each": (2, 512),
+}
+"""Number of processes that divide a batch, 0 without the wrapper, and the whole batch."""
+ROUNDS, STEPS = 3, 120
 
 
 def measure(rounds: int = ROUNDS, steps: int = STEPS) -> dict[str, Any]:
-    """Milliseconds of a step by round and case, those of a message, and ratios of throughput to that of one alone."""
+    """Examples a second by round and case, milliseconds of a message, and ratios of throughput to that of one alone."""
     found: dict[str, list[dict[str, float]]] = {name: [] for name in CASES}
     for number in range(rounds):
         names = list(CASES)
         for name in names[number % len(names) :] + names[: number % len(names)]:
-            found[name].append(launch(CASES[name], steps))
+            found[name].append(launch(*CASES[name], steps))
     ratio = {
-        name: statistics.median(a["step"] / b["step"] for a, b in zip(found["alone"], rows, strict=True))
-        for name, rows in found.items()
+        name: statistics.median(b["examples"] / a["examples"] for a, b in zip(found[of], found[name], strict=True))
+        for name, of in (("one", "alone"), ("two", "alone"), ("four", "alone"), ("two, 256 each", "alone, 256"))
     }
     return {"shape": SHAPE, "steps": steps, "rounds": found, "throughput": ratio}
 
 
-def launch(processes: int, steps: int) -> dict[str, float]:
-    """Milliseconds of a step and of a message, by process 0."""
+def launch(processes: int, size: int, steps: int) -> dict[str, float]:
+    """Examples a second, and milliseconds of a message, by process 0."""
     address = {"WORLD_SIZE": str(max(processes, 1)), "MASTER_ADDR": "localhost", "MASTER_PORT": str(free_port())}
-    command = [sys.executable, "-m", "benchmarks.distributed", str(processes), str(steps)]
+    command = [sys.executable, "-m", "benchmarks.distributed", *map(str, (processes, size, steps))]
     started = [
         subprocess.Popen(
             command,
@@ -67,14 +75,14 @@ def free_port() -> int:
         return port
 
 
-def train(processes: int, steps: int) -> dict[str, float]:
+def train(processes: int, size: int, steps: int) -> dict[str, float]:
     """What each process does: an epoch that loads and compiles everything, and one that is measured."""
     import numpy as np
     import torch
 
     import neko
 
-    size, duration, inputs, hidden, outputs = SHAPE
+    duration, inputs, hidden, outputs = SHAPE
     torch.set_num_threads(1)
     rng = np.random.default_rng(0)
     x = (rng.random((size * 8, duration, inputs)) < 0.2).astype(np.float32)
@@ -89,7 +97,7 @@ def train(processes: int, steps: int) -> dict[str, float]:
 
     run(2)
     epochs = max(1, steps // 8)
-    found = {"step": 1000.0 * run(epochs) / (8 * epochs), "message": 0.0, "bytes": 0.0}
+    found = {"examples": 8 * size * epochs / run(epochs), "message": 0.0, "bytes": 0.0}
     if processes > 1:
         numbers = torch.zeros(sum(int(np.prod(p.shape)) for p in model.params.values()) + 1)
         begin = time.perf_counter()

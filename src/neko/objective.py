@@ -20,10 +20,11 @@ class Batch(NamedTuple):
 
     ``x`` inputs as arranged for the model, (time, batch, n_in) for a network; ``target`` (time, batch, …) or, of a
     sequence-level target, (1, batch, …); ``valid`` (time, batch) with 0 at padded frames; ``weight`` (time, batch) of
-    each step's loss; ``pooling`` (time, batch) of each step's output in the prediction of a sequence-level target, None
-    for a target at every step; ``closing`` (batch,) is 1 where the sequence ends in these frames: always for a whole
-    sequence, and for the last chunk of a sequence; ``number`` that of the update, from which stochastic rules draw
-    their noise, None outside of training.
+    each step's loss, 1 / (all valid frames), or 1 / batch where steps add up; ``pooling`` (time, batch) of each step's
+    output in the prediction of a sequence-level target, None for a target at every step; ``closing`` (batch,) is 1
+    where the sequence ends in these frames: always for a whole sequence, and for the last chunk of a sequence;
+    ``frames`` the number of valid frames, a mean over the processes that divide the batch; ``number`` that of the
+    update, from which stochastic rules draw their noise, None outside of training.
     """
 
     x: Array
@@ -32,6 +33,7 @@ class Batch(NamedTuple):
     weight: Array
     pooling: Array | None
     closing: Array
+    frames: Array
     number: Array | None = None
 
     def timed(self) -> tuple[Array | None, ...]:
@@ -158,25 +160,27 @@ class Objective:
         the batch axis first; `mask` (batch, time) is 0 at padded frames, `closing` (batch,) as in `Batch`."""
         size, time = shape
         closing = xp.ones((size,)) if closing is None else closing
-        valid = xp.ones((time, size)) if mask is None else xp.astype(xp.matrix_transpose(mask), xp.dtype)
+        if mask is None:
+            valid, frames = xp.ones((time, size)), xp.asarray(time * parts.average(size))
+        else:
+            valid = xp.astype(xp.matrix_transpose(mask), xp.dtype)
+            frames = parts.mean(xp.sum(valid))
+        if self.reduction == "mean":
+            every = valid / xp.maximum(frames, parts.TINY)
+        else:
+            every = valid * (1.0 / parts.average(size))
         if not self.is_sequence_level(target):
             target = xp.permute_dims(target, (1, 0, *range(2, len(target.shape))))
-            return Batch(x, target, valid, self.step_weight(xp, valid, size), None, closing)
+            return Batch(x, target, valid, every, None, closing, frames)
         steps = xp.sum(valid, axis=0, keepdims=True)
         last = valid * xp.astype(xp.cumulative_sum(valid, axis=0) == steps, xp.dtype)
         pooling = valid / steps if self.target == "mean" else last
-        weight = last * (1.0 / parts.average(size)) if self.target == "last" else self.step_weight(xp, valid, size)
-        return Batch(x, xp.expand_dims(target, axis=0), valid, weight, pooling, closing)
+        weight = last * (1.0 / parts.average(size)) if self.target == "last" else every
+        return Batch(x, xp.expand_dims(target, axis=0), valid, weight, pooling, closing, frames)
 
     def is_sequence_level(self, target: Array) -> bool:
         """Whether a target (batch axis first) has no time axis."""
         return len(target.shape) == (1 if self.loss.sparse else 2)
-
-    def step_weight(self, xp: Backend, valid: Array, size: int) -> Array:
-        """Weight of each frame: 1 / (all valid frames), or 1 / batch where steps add up."""
-        if self.reduction == "mean":
-            return valid / xp.maximum(parts.mean(xp.sum(valid)), parts.TINY)
-        return valid * (1.0 / parts.average(size))
 
     def additive(self, batch: Batch) -> bool:
         """Whether the loss is a sum over steps, so that a stream can be learnt chunk by chunk."""
@@ -188,9 +192,7 @@ class Objective:
 
     def share(self, xp: Backend, batch: Batch) -> Array:
         """Weight of a batch in the loss of a data set: its frames, or sequences if steps are summed or pooled."""
-        if self.by_frames(batch):
-            return parts.mean(xp.sum(batch.valid))
-        return xp.asarray(parts.average(batch.valid.shape[1]))
+        return batch.frames if self.by_frames(batch) else xp.asarray(parts.average(batch.valid.shape[1]))
 
     def value(self, xp: Backend, outputs: Array, batch: Batch) -> Array:
         """The scalar loss of `outputs` (time, batch, n_out)."""
