@@ -169,9 +169,9 @@ def cosine(table, kind, rule):
 @pytest.mark.parametrize(
     ("arguments", "right"),
     [
-        (["sample", "--method", "nuts"], "'hmc', "),
+        pytest.param(["sample", "--method", "nuts"], "'hmc', ", marks=pytest.mark.slow),
         (["sample", "--drift", "rtlr"], "did you mean 'rtrl'?"),
-        (["sample", "--cell", "gru"], "has no feed-forward form"),
+        pytest.param(["sample", "--cell", "gru"], "has no feed-forward form", marks=pytest.mark.slow),
         (
             ["sample", "--method", "langevin", "--warm", "0", "--epochs", "1", "--hidden", "4"],
             "no draws after 1 epochs",
@@ -284,7 +284,10 @@ WORK = (["train", "--epochs", "1"], ["sample"], ["compare"])
 @pytest.mark.parametrize("arguments", WORK, ids=lambda a: a[0])
 @pytest.mark.parametrize(
     ("there", "chosen"),
-    [(("torch", "jax", "tensorflow"), "torch"), (("jax", "tensorflow"), "jax"), (("tensorflow",), "tensorflow")],
+    [
+        (("torch", "jax", "tensorflow"), "torch"),
+        *(pytest.param(there, there[0], marks=pytest.mark.slow) for there in (("jax", "tensorflow"), ("tensorflow",))),
+    ],
 )
 def test_the_first_framework_that_is_installed_is_the_default(arguments, there, chosen, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

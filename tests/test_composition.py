@@ -42,13 +42,11 @@ STEP = {
 CORE = ["bptt", "rtrl", "eprop:symmetric", "eprop:random", "eprop:adaptive"]
 MODES = [*CORE, *(name for name in RULES if name not in ("bptt", "rtrl", "eprop"))]
 FEW = ("adam",)
-"""The update that runs with every rule in every test run; with the rules of `CORE` all do but those of `LAWS`."""
-LAWS = [f"manhattan, {name}" for name in DEVICES if name != "soft_bounds"]
-"""Pulses through a law of the step, which no rule knows: one rule is enough."""
+"""The update that runs with every rule in every test run; with BPTT all do."""
 
 
 def usual(rule, other):
-    return rule == "bptt" or other in FEW or (rule in CORE and other not in LAWS)
+    return rule == "bptt" or other in FEW
 
 
 def pairs(rules, others, quick=usual):

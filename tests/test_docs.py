@@ -84,6 +84,7 @@ def readme_commands():
     return [SMALLER.sub(r"\1 \2", line) for line in lines]
 
 
+@pytest.mark.slow
 def test_the_command_lines_of_the_readme_run_in_order(tmp_path, monkeypatch):
     """One after the other in a new folder, as somebody does who reads it."""
     monkeypatch.chdir(tmp_path)

@@ -22,7 +22,9 @@ def test_importing_neko_loads_no_framework():
     assert run(code) == "[]"
 
 
-@pytest.mark.parametrize("name", backend.installed())
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.slow] * (n == "tensorflow")) for n in backend.installed()]
+)
 def test_a_backend_loads_its_own_framework_only(name):
     loaded = "print(sorted({m.split('.')[0] for m in sys.modules} & {'torch', 'jax', 'tensorflow'}))"
     # TensorFlow looks for JAX by itself; neko adds nothing to what the framework loads.

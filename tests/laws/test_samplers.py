@@ -317,7 +317,7 @@ MOVES = {
 
 
 @pytest.mark.quick("torch")
-@pytest.mark.parametrize("move", MOVES)
+@pytest.mark.parametrize("move", ["mala", *(pytest.param(n, marks=pytest.mark.slow) for n in MOVES if n != "mala")])
 def test_draws_after_simulated_data_have_the_joint_law_of_parameter_and_data(xp, move):
     """A mean with prior N(0, 1) and four data with unit noise; the chain that starts in the true mean, which is a draw
     from the posterior, keeps its joint law with the data (Geweke 2004, doi:10.1198/016214504000001132).

@@ -16,7 +16,7 @@ from neko.io import checkpoint
 
 pytest.importorskip("torch")
 
-QUICK = ("bptt", "eprop:random", "kernl", "online", "mean", "devices")
+QUICK = ("bptt", "kernl", "online", "mean", "devices")
 """Of the ways in which a rule may depend on a batch one each."""
 NAMES = [pytest.param(n, marks=[] if n in QUICK else pytest.mark.slow) for n in together.rules()]
 
