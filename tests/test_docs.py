@@ -33,7 +33,7 @@ EXAMPLES = sorted(
 )
 
 
-LONG = ("analog.md", "bayesian.md", "encoders.md", "recipes.md", "reinforcement.md")
+LONG = ("analog.md", "bayesian.md", "encoders.md", "recipes.md", "reinforcement.md", "running.md")
 """Pages whose blocks train for a while; left to `make proofs`."""
 
 

@@ -100,6 +100,7 @@ KNOBS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "knob"), [(name, knob) for name, knobs in KNOBS.items() for knob in knobs])
 def test_the_published_losses_see_each_part(name, knob):
     """The control: with one part changed, the numbers are missed by a thousand tolerances."""

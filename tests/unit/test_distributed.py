@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import signal
 import time
@@ -18,13 +17,11 @@ pytest.importorskip("torch")
 
 QUICK = ("bptt", "kernl", "online", "mean", "devices")
 """Of the ways in which a rule may depend on a batch one each."""
-NAMES = [pytest.param(n, marks=[] if n in QUICK else pytest.mark.slow) for n in together.rules()]
+OTHERS = tuple(name for name in together.rules() if name not in QUICK)
 
 
-@functools.cache
 def trained(folder, names):
     """What each of two processes has after training by rules, by name."""
-    folder.mkdir()
     for code, output in together.launch(2, "rules", "torch", folder, *names):
         assert code == 0, output
     return {name: [loaded(folder, name, rank) for rank in range(2)] for name in names}
@@ -41,13 +38,15 @@ def assert_close(found, expected):
         np.testing.assert_allclose(found[key], value, rtol=1e-7, atol=1e-10, err_msg=key)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_two_processes_train_as_one(tmp_path_factory, name):
-    names = QUICK if name in QUICK else tuple(n for n in together.rules() if n not in QUICK)
-    first, second = trained(tmp_path_factory.getbasetemp() / names[0], names)[name]
-    for key, value in first.items():
-        np.testing.assert_array_equal(second[key], value, err_msg=key)
-    assert_close(first, together.train(name, "torch"))
+@pytest.mark.parametrize(
+    "names", [pytest.param(QUICK, id="quick"), pytest.param(OTHERS, id="others", marks=pytest.mark.slow)]
+)
+def test_two_processes_train_as_one(tmp_path, names):
+    """In one test, since processes take longer to start than to train."""
+    for name, (first, second) in trained(tmp_path, names).items():
+        for key, value in first.items():
+            np.testing.assert_array_equal(second[key], value, err_msg=f"{name}: {key}")
+        assert_close(first, together.train(name, "torch"))
 
 
 @pytest.mark.slow

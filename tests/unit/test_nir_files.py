@@ -208,6 +208,7 @@ def mutations(folder, count):
     return found
 
 
+@pytest.mark.slow
 def test_damaged_files_are_read_or_refused(tmp_path):
     found = mutations(tmp_path, FAST)
     assert 5 < found.count("refused") < FAST - 2

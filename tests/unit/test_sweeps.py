@@ -362,6 +362,7 @@ def late():
 """
 
 
+@pytest.mark.slow
 def test_neither_an_error_nor_the_end_of_a_process_ends_a_sweep(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("OMP_NUM_THREADS", "5")
