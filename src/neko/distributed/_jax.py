@@ -43,12 +43,16 @@ class JaxWorld(World):
     def __repr__(self) -> str:
         return f"<JaxWorld: {self.mesh.size} devices, process {self.rank} of {jax.process_count()}>"
 
+    @property
+    def alone(self) -> bool:
+        return jax.process_count() == 1
+
     def place(self, examples: Any) -> Any:
         divided = examples.size % self.mesh.size == 0
         sharding = NamedSharding(self.mesh, PartitionSpec("batch") if divided else PartitionSpec())
 
         def put(a: Any) -> Any:
-            if jax.process_count() == 1:
+            if self.alone:
                 return jax.device_put(a, sharding)
             whole = np.asarray(a)  # every host has drawn the same batch
             return jax.make_array_from_callback(whole.shape, sharding, lambda index: whole[index])
@@ -57,10 +61,10 @@ class JaxWorld(World):
         return examples._replace(x=x, y=y, mask=mask)
 
     def agree(self, flag: bool) -> bool:
-        return flag if jax.process_count() == 1 else bool(multihost_utils.process_allgather(np.asarray(flag)).any())
+        return flag if self.alone else bool(multihost_utils.process_allgather(np.asarray(flag)).any())
 
     def check_equal(self, described: dict[str, Any]) -> None:
-        if jax.process_count() == 1:
+        if self.alone:
             return
         own = np.array([list(bytes.fromhex(digest(repr(value).encode()))) for value in described.values()], np.uint8)
         every = multihost_utils.process_allgather(own)

@@ -25,6 +25,11 @@ class World:
         return f"<{type(self).__name__}: process {self.rank} of {self.size}>"
 
     @property
+    def alone(self) -> bool:
+        """Whether there is one process, which need not agree with others."""
+        return self.size == 1
+
+    @property
     def writes(self) -> bool:
         """Whether this process writes files and shows progress."""
         return self.rank == 0

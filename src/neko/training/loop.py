@@ -106,7 +106,7 @@ class Loop:
 
     def described(self) -> dict[str, Any]:
         """What has to be the same in every process: all that the numbers depend on, and the weights where there are."""
-        if self.world.size == 1:
+        if self.world.alone:
             return {}
         weights = {**(self.model.params or {}), **(self.model.model.buffers or {})}
         return {
@@ -177,7 +177,7 @@ class Loop:
             self.learner.check()
         for callback in self.callbacks:
             callback.batch(self)
-        if self.learner.pausable and (self.world.size == 1 or self.batch % CHECK_EVERY == 0):
+        if self.learner.pausable and (self.world.alone or self.batch % CHECK_EVERY == 0):
             self.check_interrupt()
 
     def finish_epoch(self, measures: dict[str, float]) -> None:
