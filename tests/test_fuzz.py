@@ -288,6 +288,7 @@ RIGHT = {
     "optimizer": ["adam", "manhattan", "naive", "tiki_taka", "mixed_precision(optimizer='adam')"],
     "storage": ["pair", "one_sided", "single(reference='symmetry_point')"],
     "imperfections": ["levels(number=8)", "stuck(at_min=0.1), read_noise(std=0.01)"],
+    "converters": ["dac(bits=3, full_scale=1.0)", "dac(bits=4, full_scale=1.0), adc(bits=8, full_scale=4.0)"],
     "digital": ["*.b_out", "readout.*"],
     "device": ["constant", "linear", "power", "soft_bounds", "organic_ecram"],
     "backend": ["torch"],

@@ -10,11 +10,12 @@ import pytest
 from typer.testing import CliRunner
 
 import neko
+from neko import Converters, Quantiser, devices, plots, runs
 from neko import backend as backends
-from neko import devices, plots, runs
 from neko.backend import generated
 from neko.cli import app, costs
 from neko.devices import ConstantStep, Drift, Levels, SingleDevice, SoftBounds, Stuck
+from neko.runs.build import build_evaluator
 from neko.runs.updating import update_options
 from neko.training.callbacks.conductances import Conductances, Histograms
 from neko.training.history import History
@@ -26,6 +27,7 @@ SMALL = runs.TrainConfig(
     data=few_digits.DATA, hidden=5, epochs=2, rule="bptt", cell="lif", recurrent=False, batch_size=20
 )
 WRITING = [name for name, kind in UPDATES.items() if issubclass(kind, Analog)]
+TWICE = "adc(bits=3, full_scale=1.0), adc(bits=4, full_scale=1.0)"
 needs_backend = pytest.mark.skipif(not backends.installed(), reason="no framework is installed")
 
 
@@ -78,6 +80,19 @@ def test_all_options_of_devices_reach_the_update():
     found, _ = made(optimizer="manhattan", device="hfo2_reram", imperfections="levels(number=8)")
     assert len(own) > 0
     assert found.device.imperfections == (*own, Levels(8))
+
+
+@needs_backend
+def test_converters_are_around_the_weights_of_a_run():
+    config = dataclasses.replace(SMALL, converters="dac(bits=3, full_scale=1.0), adc(bits=6, full_scale=4.0)", epochs=1)
+    converters = Converters(dac=Quantiser(3, full_scale=1.0), adc=Quantiser(6, full_scale=4.0))
+    model = build_evaluator(config, few_digits.load()).model
+    assert model.network.converters == converters
+    with pytest.raises(ValueError, match="network of a file"):
+        build_evaluator(dataclasses.replace(config, network="net.safetensors"), few_digits.load())
+    for wrong, word in (("dsp(bits=3)", "'adc'"), ("adc(3)", "option=value"), ("", "expected dac="), (TWICE, "once")):
+        with pytest.raises((ValueError, TypeError), match=word):
+            build_evaluator(dataclasses.replace(config, converters=wrong), few_digits.load())
 
 
 def test_a_rate_is_what_the_update_makes_of_it():

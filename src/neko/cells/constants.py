@@ -37,6 +37,7 @@ def settle(owner: Any, units: int | None, check: Check, *names: str) -> None:
 
 
 def positive(name: str, value: Any, units: int | None) -> Constant:
+    """A constant above 0, one number or one per neuron, as `constant` returns it and with its errors."""
     return constant(name, value, units, POSITIVE)
 
 
@@ -46,10 +47,12 @@ def leak(name: str, value: Any, units: int | None) -> Constant:
 
 
 def not_negative(name: str, value: Any, units: int | None) -> Constant:
+    """As `positive`, of a constant that may be 0."""
     return constant(name, value, units, NOT_NEGATIVE)
 
 
 def finite(name: str, value: Any, units: int | None) -> Constant:
+    """As `positive`, of a constant that may be any finite number."""
     return constant(name, value, units, FINITE)
 
 

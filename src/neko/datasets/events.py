@@ -160,6 +160,7 @@ def from_tonic(
 
 
 def class_numbers(targets: list[Any]) -> np.ndarray:
+    """The targets of a data set as whole numbers, (examples,); TypeError for anything else."""
     y = np.asarray(targets)
     if y.ndim != 1 or not np.issubdtype(y.dtype, np.integer):
         raise TypeError(

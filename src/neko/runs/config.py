@@ -62,6 +62,11 @@ class Config:
     products: str | None = option(
         None, "Mixed precision: round operands of matrix products to {neko.backend:PRODUCTS}; not with tensorflow."
     )
+    converters: str | None = option(
+        None,
+        "Converters around arrays of analog weights by comma: dac, adc, with bits and range as in "
+        "'dac(bits=6, full_scale=4.0), adc(bits=8, full_scale=16.0)'.",
+    )
     loss: str | None = option(
         None,
         "Loss: {neko.losses:LOSSES}; or file.py:function. By default categorical_crossentropy, for the "
