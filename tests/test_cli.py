@@ -94,9 +94,9 @@ def test_sample_shows_uncertainty_and_mixing(tmp_path):
     ("method", "told", "not_told"),
     [
         pytest.param("hmc", ("acceptance", "accuracy after Adam"), ("mixed",), marks=pytest.mark.slow),
-        ("sghmc(friction=0.3)", ("step size",), ("acceptance", "mixed")),
+        pytest.param("sghmc(friction=0.3)", ("step size",), ("acceptance", "mixed"), marks=pytest.mark.slow),
         ("mean_field(draws=7)", ("1 x 7", "30, 1"), ("acceptance", "mixed", "step size")),
-        ("ensemble", ("1 x 1",), ("acceptance", "step size")),
+        pytest.param("ensemble", ("1 x 1",), ("acceptance", "step size"), marks=pytest.mark.slow),
     ],
 )
 def test_sample_takes_every_method(tmp_path, method, told, not_told):

@@ -56,6 +56,7 @@ def test_predictions_do_not_see_padding_after(cell):
         np.testing.assert_allclose(every[b][mask[b] > 0], own, rtol=1e-10, err_msg=f"sequence {b}")
 
 
+@pytest.mark.quick("torch")
 @pytest.mark.parametrize("backend", ["torch", "jax", "tensorflow"])
 def test_losses_and_gradients_do_not_see_padding(backend):
     """Of every rule and form: those of the sequences by themselves, weighted by their frames."""

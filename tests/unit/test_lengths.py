@@ -42,7 +42,7 @@ def test_the_first_length_stays_and_others_become_powers_of_two():
             Lengths(bad)
 
 
-@pytest.mark.parametrize("classes", [False, True])
+@pytest.mark.parametrize("classes", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_a_loader_of_many_lengths_compiles_a_few_and_gives_the_same_numbers(monkeypatch, classes):
     """JAX, which pads, against PyTorch, which has no need to: losses, metrics and weights."""
     lengths = (9, 5, 6, 7, 9, 3)

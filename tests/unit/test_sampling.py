@@ -242,6 +242,7 @@ def test_a_models_own_penalty_is_no_part_of_a_posterior():
         neko.Trainer(neko.HMC(model)).train(*data(), progress=False)
 
 
+@pytest.mark.quick("torch")
 @pytest.mark.parametrize("backend", backends.installed())
 def test_factors_and_starts_are_arrays_of_any_kind(backend):
     """A posterior's own draws, and NumPy numbers for all options."""
