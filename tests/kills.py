@@ -15,8 +15,7 @@ import runs
 
 LONG = 120.0
 """Seconds after which a run that nobody kills has failed."""
-EPOCHS = 60
-"""So many that training takes longer than its beginning."""
+EPOCHS = 20
 EARLY = 5
 """Every fifth kill comes before the first batch is done, or about then; the others come while batches are learnt."""
 
@@ -31,25 +30,28 @@ def server(backend):
 def survive(kind, backend, folder, kills, seed=0):
     """Kill runs at random moments, each going on where the one before was killed, until `kills` have hit.
 
-    A run that comes to its end is compared with one that was never killed, and the next one starts anew. Returns the
-    number of runs that came to an end, all of which were equal bit for bit.
+    A moment is a random checkpoint of those to come, or the end, and a little later, so that kills hit whatever else
+    slows the machine down. A run that comes to its end is compared with one that was never killed, and the next one
+    starts anew. Returns the number of runs that came to an end, all of which were equal bit for bit.
     """
     context, rng, folder = server(backend), random.Random(seed), Path(folder)
-    beginning, training = lasting(context, kind, backend, folder / "whole")
+    beginning, training, order = followed(context, kind, backend, folder / "whole")
     truth = runs.last(folder / "whole")
-    lasting(context, kind, backend, folder / "again")
+    followed(context, kind, backend, folder / "again")
     assert runs.last(folder / "again") == truth, "two runs without a kill differ"
     hits, ended = 0, 0
     while hits < kills or not ended:
         place = folder / f"killed-{ended}"
+        moment = rng.choice([*(name for name in order if name > newest(place)), None]) if hits < kills else None
         process = start(context, kind, backend, place)
-        if hits >= kills:
-            process.join(LONG)
-        elif hits % EARLY == 0:
+        if hits < kills and hits % EARLY == 0:
             process.join(rng.uniform(0.0, 1.2 * beginning))
+        elif moment is None:
+            process.join(LONG)
+            assert process.exitcode is not None, f"a run after {hits} kills does not end"
         else:
-            await_batch(process, place)
-            process.join(rng.uniform(0.0, training))
+            await_checkpoint(process, place, moment)
+            process.join(rng.uniform(0.0, training / len(order)))
         if process.exitcode is None:
             os.kill(process.pid, signal.SIGKILL)
             process.join()
@@ -68,24 +70,26 @@ def start(context, kind, backend, place):
     return process
 
 
-def await_batch(process, place):
-    """Wait until a checkpoint is there that was not, or the process has ended."""
-    known = names(place)
-    while process.exitcode is None and names(place) <= known:
+def await_checkpoint(process, place, name):
+    """Wait until this checkpoint is there, or a later one, or the process has ended."""
+    while process.exitcode is None and newest(place) < name:
         process.join(0.002)
 
 
-def names(place):
-    """The checkpoints of a folder."""
-    return {file.name for file in checkpoint.listed(place)}
+def newest(place):
+    """The name of the last checkpoint of a folder, '' if there is none."""
+    return max((file.name for file in checkpoint.listed(place)), default="")
 
 
-def lasting(context, kind, backend, place):
-    """Seconds to the first batch, and from there to the end, of a run that nobody kills."""
-    begin = time.perf_counter()
-    process = start(context, kind, backend, place)
-    await_batch(process, place)
-    first = time.perf_counter()
-    process.join(LONG)
+def followed(context, kind, backend, place):
+    """A run that nobody kills: seconds to the first checkpoint, and from there to the end, and the checkpoints seen."""
+    begin = first = time.perf_counter()
+    process, order = start(context, kind, backend, place), []
+    while process.exitcode is None and time.perf_counter() < begin + LONG:
+        process.join(0.002)
+        name = newest(place)
+        if name and name not in order[-1:]:
+            first = first if order else time.perf_counter()
+            order.append(name)
     assert process.exitcode == 0, process.exitcode
-    return first - begin, time.perf_counter() - first
+    return first - begin, time.perf_counter() - first, order
