@@ -17,7 +17,7 @@ LONG = 120.0
 """Seconds after which a run that nobody kills has failed."""
 EPOCHS = 20
 EARLY = 5
-"""Every fifth kill comes before the first batch is done, or about then; the others come while batches are learnt."""
+"""Every fifth kill comes before the next checkpoint; the others come while batches are learnt."""
 
 
 def server(backend):
@@ -35,17 +35,18 @@ def survive(kind, backend, folder, kills, seed=0):
     starts anew. Returns the number of runs that came to an end, all of which were equal bit for bit.
     """
     context, rng, folder = server(backend), random.Random(seed), Path(folder)
-    beginning, training, order = followed(context, kind, backend, folder / "whole")
+    followed(context, kind, backend, folder / "whole")
     truth = runs.last(folder / "whole")
-    followed(context, kind, backend, folder / "again")
+    beginning, training, order = followed(context, kind, backend, folder / "again")
     assert runs.last(folder / "again") == truth, "two runs without a kill differ"
     hits, ended = 0, 0
     while hits < kills or not ended:
         place = folder / f"killed-{ended}"
-        moment = rng.choice([*(name for name in order if name > newest(place)), None]) if hits < kills else None
+        last = newest(place)
+        moment = rng.choice([*(name for name in order if name > last), None]) if hits < kills else None
         process = start(context, kind, backend, place)
         if hits < kills and hits % EARLY == 0:
-            process.join(rng.uniform(0.0, 1.2 * beginning))
+            await_checkpoint(process, place, last + "\0", rng.uniform(0.0, 1.2 * beginning))
         elif moment is None:
             process.join(LONG)
             assert process.exitcode is not None, f"a run after {hits} kills does not end"
@@ -70,9 +71,10 @@ def start(context, kind, backend, place):
     return process
 
 
-def await_checkpoint(process, place, name):
-    """Wait until this checkpoint is there, or a later one, or the process has ended."""
-    while process.exitcode is None and newest(place) < name:
+def await_checkpoint(process, place, name, seconds=LONG):
+    """Wait until this checkpoint is there, or a later one, or the process has ended, or so many seconds are over."""
+    end = time.perf_counter() + seconds
+    while process.exitcode is None and newest(place) < name and time.perf_counter() < end:
         process.join(0.002)
 
 
