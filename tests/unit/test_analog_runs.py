@@ -90,7 +90,8 @@ def test_converters_are_around_the_weights_of_a_run():
     assert model.network.converters == converters
     with pytest.raises(ValueError, match="network of a file"):
         build_evaluator(dataclasses.replace(config, network="net.safetensors"), few_digits.load())
-    for wrong, word in (("dsp(bits=3)", "'adc'"), ("adc(3)", "option=value"), ("", "expected dac="), (TWICE, "once")):
+    refused = {"dsp(bits=3)": "'adc'", "adc(3)": "option=value", "adc(bit=3)": "it takes bits, full_scale"}
+    for wrong, word in {**refused, "": "expected dac=", TWICE: "once"}.items():
         with pytest.raises((ValueError, TypeError), match=word):
             build_evaluator(dataclasses.replace(config, converters=wrong), few_digits.load())
 

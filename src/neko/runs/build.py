@@ -17,6 +17,7 @@ from neko.models import Converters, Model
 from neko.objective import FiringRate
 from neko.registry import called, separated
 from neko.runs.config import Config
+from neko.runs.updating import applied
 
 
 def build_evaluator(
@@ -69,7 +70,7 @@ def build_converters(text: str | None) -> Converters | None:
         check_choice("converters", name, ("dac", "adc"))
         if name in quantisers:
             raise ValueError(f"converters={text!r}: expected {name} once")
-        quantisers[name] = Quantiser(**options)
+        quantisers[name] = applied(f"converter {name!r}", Quantiser, options)
     return Converters(**quantisers)
 
 
