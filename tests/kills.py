@@ -43,16 +43,15 @@ def survive(kind, backend, folder, kills, seed=0):
     while hits < kills or not ended:
         place = folder / f"killed-{ended}"
         last = newest(place)
-        moment = rng.choice([*(name for name in order if name > last), None]) if hits < kills else None
         process = start(context, kind, backend, place)
         if hits < kills and hits % EARLY == 0:
             await_checkpoint(process, place, last + "\0", rng.uniform(0.0, 1.2 * beginning))
-        elif moment is None:
-            process.join(LONG)
-            assert process.exitcode is not None, f"a run after {hits} kills does not end"
-        else:
+        elif hits < kills and (moment := rng.choice([*(name for name in order if name > last), None])):
             await_checkpoint(process, place, moment)
             process.join(rng.uniform(0.0, training / len(order)))
+        else:
+            process.join(LONG)
+            assert process.exitcode is not None, f"a run after {hits} kills does not end"
         if process.exitcode is None:
             os.kill(process.pid, signal.SIGKILL)
             process.join()
