@@ -8,9 +8,9 @@ import pytest
 import neko
 from neko import datasets, rules
 from neko.experiments import Results, Trial
-from neko.experiments.rule_table import claims, measuring
+from neko.experiments.rule_table import by_neuron, claims, drawing, measuring
 from neko.experiments.rule_table.browsing import browsed, numbers
-from neko.experiments.rule_table.cells import LINEAR, READOUT, SHUFFLED, Cell, lines, tabled
+from neko.experiments.rule_table.cells import LINEAR, READOUT, SHUFFLED, Cell, Line, lines, tabled
 from neko.experiments.rule_table.contenders import EXACT, UNTRAINED, Contender, contenders, network, refusal
 from neko.experiments.rule_table.experiment import Rules
 from neko.experiments.rule_table.frozen import ReadoutOnly
@@ -226,6 +226,26 @@ def test_the_lines_are_those_of_the_results_and_what_is_refused_beside_them(resu
     assert shown["why not"][table["rtrl"]] == "no reason"
     assert shown["cosine"][table["rtrl"]] == "–"
     assert found[table[EXACT]].gain == pytest.approx([(0.85 - 0.25) / 0.75, (0.87 - 0.25) / 0.75])
+
+
+def test_the_report_has_rules_by_tasks_with_reasons_below(results):
+    text = by_neuron.shown(lines(results, CELLS))
+    assert "### LIF" in text
+    table = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("|")]
+    rows = {rule: cells for rule, *cells in table}
+    assert rows["rule"] == ["copy", "mean gain", "ms a step", "MiB"]
+    assert rows["eprop:random"] == ["0.560 ± 0.127 (0.55) silent in 1 of 2", "0.41", "3.0", "–"]  # (0.56 - 0.25) / 0.75
+    assert rows[LINEAR] == ["0.510 ± 0.127", "0.35", "–", "–"]
+    assert "rtrl" not in rows
+    assert "- rtrl: no reason." in text
+
+
+def test_the_figure_shows_rules_that_have_every_task(results):
+    own = [line for line in lines(results, CELLS) if line.cell.by_adam and len(line.score)]
+    modes = [f"eprop:{mode}" for mode in ("symmetric", "random", "adaptive")]
+    assert list(drawing.of_all_tasks(own)) == [("LIF", rule) for rule in (EXACT, *modes)]
+    more = Line(Cell("mnist", "LIF", EXACT, Contender(EXACT)), {"accuracy": np.array([0.9])})
+    assert list(drawing.of_all_tasks([*own, more])) == [("LIF", EXACT)]
 
 
 def test_the_notes_say_what_holds(results):

@@ -104,6 +104,10 @@ class Experiment(ABC):
     def table(self, results: Results) -> Table:
         """The table: means with 95 % intervals, and the paper's figures beside ours."""
 
+    def shown(self, results: Results) -> str:
+        """The table as the report shows it, in Markdown."""
+        return self.table(results).markdown()
+
     def figures(self, results: Results) -> dict[str, Figure]:
         """Figures by file name without suffix."""
         return {}

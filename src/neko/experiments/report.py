@@ -13,7 +13,7 @@ import numpy as np
 
 from neko import datasets
 from neko.experiments.base import Experiment
-from neko.experiments.results import Results, Table
+from neko.experiments.results import Results
 
 
 def numbers(results: Results) -> Iterator[dict[str, Any]]:
@@ -29,7 +29,6 @@ def numbers(results: Results) -> Iterator[dict[str, Any]]:
 def written(
     experiment: Experiment,
     results: Results,
-    table: Table,
     figures: Sequence[str],
     command: str,
     versions: dict[str, str],
@@ -38,8 +37,8 @@ def written(
 
     Parameters
     ----------
-    experiment, results, table
-        The experiment, its measures and the table made of them.
+    experiment, results
+        The experiment and its measures.
     figures : sequence of str
         Paths of figures and pages from the report.
     command : str
@@ -64,7 +63,7 @@ def written(
         f"Settings: {settings}." if settings else "",
         "## Results",
         "Mean ± half-width of the 95 % t-interval over the trials of a row.",
-        table.markdown(),
+        experiment.shown(results),
         *(shown_at(path) for path in figures),
         experiment.notes(results).strip(),
         "## What the numbers depend on",

@@ -210,7 +210,7 @@ class Reproduction:
         pages = {f"{self.stem}-{name}.html": page for name, page in experiment.pages(results).items()}
         for name, page in pages.items():
             files.write(self.folder / name, page)
-        text = report.written(experiment, results, table, [*figures, *pages], self.command, self.versions())
+        text = report.written(experiment, results, [*figures, *pages], self.command, self.versions())
         files.write(self.folder / REPORT, text.encode())
         return table
 

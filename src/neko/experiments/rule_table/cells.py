@@ -84,6 +84,12 @@ class Line(NamedTuple):
         return ", ".join(found)
 
 
+def mean(lines: Sequence[Line], measure: str) -> float | None:
+    """The mean over the lines that have the measure, such as those of a rule on all tasks; None if none has."""
+    found = [value for line in lines if (value := line.mean(measure)) is not None]
+    return float(np.mean(found)) if found else None
+
+
 def lines(results: Results, cells: Mapping[str, Cell]) -> list[Line]:
     """A line for each row of the results, and for each refused cell on their tasks and neurons, in the cells' order."""
     there = set(results.rows)

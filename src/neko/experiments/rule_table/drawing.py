@@ -8,8 +8,9 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
 
-from neko.experiments.rule_table.cells import Line
+from neko.experiments.rule_table.cells import Line, mean
 
 MARKS = {"ALIF": "o", "LIF": "s", "RNN": "^", "GRU": "D"}
 FILLS: dict[str, Any] = {"symmetric": "full", "random": "none", "adaptive": "left"}
@@ -20,27 +21,42 @@ AXES = {"cosine": "mean cosine to the exact gradient", "milliseconds": "processo
 
 
 def figures(lines: Sequence[Line]) -> dict[str, Figure]:
-    """The gain over guessing of every rule by Adam against the cosine and the time of a step: a colour for each rule, a
-    mark for each neuron, a filling for each mode of feedback."""
-    shown = [line for line in lines if line.cell.by_adam and len(line.score)]
-    names = list(dict.fromkeys(line.cell.rule.partition(":")[0] for line in shown))
+    """The gain over guessing of every rule by Adam against the cosine and the time of a step, as means over the tasks
+    of a neuron: a colour for each rule, a mark for each neuron, a filling for each mode of feedback. Rules that lack a
+    task, because they diverged, are not drawn."""
+    found = of_all_tasks([line for line in lines if line.cell.by_adam and len(line.score)])
+    names = list(dict.fromkeys(rule.partition(":")[0] for _, rule in found))
     colours = dict(zip(names, mpl.colormaps["turbo"](np.linspace(0.02, 0.98, len(names))), strict=True))
     figure = Figure(figsize=(11, 5.5), layout="constrained")
     panels = figure.subplots(1, 2, sharey=True)
     for axes, (measure, title) in zip(panels, AXES.items(), strict=True):
-        for line in [line for line in shown if measure in line.values]:
-            name, _, mode = line.cell.rule.partition(":")
-            style = {"color": colours[name], "fillstyle": FILLS.get(mode, "full"), "markerfacecoloralt": "white"}
-            gain = max(float(line.gain.mean()), LOWEST)
-            axes.plot(line.mean(measure), gain, MARKS[line.cell.neuron], markersize=6, **style)
+        for (neuron, rule), own in found.items():
+            value = mean(own, measure)
+            if value is not None:
+                name, _, mode = rule.partition(":")
+                style = {"color": colours[name], "fillstyle": FILLS.get(mode, "full"), "markerfacecoloralt": "white"}
+                gain = np.mean([max(float(line.gain.mean()), LOWEST) for line in own])
+                axes.plot(value, gain, MARKS[neuron], markersize=6, **style)
         axes.set(xlabel=title)
     panels[0].set_ylabel("gain over guessing (1: no error)")
     panels[1].set_xscale("log")
+    panels[1].xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    panels[1].xaxis.set_major_formatter(FormatStrFormatter("%g"))
+    panels[1].xaxis.set_minor_formatter(NullFormatter())
     for name, colour in colours.items():
         panels[1].plot([], [], "o", color=colour, label=name)
-    for neuron in dict.fromkeys(line.cell.neuron for line in shown):
+    for neuron in dict.fromkeys(neuron for neuron, _ in found):
         panels[1].plot([], [], MARKS[neuron], color="black", label=neuron)
-    for mode in dict.fromkeys(line.cell.rule.partition(":")[2] for line in shown if ":" in line.cell.rule):
+    for mode in dict.fromkeys(rule.partition(":")[2] for _, rule in found if ":" in rule):
         panels[1].plot([], [], "o", color="gray", fillstyle=FILLS[mode], markerfacecoloralt="white", label=mode)
     figure.legend(loc="outside right center", frameon=False, fontsize="small")
     return {"gain": figure}
+
+
+def of_all_tasks(lines: Sequence[Line]) -> dict[tuple[str, str], list[Line]]:
+    """By neuron and rule, the lines of rules that have all tasks of their neuron."""
+    groups: dict[tuple[str, str], list[Line]] = {}
+    for line in lines:
+        groups.setdefault((line.cell.neuron, line.cell.rule), []).append(line)
+    most = {neuron: max(len(own) for (n, _), own in groups.items() if n == neuron) for neuron, _ in groups}
+    return {pair: own for pair, own in groups.items() if len(own) == most[pair[0]]}

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from neko.experiments.base import EXPERIMENTS, Experiment, Trial
 from neko.experiments.results import Results, Table
-from neko.experiments.rule_table import claims, drawing
+from neko.experiments.rule_table import by_neuron, claims, drawing
 from neko.experiments.rule_table.browsing import browsed
 from neko.experiments.rule_table.cells import LINEAR, READOUT, SHUFFLED, Cell, Line, lines, tabled
 from neko.experiments.rule_table.contenders import EXACT, NEURONS, Contender, contenders, network, refusal
@@ -100,6 +100,9 @@ class Rules(Experiment):
 
     def table(self, results: Results) -> Table:
         return tabled(self.lines(results))
+
+    def shown(self, results: Results) -> str:
+        return by_neuron.shown(self.lines(results))
 
     def figures(self, results: Results) -> dict[str, Figure]:
         return drawing.figures(self.lines(results))
