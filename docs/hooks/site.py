@@ -1,5 +1,6 @@
 """What the site has besides the files of ``docs``: README and contributing, examples, the API reference, proofs,
-notebooks, and formulas as MathML, which a browser draws without a script or a font from elsewhere."""
+notebooks, the table of rules to sort and filter, and formulas as MathML, which a browser draws without a script or a
+font from elsewhere."""
 
 from __future__ import annotations
 
@@ -22,6 +23,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 import api_pages  # noqa: E402
 import commands_page  # noqa: E402
 import proofs_page  # noqa: E402
+import rule_table_page  # noqa: E402
 
 ABOVE = {"README.md": "index.md", "CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md"}
 """Pages of the root of the repository, with their names in the site."""
@@ -49,6 +51,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     made |= {f"api/{name}": text for name, text in api_pages.pages().items()}
     made |= {f"examples/{path.stem}.md": example(path) for path in sorted((ROOT / "examples").glob("*.py"))}
     made |= {"proofs.md": proofs_page.page(), "commands.md": commands_page.page()}
+    made["experiments/rules-table.html"] = rule_table_page.page()
     for path in sorted((ROOT / "docs" / "notebooks").glob("*.ipynb")):
         files.remove(files.get_file_from_path(f"notebooks/{path.name}"))
         made |= notebook(path)

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 import neko
+import rule_table_page
 from neko import datasets, rules
-from neko.experiments import Results, Trial
+from neko.experiments import Results, Trial, report
 from neko.experiments.rule_table import by_neuron, claims, drawing, measuring
 from neko.experiments.rule_table.browsing import browsed, numbers
 from neko.experiments.rule_table.cells import LINEAR, READOUT, SHUFFLED, Cell, Line, lines, tabled
@@ -18,6 +19,7 @@ from neko.experiments.rule_table.linear import linear
 from neko.experiments.rule_table.shuffled import without_relation
 from neko.experiments.rule_table.tasks import TASKS, Data, Part, Task, recorded
 from neko.experiments.rule_table.turns import Turns
+from neko.io import files
 from neko.training.costs import peak
 
 import browser
@@ -246,6 +248,13 @@ def test_the_figure_shows_rules_that_have_every_task(results):
     assert list(drawing.of_all_tasks(own)) == [("LIF", rule) for rule in (EXACT, *modes)]
     more = Line(Cell("mnist", "LIF", EXACT, Contender(EXACT)), {"accuracy": np.array([0.9])})
     assert list(drawing.of_all_tasks([*own, more])) == [("LIF", EXACT)]
+
+
+def test_the_page_of_the_site_has_the_numbers_of_the_results(results, tmp_path):
+    columns = ("trial", "row", "seed", "measure", "step", "value")
+    path = files.write_table(tmp_path / "numbers.csv", columns, report.numbers(results))
+    again = rule_table_page.results(path)
+    assert numbers(lines(again, CELLS), "about") == numbers(lines(results, CELLS), "about")
 
 
 def test_the_notes_say_what_holds(results):
