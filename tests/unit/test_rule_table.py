@@ -248,6 +248,7 @@ def test_the_figure_shows_rules_that_have_every_task(results):
     assert list(drawing.of_all_tasks(own)) == [("LIF", rule) for rule in (EXACT, *modes)]
     more = Line(Cell("mnist", "LIF", EXACT, Contender(EXACT)), {"accuracy": np.array([0.9])})
     assert list(drawing.of_all_tasks([*own, more])) == [("LIF", EXACT)]
+    assert drawing.figures([line for line in lines(results, CELLS) if line.cell.rule == LINEAR]) == {}
 
 
 def test_the_page_of_the_site_has_the_numbers_of_the_results(results, tmp_path):

@@ -23,8 +23,10 @@ AXES = {"cosine": "mean cosine to the exact gradient", "milliseconds": "processo
 def figures(lines: Sequence[Line]) -> dict[str, Figure]:
     """The gain over guessing of every rule by Adam against the cosine and the time of a step, as means over the tasks
     of a neuron: a colour for each rule, a mark for each neuron, a filling for each mode of feedback. Rules that lack a
-    task, because they diverged, are not drawn."""
+    task, because they diverged, are not drawn; without any rule there is no figure."""
     found = of_all_tasks([line for line in lines if line.cell.by_adam and len(line.score)])
+    if not found:
+        return {}
     names = list(dict.fromkeys(rule.partition(":")[0] for _, rule in found))
     colours = dict(zip(names, mpl.colormaps["turbo"](np.linspace(0.02, 0.98, len(names))), strict=True))
     figure = Figure(figsize=(11, 5.5), layout="constrained")
