@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from neko.experiments.results import Column, Table
-from neko.experiments.rule_table.cells import Line, mean
+from neko.experiments.rule_table.cells import LOWEST, Line, gain, mean
 from neko.experiments.rule_table.tasks import TASKS
 
 LEGEND = (
     "By neuron, the accuracy or the error of every rule on each task; in brackets the mean cosine to the exact "
-    "gradient, and flags. The mean gain over guessing and the costs are means over the tasks."
+    f"gradient, and flags. The gain over guessing, at least {LOWEST}, and the costs are means over the tasks."
 )
 
 
 def shown(lines: Sequence[Line]) -> str:
     """All neurons in Markdown, with the reasons of empty cells."""
     parts = [LEGEND]
-    for neuron in dict.fromkeys(line.cell.neuron for line in lines if line.cell.neuron):
+    for neuron in dict.fromkeys(line.cell.neuron for line in lines if line.cell.neuron) or [""]:
         own = [line for line in lines if line.cell.neuron == neuron]
         without = [line for line in lines if not line.cell.neuron and line.cell.task in {one.cell.task for one in own}]
         reasons: dict[str, list[str]] = {}
@@ -27,7 +25,7 @@ def shown(lines: Sequence[Line]) -> str:
             if line.cell.refused is not None and line.cell.rule not in reasons.setdefault(line.cell.refused, []):
                 reasons[line.cell.refused].append(line.cell.rule)
         listed = "\n".join(f"- {', '.join(rules)}: {reason}." for reason, rules in reasons.items())
-        parts += [f"### {neuron}", by_task([*without, *own]).markdown(), listed]
+        parts += [f"### {neuron or 'No network'}", by_task([*without, *own]).markdown(), listed]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -40,9 +38,9 @@ def by_task(lines: Sequence[Line]) -> Table:
         heading = task if TASKS[task].classes else f"{task}, error"
         columns.append(Column(heading, [told(there.get((rule, task))) for rule in rules]))
     groups = [[there[rule, task] for task in tasks if (rule, task) in there] for rule in rules]
-    gains = [[line.gain.mean() for line in group if len(line.score)] for group in groups]
+    scored = [[line for line in group if len(line.score)] for group in groups]
     columns += [
-        Column("mean gain", [float(np.mean(gain)) if len(gain) == len(tasks) else None for gain in gains], ".2f"),
+        Column("mean gain", [gain(group) if len(group) == len(tasks) else None for group in scored], ".2f"),
         Column("ms a step", [mean(group, "milliseconds") for group in groups], ".1f"),
         Column("MiB", [mean(group, "MiB") for group in groups], ".1f"),
     ]

@@ -13,6 +13,8 @@ from neko.experiments.rule_table.tasks import TASKS, Task
 
 LINEAR, SHUFFLED, READOUT = "no network", f"{EXACT}, shuffled targets", "readout only"
 CONTROLS = (LINEAR, SHUFFLED, READOUT)
+LOWEST = -0.2
+"""Gain as which all below it counts in means: errors that grow without bound would hide all others."""
 FLAGS = ("silent", "saturated", "collapsed", "diverged")
 
 
@@ -82,6 +84,11 @@ class Line(NamedTuple):
             count, every = int(np.sum(seeds)), len(self.values["seconds"])
             found += [flag if count == every else f"{flag} in {count} of {every}"] if count else []
         return ", ".join(found)
+
+
+def gain(lines: Sequence[Line]) -> float:
+    """The mean gain over the lines that have a score, a gain below `LOWEST` as that."""
+    return float(np.mean([max(float(line.gain.mean()), LOWEST) for line in lines]))
 
 
 def mean(lines: Sequence[Line], measure: str) -> float | None:

@@ -10,13 +10,11 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
 
-from neko.experiments.rule_table.cells import Line, mean
+from neko.experiments.rule_table.cells import Line, gain, mean
 
 MARKS = {"ALIF": "o", "LIF": "s", "RNN": "^", "GRU": "D"}
 FILLS: dict[str, Any] = {"symmetric": "full", "random": "none", "adaptive": "left"}
 """How marks are filled by the feedback of a rule; those of rules without modes are full."""
-LOWEST = -0.2
-"""Gain as which all below it is drawn."""
 AXES = {"cosine": "mean cosine to the exact gradient", "milliseconds": "processor time of a step in ms"}
 
 
@@ -37,8 +35,7 @@ def figures(lines: Sequence[Line]) -> dict[str, Figure]:
             if value is not None:
                 name, _, mode = rule.partition(":")
                 style = {"color": colours[name], "fillstyle": FILLS.get(mode, "full"), "markerfacecoloralt": "white"}
-                gain = np.mean([max(float(line.gain.mean()), LOWEST) for line in own])
-                axes.plot(value, gain, MARKS[neuron], markersize=6, **style)
+                axes.plot(value, gain(own), MARKS[neuron], markersize=6, **style)
         axes.set(xlabel=title)
     panels[0].set_ylabel("gain over guessing (1: no error)")
     panels[1].set_xscale("log")
