@@ -68,6 +68,10 @@ def test_an_empty_cell_has_the_reason():
     assert refusal(Contender("stdp"), "LIF", copy, "torch") is None
     assert "expected spiking cells" in refusal(Contender("stdp"), "RNN", copy, "torch")
     assert refusal(Contender("rtrl"), "LIF", copy, "torch") == UNTRAINED["rtrl"]
+    assert refusal(Contender("reward_stdp"), "LIF", TASKS["chaotic"], "torch") is None
+    assert "is its own reward" in refusal(Contender("reward_stdp"), "LIF", TASKS["pattern"], "torch")
+    for task in TASKS.values():
+        assert (task.sequences == 1) == (task.name == "pattern")
 
 
 @pytest.mark.parametrize("name", ["store-recall", "copy", "evidence", "pattern", "chaotic"])

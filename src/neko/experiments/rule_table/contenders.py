@@ -92,17 +92,18 @@ def refusal(contender: Contender, neuron: str, task: Task, backend: str) -> str 
     """Why a rule is not trained on a neuron and a task; None if it is."""
     if contender.rule in UNTRAINED:
         return UNTRAINED[contender.rule]
-    return refused(contender, neuron, bool(task.classes), backend)
+    return refused(contender, neuron, bool(task.classes), task.sequences, backend)
 
 
 @functools.cache
-def refused(contender: Contender, neuron: str, classes: bool, backend: str) -> str | None:
-    """What a rule says to a small network with a loss of classes or of values; None if it gives a gradient."""
+def refused(contender: Contender, neuron: str, classes: bool, sequences: int, backend: str) -> str | None:
+    """What a rule says to a small network with a loss of classes or of values and so many sequences, two at most; None
+    if it gives a gradient."""
     loss, y = ("sparse_categorical_crossentropy", [0, 1]) if classes else ("mse", np.zeros((2, 3, 1)))
     build, constants = NEURONS[neuron]
     model = neko.Evaluator(build(2, 2 if classes else 1, backend, **constants), loss=loss)
     try:
-        contender.build(model, 0, jit=False).gradients(np.ones((2, 3, 1)), y)
+        contender.build(model, 0, jit=False).gradients(np.ones((sequences, 3, 1)), y[:sequences])
     except (TypeError, ValueError, NotImplementedError) as error:
         return str(error)
     return None

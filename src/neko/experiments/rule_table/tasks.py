@@ -53,6 +53,11 @@ class Task:
         return "sparse_categorical_crossentropy" if self.classes else "mse"
 
     @property
+    def sequences(self) -> int:
+        """Sequences of a small batch: two, or the only one that there is to reproduce."""
+        return 2 if self.validation else 1
+
+    @property
     def chance(self) -> float:
         """Accuracy of guessing, or the error, relative to the variance, of the mean."""
         return 1.0 / self.classes if self.classes else 1.0
