@@ -128,8 +128,17 @@ def test_shuffled_targets_tell_nothing_and_those_to_test_are_true():
     assert abs(shift[:, 0].mean() - 0.5) < 5.5 * 0.5 / np.sqrt(len(shift))
     assert found.test is data.test
     moved = without_relation(CURVE, curve(), 0).train
-    assert sorted(row.tobytes() for row in moved.y) == sorted(row.tobytes() for row in curve().train.y)
+    assert sorted(sorted(row) for row in moved.y[..., 0]) == sorted(sorted(row) for row in curve().train.y[..., 0])
     assert not np.array_equal(moved.y, curve().train.y)
+
+
+def test_shuffled_targets_do_not_share_the_phase_of_their_inputs():
+    """Each turned sine has the cosine of a random phase as its correlation with the others' phase, of variance 1/2: more
+    than 5.5 standard deviations of the mean from 0 has a probability of 4e-8; targets that are not turned have 1."""
+    wave = np.tile(np.sin(2.0 * np.pi * np.arange(100) / 50.0)[None, :, None], (400, 1, 1))
+    part = Part(wave, wave, None)
+    moved = without_relation(CURVE, Data(part, part, part, 1), 0).train
+    assert abs(np.corrcoef(moved.x.ravel(), moved.y.ravel())[0, 1]) < 5.5 / np.sqrt(2 * 400)
 
 
 def test_the_best_rate_on_the_validation_is_the_one_that_is_tested():

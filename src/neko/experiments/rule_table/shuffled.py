@@ -11,7 +11,8 @@ def without_relation(task: Task, data: Data, seed: int) -> Data:
     """The data with other targets to train and validate, and the true ones to test.
 
     Every sequence's classes are rotated by a number of their own, so that each class is as probable as any other
-    whatever the input; values are those of another sequence, or, of a single sequence, of other times.
+    whatever the input; values are those of another sequence, each turned in time by a number of steps of its own, since
+    sequences may have their phase in common, or, of a single sequence, of other times.
     """
     rng = np.random.default_rng(seed)
 
@@ -21,6 +22,8 @@ def without_relation(task: Task, data: Data, seed: int) -> Data:
             return part._replace(y=(part.y + shift) % task.classes)
         if len(part.y) == 1:
             return part._replace(y=part.y[:, rng.permutation(part.y.shape[1])])
-        return part._replace(y=part.y[rng.permutation(len(part.y))])
+        n, steps = part.y.shape[:2]
+        times = (np.arange(steps) + rng.integers(steps, size=(n, 1))) % steps
+        return part._replace(y=part.y[rng.permutation(n)[:, None], times])
 
     return data._replace(train=changed(data.train), validation=changed(data.validation))
