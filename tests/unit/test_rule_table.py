@@ -133,8 +133,8 @@ def test_shuffled_targets_tell_nothing_and_those_to_test_are_true():
 
 
 def test_shuffled_targets_do_not_share_the_phase_of_their_inputs():
-    """Each turned sine has the cosine of a random phase as its correlation with the others' phase, of variance 1/2: more
-    than 5.5 standard deviations of the mean from 0 has a probability of 4e-8; targets that are not turned have 1."""
+    """The correlation of a turned sine is the cosine of a random phase, of variance 1/2. A mean of 400 more than 5.5
+    standard deviations from 0 has a probability of 4e-8; targets that are not turned have 1."""
     wave = np.tile(np.sin(2.0 * np.pi * np.arange(100) / 50.0)[None, :, None], (400, 1, 1))
     part = Part(wave, wave, None)
     moved = without_relation(CURVE, Data(part, part, part, 1), 0).train
