@@ -27,6 +27,8 @@ import rule_table_page  # noqa: E402
 
 ABOVE = {"README.md": "index.md", "CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md"}
 """Pages of the root of the repository, with their names in the site."""
+RULES = "rules-table.html"
+"""The table of rules to sort and filter, which is in the site only."""
 LINKS = api_pages.links()
 FORMULA = re.compile(
     r'<span class="arithmatex">\\\((?P<inline>.*?)\\\)</span>|<div class="arithmatex">\\\[(?P<block>.*?)\\\]</div>'
@@ -51,7 +53,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     made |= {f"api/{name}": text for name, text in api_pages.pages().items()}
     made |= {f"examples/{path.stem}.md": example(path) for path in sorted((ROOT / "examples").glob("*.py"))}
     made |= {"proofs.md": proofs_page.page(), "commands.md": commands_page.page()}
-    made["experiments/rules-table.html"] = rule_table_page.page()
+    made[f"experiments/{RULES}"] = rule_table_page.page()
     for path in sorted((ROOT / "docs" / "notebooks").glob("*.ipynb")):
         files.remove(files.get_file_from_path(f"notebooks/{path.name}"))
         made |= notebook(path)
@@ -94,6 +96,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
     if here.startswith("experiments/"):  # a report as it was written
         markdown = re.sub(r"^Settings: (.*)$", r'??? note "All settings"\n\n    \1', markdown, flags=re.M)
+        markdown = markdown.replace(f"`{RULES}`", f"[{RULES}]({RULES})")
     parts = re.split(r"(^ *```.*?^ *```$)", markdown, flags=re.S | re.M)
     for i in range(0, len(parts), 2):
         parts[i] = re.sub(r"\]\((?!https?:)([^)#\s]+)", relinked, parts[i])
