@@ -15,6 +15,9 @@ from neko import datasets
 from neko.experiments.base import Experiment
 from neko.experiments.results import Results
 
+COLUMNS = ("trial", "row", "seed", "measure", "step", "value")
+"""Columns of the numbers."""
+
 
 def numbers(results: Results) -> Iterator[dict[str, Any]]:
     """A row for each trial and measure; a measure that is a list has a row for each of its steps, from 0."""

@@ -198,8 +198,7 @@ class Reproduction:
     def report(self) -> Table:
         """Write ``numbers.csv``, ``table.csv``, figures, pages and ``report.md`` from the finished trials."""
         results, experiment = self.results(), self.experiment
-        columns = ("trial", "row", "seed", "measure", "step", "value")
-        files.write_table(self.folder / NUMBERS, columns, report.numbers(results))
+        files.write_table(self.folder / NUMBERS, report.COLUMNS, report.numbers(results))
         table = experiment.table(results)
         records = table.records()
         files.write_table(self.folder / TABLE, list(records[0]), records)

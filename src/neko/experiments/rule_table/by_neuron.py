@@ -51,6 +51,6 @@ def told(line: Line | None) -> str | None:
     """Score, cosine and flags in one cell; None for a rule that is not there."""
     if line is None:
         return None
-    score, cosine = line.interval("accuracy" if line.task.classes else "error"), line.mean("cosine")
+    score, cosine = line.interval(line.judged), line.mean("cosine")
     parts = ["" if score is None else f"{score:.3f}", "" if cosine is None else f"({cosine:.2f})", line.flags]
     return " ".join(part for part in parts if part)

@@ -57,9 +57,14 @@ class Line(NamedTuple):
         return TASKS[self.cell.task]
 
     @property
+    def judged(self) -> str:
+        """The measure of the test that its task has."""
+        return "accuracy" if self.task.classes else "error"
+
+    @property
     def score(self) -> np.ndarray:
         """Test accuracy, or error relative to the variance, by seed."""
-        return self.values.get("accuracy" if self.task.classes else "error", np.empty(0))
+        return self.values.get(self.judged, np.empty(0))
 
     @property
     def gain(self) -> np.ndarray:
